@@ -1,0 +1,62 @@
+/** What a {@link VfioError} is made from. */
+export interface VfioErrorInit {
+    /** The error number, positive or negative; stored negative, as Node does. */
+    readonly errno: number;
+    /** The system call that failed: `ioctl`, `open`, `mmap`, ... */
+    readonly syscall: string;
+    /** The ioctl's name where `syscall` is `ioctl`: `VFIO_IOMMU_MAP_DMA`, ... */
+    readonly request?: string;
+    /** The arguments that matter to a reader. Numbers and bigints are shown in hexadecimal. */
+    readonly args?: Readonly<Record<string, number | bigint | string | boolean>>;
+    /** The object it happened to: a device's address, a node's path, `container (type1v2)`, ... */
+    readonly object?: string;
+    /** The path of a file, where one was being opened, read or written. */
+    readonly path?: string;
+    /** One sentence that says why, where the library could find out. */
+    readonly why?: string;
+    /** One sentence that says what to do about it. */
+    readonly fix?: string;
+    /** The error underneath, if any. */
+    readonly cause?: unknown;
+}
+/**
+ * The name of an error number, `EINVAL` for 22; `E<number>` where nobody has a name for it.
+ *
+ * @param errno positive or negative
+ */
+export declare function errnoName(errno: number): string;
+/**
+ * A refusal by the kernel (or by the library, before the kernel was asked), with what was asked, of what, why it was
+ * refused and what to do about it.
+ *
+ * `code`, `errno` and `syscall` are as in Node's own system errors, so `error.code === "EBUSY"` works as everywhere.
+ */
+export declare class VfioError extends Error {
+    /** The error's name: `EBUSY`, `EINVAL`, ... */
+    readonly code: string;
+    /** The error's number, negative, as in Node's own errors. */
+    readonly errno: number;
+    /** The system call: `ioctl`, `open`, ... */
+    readonly syscall: string;
+    /** The ioctl's name, where `syscall` is `ioctl`. */
+    readonly request: string | undefined;
+    /** What was asked, argument by argument. */
+    readonly args: Readonly<Record<string, number | bigint | string | boolean>>;
+    /** The object it happened to. */
+    readonly object: string | undefined;
+    /** The file's path, if the error is about a file. */
+    readonly path: string | undefined;
+    /** Why, where the library could find out. */
+    readonly why: string | undefined;
+    /** What to do about it. */
+    readonly fix: string | undefined;
+    constructor(init: VfioErrorInit);
+    /** A plain object for `JSON.stringify`; bigints become hexadecimal strings. */
+    toJSON(): Record<string, unknown>;
+}
+/** An argument of the wrong type, as Node's own `ERR_INVALID_ARG_TYPE`. */
+export declare function argTypeError(name: string, expected: string, actual: unknown): TypeError;
+/** An argument out of range or of an impossible form, as Node's own `ERR_OUT_OF_RANGE`. */
+export declare function outOfRangeError(name: string, expected: string, actual: unknown): RangeError;
+/** A call on something that is closed, detached or otherwise not in the state for it: `ERR_INVALID_STATE`. */
+export declare function invalidStateError(message: string): Error;

@@ -1,0 +1,29 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+// The examples import the package by its name, as a user would; under vitest that name is the TypeScript source.
+const alias = { vfio: fileURLToPath(new URL("./lib/index.ts", import.meta.url)) };
+
+export default defineConfig({
+  resolve: { alias },
+  test: {
+    pool: "forks",
+    execArgv: ["--expose-gc"],
+    projects: [
+      { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      { extends: true, test: { name: "integration", include: ["test/integration/**/*.test.ts"] } },
+      // One guest, one set of devices: the files take turns, in one process, because a fork costs seconds under emulation.
+      {
+        extends: true,
+        test: {
+          name: "rig",
+          include: ["test/rig/**/*.test.ts"],
+          isolate: false,
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
