@@ -1,0 +1,27 @@
+#include "bind.h"
+
+namespace vfio {
+namespace {
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  auto* state = new State(env);
+  napi_set_instance_data(
+      env, state, [](napi_env, void* data, void*) { delete static_cast<State*>(data); }, nullptr);
+  napi_add_env_cleanup_hook(
+      env, [](void* data) { static_cast<State*>(data)->teardown(); }, state);
+  bind_file(exports);
+  bind_memory(exports);
+  bind_mmio(exports);
+  bind_eventfd(exports);
+  bind_vfio_container(exports);
+  bind_vfio_device(exports);
+  bind_iommufd(exports);
+  return exports;
+}
+
+}  // namespace
+}  // namespace vfio
+
+static Napi::Object init_module(Napi::Env env, Napi::Object exports) { return vfio::init(env, exports); }
+
+NODE_API_MODULE(vfio, init_module)

@@ -1,0 +1,135 @@
+// A device's registers: each call is exactly one access, of exactly the width asked for.
+//
+// JavaScript's own views cannot promise that: the engine merges, drops and splits plain loads and stores, and turns
+// Atomics.store into a locked exchange.
+#include "bind.h"
+
+namespace vfio {
+namespace {
+
+// Registers and DMA memory are ordered against each other as a driver expects: what was stored to memory before a
+// register write (a doorbell) is visible to the device, and what is loaded after a register read is not older than it.
+// x86 gives that for uncached memory; arm64 wants to be told.
+inline void before_register_write() {
+#if defined(__aarch64__)
+  asm volatile("dmb oshst" ::: "memory");
+#else
+  asm volatile("" ::: "memory");
+#endif
+}
+
+inline void after_register_read() {
+#if defined(__aarch64__)
+  asm volatile("dmb oshld" ::: "memory");
+#else
+  asm volatile("" ::: "memory");
+#endif
+}
+
+template <typename T>
+volatile T* locate(const Mapping& mapping, std::uint64_t offset) {
+  if (mapping.address == nullptr || offset % sizeof(T) != 0 || offset > mapping.length ||
+      sizeof(T) > mapping.length - offset) {
+    return nullptr;
+  }
+  return reinterpret_cast<volatile T*>(mapping.address + offset);
+}
+
+Napi::Value out_of_range(Napi::Env env, const Mapping& mapping, std::uint64_t offset, std::size_t width) {
+  if (mapping.address == nullptr) {
+    const Napi::Error error = Napi::Error::New(env, "the region is unmapped");
+    error.Set("code", Napi::String::New(env, "ERR_INVALID_STATE"));
+    error.ThrowAsJavaScriptException();
+    return {};
+  }
+  const Napi::Error error = Napi::RangeError::New(
+      env, "no register of " + std::to_string(width) + " bytes at offset " + std::to_string(offset) +
+               ": it must be aligned to its width and lie within the mapped " + std::to_string(mapping.length) +
+               " bytes");
+  error.Set("code", Napi::String::New(env, "ERR_OUT_OF_RANGE"));
+  error.ThrowAsJavaScriptException();
+  return {};
+}
+
+template <typename T>
+Napi::Value mmio_read(Napi::Env env, Mapping* mapping, std::uint64_t offset) {
+  const volatile T* location = locate<T>(*mapping, offset);
+  if (location == nullptr) return out_of_range(env, *mapping, offset, sizeof(T));
+  const T value = *location;
+  after_register_read();
+  if constexpr (sizeof(T) == 8) {
+    return Napi::BigInt::New(env, static_cast<std::uint64_t>(value));
+  } else {
+    napi_value out = nullptr;
+    napi_create_uint32(env, value, &out);
+    return {env, out};
+  }
+}
+
+template <typename T, typename Argument>
+Napi::Value mmio_write(Napi::Env env, Mapping* mapping, std::uint64_t offset, Argument value) {
+  volatile T* location = locate<T>(*mapping, offset);
+  if (location == nullptr) return out_of_range(env, *mapping, offset, sizeof(T));
+  before_register_write();
+  *location = static_cast<T>(value);
+  return {};
+}
+
+// A program is a sequence of accesses, four words each: width in bytes (bit 8: write), offset, low word, high word.
+// What is read replaces the last two. Returns how many accesses were made; one that does not fit ends the program.
+std::int64_t mmio_run(Mapping* mapping, Bytes program) {
+  const std::size_t steps = program.length / 16;
+  auto* words = reinterpret_cast<std::uint32_t*>(program.data);
+  for (std::size_t step = 0; step < steps; ++step, words += 4) {
+    const bool write = (words[0] & 0x100u) != 0;
+    const auto access = [&]<typename T>(T) {
+      volatile T* location = locate<T>(*mapping, words[1]);
+      if (location == nullptr) return false;
+      if (write) {
+        before_register_write();
+        *location = static_cast<T>(words[2] | static_cast<std::uint64_t>(words[3]) << 32);
+      } else {
+        const std::uint64_t value = *location;
+        after_register_read();
+        words[2] = static_cast<std::uint32_t>(value);
+        words[3] = static_cast<std::uint32_t>(value >> 32);
+      }
+      return true;
+    };
+    bool done = false;
+    switch (words[0] & 0xffu) {
+      case 1:
+        done = access(std::uint8_t{});
+        break;
+      case 2:
+        done = access(std::uint16_t{});
+        break;
+      case 4:
+        done = access(std::uint32_t{});
+        break;
+      case 8:
+        done = access(std::uint64_t{});
+        break;
+      default:
+        break;
+    }
+    if (!done) return static_cast<std::int64_t>(step);
+  }
+  return static_cast<std::int64_t>(steps);
+}
+
+}  // namespace
+
+void bind_mmio(Napi::Object exports) {
+  bind<mmio_read<std::uint8_t>>(exports, "mmioRead8");
+  bind<mmio_read<std::uint16_t>>(exports, "mmioRead16");
+  bind<mmio_read<std::uint32_t>>(exports, "mmioRead32");
+  bind<mmio_read<std::uint64_t>>(exports, "mmioRead64");
+  bind<mmio_write<std::uint8_t, std::uint32_t>>(exports, "mmioWrite8");
+  bind<mmio_write<std::uint16_t, std::uint32_t>>(exports, "mmioWrite16");
+  bind<mmio_write<std::uint32_t, std::uint32_t>>(exports, "mmioWrite32");
+  bind<mmio_write<std::uint64_t, std::uint64_t>>(exports, "mmioWrite64");
+  bind<mmio_run>(exports, "mmioRun");
+}
+
+}  // namespace vfio
