@@ -18,7 +18,7 @@ Napi::Value info_request(Napi::Env env, Fd fd, unsigned long request, Head head,
                          Describe describe) {
   // 1 MiB: no chain comes near it, and a wrong argsz must not allocate gigabytes.
   if (argsz < sizeof(Head) || argsz > (1u << 20)) return to_js(env, std::int64_t{-EINVAL});
-  const auto buffer = Napi::Uint8Array::New(env, argsz);
+  auto buffer = Napi::Uint8Array::New(env, argsz);
   std::memset(buffer.Data(), 0, argsz);
   head.argsz = argsz;
   std::memcpy(buffer.Data(), &head, sizeof(Head));

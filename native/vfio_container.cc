@@ -79,7 +79,7 @@ std::int64_t iommu_unmap_dma_dirty(Fd container, std::uint64_t iova, std::uint64
   request.unmap.size = size;
   request.bitmap.pgsize = page_size;
   request.bitmap.size = bitmap.length;
-  request.bitmap.data = reinterpret_cast<std::uintptr_t>(bitmap.data);
+  request.bitmap.data = reinterpret_cast<std::uint64_t*>(bitmap.data);
   const int status = ioctl(container.value, VFIO_IOMMU_UNMAP_DMA, &request);
   return status < 0 ? result(status) : static_cast<std::int64_t>(request.unmap.size);
 }
@@ -103,7 +103,7 @@ std::int64_t iommu_dirty_pages_get(Fd container, std::uint64_t iova, std::uint64
   request.get.size = size;
   request.get.bitmap.pgsize = page_size;
   request.get.bitmap.size = bitmap.length;
-  request.get.bitmap.data = reinterpret_cast<std::uintptr_t>(bitmap.data);
+  request.get.bitmap.data = reinterpret_cast<std::uint64_t*>(bitmap.data);
   return result(ioctl(container.value, VFIO_IOMMU_DIRTY_PAGES, &request));
 }
 

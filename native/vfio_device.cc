@@ -130,7 +130,7 @@ std::int64_t device_feature(Fd device, std::uint32_t flags, std::optional<Bytes>
 }
 
 // The device's id in the iommufd. `token` is a VF token's 16 bytes, or nothing.
-std::int64_t bind_iommufd(Fd device, Fd iommufd, std::optional<Bytes> token) {
+std::int64_t device_bind_iommufd(Fd device, Fd iommufd, std::optional<Bytes> token) {
   if (token && token->length != 16) return -EINVAL;
   vfio_device_bind_iommufd request{};
   request.argsz = sizeof(request);
@@ -175,7 +175,7 @@ void bind_vfio_device(Napi::Object exports) {
   bind<pci_hot_reset>(exports, "vfioDevicePciHotReset");
   bind<device_ioeventfd>(exports, "vfioDeviceIoeventfd");
   bind<device_feature>(exports, "vfioDeviceFeature");
-  bind<bind_iommufd>(exports, "vfioDeviceBindIommufd");
+  bind<device_bind_iommufd>(exports, "vfioDeviceBindIommufd");
   bind<attach_iommufd_pt>(exports, "vfioDeviceAttachIommufdPt");
   bind<detach_iommufd_pt>(exports, "vfioDeviceDetachIommufdPt");
 }
