@@ -145,3 +145,14 @@ export function outOfRangeError(name: string, expected: string, actual: unknown)
 export function invalidStateError(message: string): Error {
   return Object.assign(new Error(message), { code: "ERR_INVALID_STATE" });
 }
+
+/**
+ * Throws what a native call was refused with, or returns its result.
+ *
+ * @param status a value >= 0, or `-errno`
+ * @param describe what was asked, of what and why it failed; called only for a refusal
+ */
+export function check(status: number, describe: (errno: number) => Omit<VfioErrorInit, "errno">): number {
+  if (status < 0) throw new VfioError({ ...describe(-status), errno: status });
+  return status;
+}

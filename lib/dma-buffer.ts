@@ -1,0 +1,287 @@
+/**
+ * Memory for a device: ours, page-aligned, outside of the garbage collector's reach, with an `ArrayBuffer` over it.
+ *
+ * @module
+ */
+import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "./errors.js";
+import { OwnedFd } from "./fd.js";
+import { watchForLeak } from "./leak.js";
+import { type MappingHandle, native } from "./native.js";
+
+/**
+ * Memory that a container can map for a device: a {@link DmaBuffer}, or a BAR's mapped part.
+ *
+ * A mapping holds on to its memory: what is mapped cannot be closed.
+ */
+export interface DmaMemory {
+  /** Whether it is RAM, or a device's own memory behind a BAR. */
+  readonly kind: "ram" | "bar";
+  /** For messages. */
+  readonly label: string;
+  /** The address in this process. */
+  readonly address: number;
+  /** In bytes. */
+  readonly length: number;
+  /** The size of its pages: IOVAs aligned to it let the IOMMU use large entries. */
+  readonly pageSize: number;
+  /**
+   * The file behind it and where in the file it begins, or `undefined` for memory without a file. The descriptor is
+   * borrowed. Where there is one, iommufd maps by file, which a live update needs.
+   *
+   * @throws VfioError where there should be one and the kernel refuses it
+   */
+  backing(): { readonly fd: number; readonly offset: number } | undefined;
+  /** Counts a mapping in. @internal */
+  hold(holder: object): void;
+  /** Counts a mapping out. @internal */
+  release(holder: object): void;
+}
+
+/** How a {@link DmaBuffer} is made. */
+export interface DmaBufferOptions {
+  /**
+   * `memfd` (the default) is shared memory with a descriptor, which a live update can hand to another process;
+   * `anonymous` is private memory, for comparison and for what must not have a descriptor.
+   */
+  readonly backing?: "memfd" | "anonymous";
+  /**
+   * The size of its pages. `2M` and `1G` come from the kernel's reserve (`/proc/sys/vm/nr_hugepages`); the length must
+   * then be a multiple of it. `transparent` asks for huge pages where the kernel has some to give.
+   */
+  readonly pages?: "4K" | "2M" | "1G" | "transparent";
+  /** Whether its pages are kept in memory (`mlock`) even while no device has it mapped. Counts against the limit. */
+  readonly locked?: boolean;
+  /** The memfd's name, as `/proc/self/maps` shows it. */
+  readonly name?: string;
+}
+
+const PAGE = 4096;
+const MiB = 1 << 20;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 0x01;
+const MAP_PRIVATE = 0x02;
+const MAP_ANONYMOUS = 0x20;
+const MAP_HUGETLB = 0x40000;
+const MAP_HUGE_SHIFT = 26;
+const MFD_HUGETLB = 4;
+const MADV_DONTFORK = 10;
+const MADV_HUGEPAGE = 14;
+
+const hugeLog2 = { "2M": 21, "1G": 30 } as const;
+
+/** What {@link DmaBuffer} needs to map memory; the result must be unmapped by the caller when it fails later. */
+function mapMemory(
+  length: number,
+  pages: NonNullable<DmaBufferOptions["pages"]>,
+  fd: OwnedFd | undefined,
+): MappingHandle {
+  const huge = pages === "2M" || pages === "1G" ? hugeLog2[pages] : undefined;
+  const hugeFlags = huge !== undefined && fd === undefined ? MAP_HUGETLB | (huge << MAP_HUGE_SHIFT) : 0;
+  const flags = fd === undefined ? MAP_PRIVATE | MAP_ANONYMOUS | hugeFlags : MAP_SHARED;
+  // A transparent huge page needs an address aligned to it.
+  const alignment = huge !== undefined ? 2 ** huge : pages === "transparent" ? 2 * MiB : 0;
+  const mapping = native.mmap(length, PROT_READ_WRITE, flags >>> 0, fd?.number ?? -1, 0, alignment);
+  if (typeof mapping !== "number") return mapping;
+  throw new VfioError({
+    errno: mapping,
+    syscall: "mmap",
+    args: { length, pages },
+    ...(huge !== undefined && mapping === -12 ? noHugePages(huge, length) : {}),
+  });
+}
+
+function noHugePages(log2: number, length: number): { why: string; fix: string } {
+  const kB = 2 ** log2 / 1024;
+  return {
+    why: `the kernel has not ${length / 2 ** log2} free huge pages of ${kB} kB in reserve`,
+    fix: `echo a larger number > /sys/kernel/mm/hugepages/hugepages-${kB}kB/nr_hugepages`,
+  };
+}
+
+/**
+ * A buffer that a device may read and write.
+ *
+ * It is ordinary memory, so views of {@link arrayBuffer} are the way to use it; a word that the device changes while the
+ * program looks at it is read with `Atomics.load`. Its pages are not moved and not freed while it is open, whatever the
+ * garbage collector does; forgetting it leaks it, with a warning.
+ *
+ * `close` refuses while a mapping exists, and afterwards every view of it is empty (its `ArrayBuffer` is detached).
+ */
+export class DmaBuffer implements DmaMemory, Disposable {
+  readonly kind = "ram";
+  readonly label: string;
+  readonly length: number;
+  readonly pageSize: number;
+  readonly address: number;
+  #mapping: MappingHandle | undefined;
+  readonly #fd: OwnedFd | undefined;
+  #arrayBuffer: ArrayBuffer | undefined;
+  readonly #windows = new Set<ArrayBuffer>();
+  readonly #holders = new Set<object>();
+  readonly #forget: () => void;
+
+  /**
+   * @param length in bytes; rounded up to whole pages
+   * @throws VfioError ENOMEM (no memory, or no huge pages in reserve), EAGAIN (locked-memory limit)
+   */
+  static allocate(length: number, options: DmaBufferOptions = {}): DmaBuffer {
+    if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
+    if (length <= 0) throw outOfRangeError("length", "greater than 0", length);
+    return new DmaBuffer(length, options);
+  }
+
+  private constructor(wanted: number, options: DmaBufferOptions) {
+    const pages = options.pages ?? "4K";
+    this.pageSize = pages === "2M" || pages === "1G" ? 2 ** hugeLog2[pages] : PAGE;
+    if (pages !== "4K" && pages !== "transparent" && wanted % this.pageSize !== 0) {
+      throw outOfRangeError("length", `a multiple of ${this.pageSize} with pages of ${pages}`, wanted);
+    }
+    const length = Math.ceil(wanted / this.pageSize) * this.pageSize;
+    this.length = length;
+    this.label = `${options.name ?? "dma"} (${length} bytes)`;
+    let fd: OwnedFd | undefined;
+    let mapping: MappingHandle | undefined;
+    try {
+      if ((options.backing ?? "memfd") === "memfd") fd = makeMemfd(options.name ?? "vfio-dma", length, pages);
+      mapping = mapMemory(length, pages, fd);
+      if (pages === "transparent") {
+        check(native.madvise(mapping, 0, length, MADV_HUGEPAGE), () => ({
+          syscall: "madvise",
+          args: { length },
+          why: "the kernel was built without transparent huge pages",
+        }));
+      }
+      // A child process has no use for private memory that a device writes, and pinned pages would be copied at fork.
+      if (fd === undefined) native.madvise(mapping, 0, length, MADV_DONTFORK);
+      if (options.locked === true) {
+        check(native.mlock(mapping, 0, length), () => ({
+          syscall: "mlock",
+          args: { length },
+          why: "the locked-memory limit of this process is too low for it",
+          fix: "raise it (ulimit -l, LimitMEMLOCK= in systemd), or run with CAP_IPC_LOCK",
+        }));
+      }
+    } catch (error) {
+      if (mapping !== undefined) native.munmap(mapping);
+      fd?.close();
+      throw error;
+    }
+    this.#mapping = mapping;
+    this.#fd = fd;
+    this.address = native.mappingAddress(mapping);
+    this.#forget = watchForLeak(this, `a DMA buffer of ${length} bytes`, "close()");
+  }
+
+  #open(): MappingHandle {
+    if (this.#mapping === undefined) throw invalidStateError(`${this.label} is closed`);
+    return this.#mapping;
+  }
+
+  get closed(): boolean {
+    return this.#mapping === undefined;
+  }
+
+  /** The whole buffer. Node 20 cannot have one above 4 GiB: use {@link window} there. */
+  get arrayBuffer(): ArrayBuffer {
+    this.#arrayBuffer ??= this.window(0, this.length);
+    return this.#arrayBuffer;
+  }
+
+  /** The whole buffer as bytes. */
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.arrayBuffer);
+  }
+
+  /**
+   * An `ArrayBuffer` over a part. Each takes some 100 us to make: keep it, and use `subarray` of a view for small parts.
+   *
+   * Do not `transfer()` it: the memory would then be reachable where {@link close} cannot detach it, so `close` would have
+   * to leak it.
+   */
+  window(offset: number, length: number): ArrayBuffer {
+    const buffer = native.mappingArrayBuffer(this.#open(), offset, length);
+    if (typeof buffer !== "number") {
+      this.#windows.add(buffer);
+      return buffer;
+    }
+    if (buffer === -22) throw outOfRangeError("offset, length", `within the ${this.length} bytes`, { offset, length });
+    throw new VfioError({
+      errno: buffer,
+      syscall: "napi_create_external_arraybuffer",
+      args: { offset, length },
+      object: this.label,
+      ...(buffer === -7
+        ? { why: "this engine has no ArrayBuffer of that length (Node 20: 4 GiB)", fix: "use window() for parts of it" }
+        : { why: "this runtime forbids external ArrayBuffers", fix: "use Node.js itself" }),
+    });
+  }
+
+  backing(): { readonly fd: number; readonly offset: number } | undefined {
+    this.#open();
+    return this.#fd === undefined ? undefined : { fd: this.#fd.number, offset: 0 };
+  }
+
+  /** @internal */
+  hold(holder: object): void {
+    this.#open();
+    this.#holders.add(holder);
+  }
+
+  /** @internal */
+  release(holder: object): void {
+    this.#holders.delete(holder);
+  }
+
+  /**
+   * Detaches every view and gives the memory back. A second call does nothing.
+   *
+   * @throws VfioError EBUSY while a container has it mapped: the buffer stays as it is
+   */
+  close(): void {
+    const mapping = this.#mapping;
+    if (mapping === undefined) return;
+    if (this.#holders.size > 0) {
+      throw new VfioError({
+        errno: -16,
+        syscall: "munmap",
+        object: this.label,
+        why: `a device may still use it: ${[...this.#holders].map(String).join(", ")}`,
+        fix: "unmap it first (dispose the mapping, or close the container)",
+      });
+    }
+    this.#mapping = undefined;
+    this.#forget();
+    let moved = false;
+    for (const window of this.#windows) moved = native.detachArrayBuffer(window) === -16 || moved;
+    this.#windows.clear();
+    this.#arrayBuffer = undefined;
+    if (moved) {
+      process.emitWarning(
+        `${this.label} was moved out of its ArrayBuffer (transfer()): its memory stays until the process ends`,
+        { type: "VfioLeakWarning", code: "VFIO_LEAK" },
+      );
+    } else {
+      native.munmap(mapping);
+    }
+    this.#fd?.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function makeMemfd(name: string, length: number, pages: NonNullable<DmaBufferOptions["pages"]>): OwnedFd {
+  const huge = pages === "2M" || pages === "1G" ? hugeLog2[pages] : undefined;
+  const flags = huge === undefined ? 0 : MFD_HUGETLB | (huge << MAP_HUGE_SHIFT);
+  const fd = new OwnedFd(
+    check(native.memfdCreate(name, flags >>> 0), () => ({ syscall: "memfd_create", args: { flags } })),
+    `memfd:${name}`,
+  );
+  const status = native.ftruncate(fd.number, length);
+  if (status < 0) {
+    fd.close();
+    throw new VfioError({ errno: status, syscall: "ftruncate", args: { length } });
+  }
+  return fd;
+}
