@@ -1,14 +1,14 @@
-// Compares our description of the kernel interface (native/uapi/*.h) with a kernel's own headers. The names come from the
-// headers' text; the values never do: two programs print them, one compiled with each side's headers, because the names
-// of one are macros of the other.
+// Compares our description of the kernel interface (native/uapi/*.h) with a kernel's own headers. The names come from
+// the headers' text; the values never do: two programs print them, one compiled with each side's headers, because the
+// names of one are macros of the other.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fetchNewestHeaders } from "./kernel-headers.mjs";
 
-// The kernel whose interface native/uapi describes. From this version on a header must have exactly our names; an older one
-// may lack some.
+// The kernel whose interface native/uapi describes. From this version on a header must have exactly our names; an
+// older one may lack some.
 const DESCRIBED = { major: 7, minor: 3 };
 
 const HEADERS = [
@@ -90,8 +90,8 @@ function bodyAt(code, start) {
   return code.slice(start, end - 1);
 }
 
-// Anonymous unions and structures are flattened: their members are named as the structure's own. A trailing array is kept
-// apart, because ours has none.
+// Anonymous unions and structures are flattened: their members are named as the structure's own. A trailing array is
+// kept apart, because ours has none.
 function parseMembers(structure, body) {
   const members = [];
   let trailing;
@@ -115,7 +115,7 @@ function leftOut(name) {
   return LEFT_OUT.find(({ names }) => names.test(name));
 }
 
-// Numbers are compared as the 32 or 64 bits that go to the kernel: (1 << 31) and -1 are signed in the kernel's headers only.
+// Numbers are compared as the 32 or 64 bits that go to the kernel: (1 << 31) and -1 are signed in its headers only.
 const PRINTER = `
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The newest kernel headers that this machine's Debian mirror offers, without touching the machine: apt runs with a state
-// of its own, and the package is unpacked into a cache, not installed. Needs no privileges.
+// The newest kernel headers that this machine's Debian mirror offers, without touching the machine: apt runs with a
+// state of its own, and the package is unpacked into a cache, not installed. Needs no privileges.
 import { spawnSync } from "node:child_process";
 import {
   existsSync,
@@ -70,8 +70,8 @@ function readSourcesFile(text) {
   return sources;
 }
 
-// The machine's mirrors of Debian's own archive, each with the releases that the machine takes from it: `main` of a suite
-// that is named as a release is (other repositories may name theirs alike: they only lack the package).
+// The machine's mirrors of Debian's own archive, each with the releases that the machine takes from it: `main` of a
+// suite that is named as a release is (other repositories may name theirs alike: they only lack the package).
 function debianMirrors() {
   const { stdout } = run("apt-config", ["shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"]);
   const list = /^LIST='(.*)'$/m.exec(stdout)?.[1] ?? "/etc/apt/sources.list";
@@ -160,7 +160,7 @@ function unpack(configuration, directory, version, target) {
   }
 }
 
-/** Fetches the headers unless the cache has them. Gives their directory, origin in words, and what the mirror refused. */
+/** Fetches the headers unless the cache has them. Gives their directory, origin in words, and the mirror's refusals. */
 export function fetchNewestHeaders() {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "vfio-uapi");
   mkdirSync(cache, { recursive: true });
