@@ -18,14 +18,16 @@ if [ "$2" != inside ]; then
   mount -t overlay -o lowerdir=/,upperdir=/run/upper,workdir=/run/work overlay /run/root
   mount --move /dev /run/root/dev
   cd /run/root || exit 1
-  pivot_root . run
+  pivot_root . mnt
   exec chroot . /bin/sh "$1/init.sh" "$1" inside
 fi
 
-# Second pass, inside. The old root sits on /run: detach it, then everything else goes up in one mount(8).
-umount -l /run
+# Second pass, inside. /proc goes first: until then the host's own shows through, and mount(8) would believe it.
+# The rest goes up in one go; then the old root, which sits on /mnt, is detached.
+mount -t proc proc /proc
 mkdir /dev/shm /dev/pts /dev/hugepages
 mount -a -T "$1/fstab"
+umount -l /mnt
 
 port() {
   for entry in /sys/class/virtio-ports/*; do
@@ -38,15 +40,17 @@ port() {
   port "$1"
 }
 
+mkdir /run/rig
+mkfifo /run/rig/in /run/rig/out /run/rig/err /run/rig/never
 port control; exec 9<>"$port"
 off() {
   echo o >/proc/sysrq-trigger
-  while :; do sleep 60; done
+  # Programs cannot be started any more, and the first process must not end: read what nobody writes.
+  read -r _ <>/run/rig/never
 }
 # The host closed the control port: nobody listens any more.
 (read -r _ <&9; off) &
 
-for pages in /sys/kernel/mm/hugepages/*; do :; done
 ip link set lo up 2>/dev/null || perl -e 'socket(S,2,2,0); ioctl(S,0x8914,pack("a16s@40","lo",0x41))'
 ln -s /proc/self/fd /dev/fd; ln -s /proc/self/fd/0 /dev/stdin
 ln -s /proc/self/fd/1 /dev/stdout; ln -s /proc/self/fd/2 /dev/stderr
@@ -62,8 +66,6 @@ if [ -n "$RIG_INTERACTIVE" ]; then
 fi
 
 # The job gets ordinary pipes, which, unlike a port, can be opened again as /dev/stdout and never block a reader for good.
-mkdir /run/rig
-mkfifo /run/rig/in /run/rig/out /run/rig/err
 port stdin; cat <"$port" >/run/rig/in 2>/dev/null &
 port stdout; cat </run/rig/out >"$port" & out=$!
 port stderr; cat </run/rig/err >"$port" & err=$!

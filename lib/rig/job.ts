@@ -9,10 +9,12 @@ export function quote(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-const passedNames = new Set([
-  ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TERM", "COLORTERM", "COLUMNS", "LINES"],
-  ["CI", "NO_COLOR", "FORCE_COLOR", "DEBUG"],
-].flat());
+const passedNames = new Set(
+  [
+    ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TERM", "COLORTERM", "COLUMNS", "LINES"],
+    ["CI", "NO_COLOR", "FORCE_COLOR", "DEBUG"],
+  ].flat(),
+);
 const passedPrefixes = ["LC_", "NODE_", "VFIO_", "VITEST_"];
 
 /**
@@ -73,8 +75,7 @@ export function jobScript(job: Job): string {
 }
 
 /** The guest's file systems, for one `mount -a`. */
-export const fstab = `proc /proc proc nosuid,nodev,noexec 0 0
-sysfs /sys sysfs nosuid,nodev,noexec 0 0
+export const fstab = `sysfs /sys sysfs nosuid,nodev,noexec 0 0
 debugfs /sys/kernel/debug debugfs mode=0700 0 0
 devpts /dev/pts devpts mode=0620,ptmxmode=0666 0 0
 tmpfs /dev/shm tmpfs mode=1777 0 0

@@ -69,10 +69,12 @@ export function defaultDevices(disk: string): string[] {
     ["-device", "pcie-root-port,id=port-nvme,addr=04.0,chassis=2,slot=2"],
     ["-drive", `if=none,id=disk,format=raw,snapshot=on,file=${optionValue(disk)}`],
     ["-device", "nvme,bus=port-nvme,serial=rig,drive=disk"],
-    // 04:01.0 and 04:02.0: two devices behind a conventional bridge share its requester id, and so one IOMMU group.
+    // 04:01.0 to 04:03.0: devices behind a conventional bridge share its requester id, and so one IOMMU group. The kernel
+    // has a driver for the serial port, so the group is not viable until somebody unbinds it.
     ["-device", "pcie-root-port,id=port-bridge,addr=05.0,chassis=3,slot=3"],
     ["-device", "pcie-pci-bridge,id=bridge,bus=port-bridge"],
     ["-device", "edu,bus=bridge,addr=01.0", "-device", "edu,bus=bridge,addr=02.0"],
+    ["-device", "pci-serial,bus=bridge,addr=03.0"],
     // 05:00.0 and 05:00.1: two functions without ACS share a group and a slot, so a hot reset concerns both.
     ["-device", "pcie-root-port,id=port-pair,addr=06.0,chassis=4,slot=4"],
     ["-netdev", "hubport,id=net-pair0,hubid=2", "-netdev", "hubport,id=net-pair1,hubid=2"],
@@ -97,7 +99,7 @@ function iommuArguments(iommu: IommuKind): string[] {
       // Caching mode makes the kernel invalidate after a map too, which is what shows a mapping that was never made.
       return ["-device", "intel-iommu,caching-mode=on"];
     case "amd":
-      return ["-device", "amd-iommu,addr=1c.0"];
+      return ["-device", "amd-iommu"];
     case "virtio":
       return ["-device", "virtio-iommu-pci,addr=1c.0"];
   }
