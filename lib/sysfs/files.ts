@@ -132,3 +132,24 @@ export function writeAttribute(path: string, value: string): void {
     closeSync(fd);
   }
 }
+
+/**
+ * The error to throw when undoing failed too: the first one, which says at its end what is left undone, and has all errors in its
+ * cause, an AggregateError with the first one first.
+ */
+export function withUndoErrors(first: unknown, later: readonly unknown[], left: string): unknown {
+  if (later.length === 0) return first;
+  const cause = new AggregateError([first, ...later], "a step failed, and undoing the earlier ones too");
+  if (!(first instanceof VfioError)) return cause;
+  const codes = later.map((error) => (error instanceof VfioError ? error.code : String(error))).join(", ");
+  return new VfioError({
+    errno: first.errno,
+    syscall: first.syscall,
+    args: first.args,
+    ...(first.path === undefined ? {} : { path: first.path }),
+    ...(first.object === undefined ? {} : { object: first.object }),
+    ...(first.fix === undefined ? {} : { fix: first.fix }),
+    why: `${first.why ?? "it failed"}; undoing the earlier steps failed too (${codes}), and ${left}`,
+    cause,
+  });
+}

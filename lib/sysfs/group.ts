@@ -121,7 +121,8 @@ export function readIommuGroup(group: number | string, paths?: HostPaths): Iommu
       errno: os.errno.ENODEV,
       syscall: "open",
       object: `IOMMU group ${id}`,
-      why: present === 0 ? "there is no IOMMU group at all: the IOMMU is off, or there is none" : "there is no such group",
+      why:
+        present === 0 ? "there is no IOMMU group at all: the IOMMU is off, or there is none" : "there is no such group",
       fix:
         present === 0
           ? "switch the IOMMU on in the firmware (Intel VT-d, AMD-Vi, SMMU), and on Intel start the kernel with intel_iommu=on"
@@ -173,7 +174,7 @@ export function groupViability(group: number | string | IommuGroup, paths?: Host
       driver,
       why: `${name} is in IOMMU group ${read.id} too and is bound to the kernel's driver ${driver}`,
       fix:
-        `bind ${name} to vfio-pci as well (vfio bind ${name}) or leave it without a driver (bindDriver("${name}", { driver: null })); ` +
+        `bind ${name} to vfio-pci as well, bindDriver("${name}"), or leave it without a driver, bindDriver("${name}", { driver: null }); ` +
         "if it must stay with the kernel, move one of the two to a slot that isolates it (PCIe ACS)",
     });
   }

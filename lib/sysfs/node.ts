@@ -111,8 +111,9 @@ function requireVfioName(device: string, devicePath: string): string {
     syscall: "open",
     object: device,
     path: devicePath,
-    why: driver === undefined ? "no driver is bound to it" : `it is bound to the driver ${driver}, not to a VFIO driver`,
-    fix: `bind it to vfio-pci: bindDriver("${device}"), or: vfio bind ${device}`,
+    why:
+      driver === undefined ? "no driver is bound to it" : `it is bound to the driver ${driver}, not to a VFIO driver`,
+    fix: `bind it to vfio-pci: bindDriver("${device}")`,
   });
 }
 

@@ -23,8 +23,8 @@ import {
   realPath,
   rootsOf,
 } from "./files.js";
-import { noSuchPciDevice, pciDevicePath } from "./pci.js";
 import { readVfioNodes } from "./node.js";
+import { noSuchPciDevice, pciDevicePath } from "./pci.js";
 
 /** One reason not to take a device away from its driver. */
 export interface DeviceUse {
@@ -44,8 +44,10 @@ export interface DeviceUse {
   readonly why: string;
   /** What to do about it. */
   readonly fix: string;
-  /** The process, for `process`. */
+  /** The process, for `process`, as `proc` numbers it. */
   readonly pid?: number;
+  /** Whether that process is this one. */
+  readonly own?: boolean;
 }
 
 /** A block or character device node that belongs to the device. */
@@ -111,7 +113,11 @@ function readMounts(roots: Roots): Mount[] {
       const [, , number, , target] = before.split(" ");
       const [, source] = after.split(" ");
       if (number === undefined || target === undefined || source === undefined) continue;
-      mounts.set(line, { number, target: unescapePath(target), source: unescapePath(source) });
+      mounts.set(`${number} ${target} ${source}`, {
+        number,
+        target: unescapePath(target),
+        source: unescapePath(source),
+      });
     }
   }
   return [...mounts.values()];
@@ -174,8 +180,7 @@ function storageUses(devicePath: string, roots: Roots): DeviceUse[] {
   return uses;
 }
 
-// open(2): "If the block device is in use by the system (e.g., mounted), open() fails with the error EBUSY." Node has no O_EXCL without
-// O_CREAT rule of its own; the flags go to the kernel as they are.
+// open(2): O_EXCL without O_CREAT on a block device fails with EBUSY while the system uses it.
 function isClaimed(path: string): boolean {
   try {
     closeSync(openSync(path, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK));
@@ -240,7 +245,7 @@ function deviceNodes(devicePath: string, roots: Roots): Map<string, string> {
 function openedThrough(fdPath: string, fdinfoPath: string, nodes: Map<string, string>, kernelPath: string) {
   const target = readlinkSync(fdPath);
   if (target === "anon_inode:[vfio-device]") {
-    // A device that was opened through its group: since Linux 6.18 the kernel says which.
+    // A device that was opened through its group: a recent kernel says which one.
     const path = /^vfio-device-syspath:\s*(\S+)$/m.exec(readFileSync(fdinfoPath, "utf8"))?.[1];
     return path === kernelPath ? "the device itself" : undefined;
   }
@@ -250,12 +255,8 @@ function openedThrough(fdPath: string, fdinfoPath: string, nodes: Map<string, st
   return type === undefined ? undefined : nodes.get(`${type} ${deviceNumber(stat.rdev)}`);
 }
 
-/**
- * The processes that have a node of the device open.
- *
- * @internal
- */
-export function processUses(devicePath: string, roots: Roots): DeviceUse[] {
+/** The processes that have a node of the device open. */
+function processUses(devicePath: string, roots: Roots): DeviceUse[] {
   const nodes = deviceNodes(devicePath, roots);
   const kernelPath = join("/sys", devicePath.slice(roots.sysfs.length));
   const self = realPath(join(roots.proc, "self"));
@@ -267,14 +268,15 @@ export function processUses(devicePath: string, roots: Roots): DeviceUse[] {
         openedThrough(join(process, "fd", fd), join(process, "fdinfo", fd), nodes, kernelPath),
       );
       if (name === undefined || uses.has(`${pid} ${name}`)) continue;
-      const command = readUnlessDenied(join(process, "comm")).trim();
-      const who = process === self ? "this process" : `process ${pid} (${command})`;
+      const own = process === self;
+      const who = own ? "this process" : `process ${pid} (${readUnlessDenied(join(process, "comm")).trim()})`;
       uses.set(`${pid} ${name}`, {
         kind: "process",
         name,
         pid: Number(pid),
+        own,
         why: `${who} has ${name} open`,
-        fix: process === self ? "close it first" : `let it close ${name}, or end it`,
+        fix: own ? "close it first" : `let it close ${name}, or end it`,
       });
     }
   }
@@ -298,8 +300,8 @@ function unlessDenied<T>(read: () => T): T | undefined {
  * Says who uses a PCI device; empty if nobody does, as far as this process can see.
  *
  * Not seen: interfaces in another network namespace, descriptors of processes that the caller may not look into (it takes root),
- * a device that was opened through a group whose descriptor was closed since (before Linux 6.18), and memory that is still mapped
- * although its descriptor is closed.
+ * a device that was opened through a group whose descriptor was closed since (except on recent kernels), and memory that is still
+ * mapped although its descriptor is closed.
  *
  * @param address `0000:01:00.0`, or `01:00.0` in domain 0
  * @throws VfioError `ENODEV` if there is no such device

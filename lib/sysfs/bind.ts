@@ -1,0 +1,375 @@
+/**
+ * Giving a PCI device to another driver, and back.
+ *
+ * The way is `driver_override`, which names the one driver that may have this one device. (`new_id`, the older way, makes the driver
+ * take every device of the kind, now and later.) A plan of writes is made first; binding executes exactly that plan, and every write
+ * carries the one that undoes it.
+ *
+ * The driver is bound by its own `bind` file and not by the bus' `drivers_probe`: the latter answers "success" if no driver
+ * wanted the device and EINVAL for every failure, `bind` answers with the driver's own error.
+ *
+ * @module
+ */
+import { accessSync, constants } from "node:fs";
+import { constants as os } from "node:os";
+import { join } from "node:path";
+import { argTypeError, errnoName, outOfRangeError, VfioError } from "../errors.js";
+import { type PciAddress, pciAddress } from "./address.js";
+import {
+  errnoOf,
+  exists,
+  type HostPaths,
+  isGone,
+  type Roots,
+  readLinkName,
+  readNumber,
+  readText,
+  rootsOf,
+  withUndoErrors,
+  writeAttribute,
+} from "./files.js";
+import { isVfioDriver } from "./group.js";
+import { groupOf, noIommuGroup } from "./node.js";
+import { noSuchPciDevice, pciDevicePath, readDriverOverride } from "./pci.js";
+import { type DeviceUse, findDeviceUses } from "./uses.js";
+
+/** One write to a file of sysfs. The value is written with a newline after it; an empty value clears the attribute. */
+export interface SysfsWrite {
+  readonly path: string;
+  readonly value: string;
+}
+
+/** A write, and the write that undoes it. */
+export interface BindingStep extends SysfsWrite {
+  readonly undo: SysfsWrite;
+}
+
+/** What {@link bindDriver} would do, and what stands in its way. */
+export interface BindingPlan {
+  readonly address: PciAddress;
+  /** The driver that is bound now; undefined if none is. */
+  readonly from: string | undefined;
+  /** The driver that will be bound; undefined for none. */
+  readonly to: string | undefined;
+  /** The writes, in order; none if the device is already where it should be. Undoing goes from the last to the first. */
+  readonly steps: readonly BindingStep[];
+  /** Who uses the device now. Without `force`, {@link bindDriver} refuses if there is anyone. */
+  readonly uses: readonly DeviceUse[];
+}
+
+/** Options of {@link planBinding}. */
+export interface PlanOptions extends HostPaths {
+  /** The driver's name as in `/sys/bus/pci/drivers`; `vfio-pci`. `null` leaves the device without a driver. */
+  readonly driver?: string | null;
+}
+
+/** Options of {@link bindDriver}. */
+export interface BindOptions extends PlanOptions {
+  /**
+   * Take the device even from those who use it: mounted file systems, interfaces that are up, other processes. (Not from this process
+   * itself: the kernel waits until a VFIO device is closed, and nobody would be left to close it.)
+   */
+  readonly force?: boolean;
+}
+
+function driverPath(driver: string, roots: Roots): string {
+  return join(roots.sysfs, "bus/pci/drivers", driver);
+}
+
+function requireDriver(driver: string, roots: Roots): void {
+  if (typeof driver !== "string") throw argTypeError("driver", "a driver's name, or null for none", driver);
+  if (!/^[\w.-]+$/.test(driver) || driver.startsWith(".")) {
+    throw outOfRangeError("driver", "a driver's name, like vfio-pci", driver);
+  }
+  const path = driverPath(driver, roots);
+  if (exists(path)) return;
+  throw new VfioError({
+    errno: os.errno.ENOENT,
+    syscall: "open",
+    path,
+    object: `driver ${driver}`,
+    why: "the kernel has no PCI driver of this name now",
+    fix:
+      driver === "vfio-pci"
+        ? "modprobe vfio-pci; if there is no such module, the kernel was built without CONFIG_VFIO_PCI"
+        : `load its module (modprobe ${driver}), and see that the name is one in ${join(roots.sysfs, "bus/pci/drivers")}`,
+  });
+}
+
+function requireIommu(address: PciAddress, path: string, roots: Roots): void {
+  if (groupOf(path) !== undefined) return;
+  const noiommu = readText(join(roots.sysfs, "module/vfio/parameters/enable_unsafe_noiommu_mode"));
+  if (noiommu !== "Y") throw noIommuGroup(address, path);
+}
+
+/**
+ * Plans to bind a driver to a device, without changing anything: the writes that {@link bindDriver} will do, and who uses the device.
+ * It needs no privileges, except to see the descriptors of other users' processes.
+ *
+ * @param address `0000:01:00.0`, or `01:00.0` in domain 0
+ * @throws VfioError if there is no such device (`ENODEV`), no such driver (`ENOENT`), or no IOMMU for a VFIO driver (`ENODEV`)
+ */
+export function planBinding(address: string, options: PlanOptions = {}): BindingPlan {
+  const roots = rootsOf(options);
+  const canonical = pciAddress(address);
+  const path = pciDevicePath(canonical, roots);
+  if (!exists(path)) throw noSuchPciDevice(canonical, roots);
+  const { driver = "vfio-pci" } = options;
+  const to = driver ?? undefined;
+  const from = readLinkName(join(path, "driver"));
+  if (from === to) return { address: canonical, from, to, steps: [], uses: [] };
+  if (to !== undefined) {
+    requireDriver(to, roots);
+    if (isVfioDriver(to)) requireIommu(canonical, path, roots);
+  }
+
+  const steps: BindingStep[] = [];
+  const bind = (name: string) => ({ path: join(driverPath(name, roots), "bind"), value: canonical });
+  const unbind = (name: string) => ({ path: join(driverPath(name, roots), "unbind"), value: canonical });
+  if (from !== undefined) steps.push({ ...unbind(from), undo: bind(from) });
+  if (to !== undefined) {
+    const override = join(path, "driver_override");
+    const before = readDriverOverride(path);
+    // The override comes after unbinding so that undoing, in reverse, gives it back before the first driver is bound again: a
+    // driver that is not the override's does not match.
+    if (before !== to) steps.push({ path: override, value: to, undo: { path: override, value: before ?? "" } });
+    steps.push({ ...bind(to), undo: unbind(to) });
+  }
+  return { address: canonical, from, to, steps, uses: findDeviceUses(canonical, options) };
+}
+
+/** A device that was given to another driver. Restoring it, or disposing it, gives it back. */
+export class Binding implements Disposable {
+  readonly #roots: Roots;
+  readonly #undo: SysfsWrite[];
+
+  /** What was done. */
+  readonly plan: BindingPlan;
+
+  /** @internal */
+  constructor(plan: BindingPlan, roots: Roots) {
+    this.plan = plan;
+    this.#roots = roots;
+    this.#undo = plan.steps.map((step) => step.undo);
+  }
+
+  /** The device. */
+  get address(): PciAddress {
+    return this.plan.address;
+  }
+
+  /** The driver that was bound to it. */
+  get driver(): string | undefined {
+    return this.plan.to;
+  }
+
+  /** The driver that it had before; undefined if it had none. */
+  get previousDriver(): string | undefined {
+    return this.plan.from;
+  }
+
+  /** Whether there is something left to restore. */
+  get active(): boolean {
+    return this.#undo.length > 0;
+  }
+
+  /**
+   * Gives the device back to the driver that it had, and `driver_override` the value that it had. Does nothing the second time, if
+   * nothing was changed, and if the device is gone. It does not wait for what the driver does later: a disk's block devices may
+   * appear a moment after.
+   *
+   * @throws VfioError `EBUSY` if the device is in use (while a process has a VFIO device open the kernel would wait for it, and this process
+   * with it), or if somebody gave it to a third driver since; with the driver's own error if it does not take the device back. What was not restored
+   * then stays to be restored, by another call.
+   */
+  restore(): void {
+    if (!this.active) return;
+    const { address, from, to } = this.plan;
+    const path = pciDevicePath(address, this.#roots);
+    if (!exists(path)) {
+      this.#undo.length = 0;
+      return;
+    }
+    const now = readLinkName(join(path, "driver"));
+    if (now !== undefined && now !== to) {
+      if (now !== from) {
+        throw new VfioError({
+          errno: os.errno.EBUSY,
+          syscall: "write",
+          object: address,
+          why: `it was bound to ${to ?? "no driver"} here, and somebody has bound it to ${now} since`,
+          fix: `find out who; then bind it where it belongs: ${bindCall(address, from)}`,
+        });
+      }
+      // Somebody was quicker. What may be left is our name in driver_override.
+      const ours = readDriverOverride(path) === to;
+      const rest = this.#undo.filter((write) => ours && write.path.endsWith("/driver_override"));
+      this.#undo.splice(0, Number.POSITIVE_INFINITY, ...rest);
+    } else {
+      const uses = findDeviceUses(address, this.#roots);
+      if (uses.length > 0) throw inUse(address, uses);
+      // Unbound already: by somebody else, or by a restore that failed after that.
+      if (now === undefined && this.#undo.at(-1)?.path.endsWith("/unbind")) this.#undo.pop();
+    }
+    for (let write = this.#undo.at(-1); write !== undefined; write = this.#undo.at(-1)) {
+      perform(write, this.plan, this.#roots);
+      this.#undo.pop();
+    }
+  }
+
+  /** {@link restore}, for `using`. */
+  [Symbol.dispose](): void {
+    this.restore();
+  }
+}
+
+function bindCall(address: PciAddress, driver: string | undefined): string {
+  return `bindDriver("${address}", { driver: ${driver === undefined ? null : `"${driver}"`} })`;
+}
+
+function inUse(address: PciAddress, uses: readonly DeviceUse[], force?: string): VfioError {
+  return new VfioError({
+    errno: os.errno.EBUSY,
+    syscall: "write",
+    object: address,
+    why: `it is in use: ${uses.map((use) => use.why).join("; ")}`,
+    fix: `${[...new Set(uses.map((use) => use.fix))].join("; ")}${force ?? ""}`,
+  });
+}
+
+/**
+ * Binds a driver to a PCI device, `vfio-pci` unless another is named. If a step fails, the earlier ones are undone and the previous driver
+ * is bound again.
+ *
+ * It blocks until the drivers are done, which takes seconds with some disks and network cards.
+ *
+ * @param address `0000:01:00.0`, or `01:00.0` in domain 0
+ * @returns the binding, which restores the device when it is disposed; keep it for as long as the device is needed (it is not
+ * restored by garbage collection, nor at the end of the process)
+ * @throws VfioError `EBUSY` if the device is in use, `EACCES` or `EROFS` without the permission; as {@link planBinding}; with the
+ * driver's own error if it does not take the device. If undoing failed too, the message says so, and `cause` is an AggregateError
+ * with all errors, the first one first.
+ */
+export function bindDriver(address: string, options: BindOptions = {}): Binding {
+  const roots = rootsOf(options);
+  const plan = planBinding(address, options);
+  const own = plan.uses.filter((use) => use.own);
+  if (own.length > 0) throw inUse(plan.address, own);
+  if (plan.uses.length > 0 && options.force !== true) {
+    throw inUse(plan.address, plan.uses, "; or take the device from them all the same, with force");
+  }
+  for (const step of plan.steps) requireWritable(step, plan, roots);
+
+  const done: BindingStep[] = [];
+  try {
+    for (const step of plan.steps) {
+      perform(step, plan, roots);
+      done.push(step);
+    }
+  } catch (error) {
+    throw unwound(error, done, plan, roots);
+  }
+  return new Binding(plan, roots);
+}
+
+/** Undoes what was done, and returns the error to throw. */
+function unwound(error: unknown, done: readonly BindingStep[], plan: BindingPlan, roots: Roots): unknown {
+  const errors: unknown[] = [];
+  for (const { undo } of done.toReversed()) {
+    try {
+      perform(undo, plan, roots);
+    } catch (undoError) {
+      errors.push(undoError);
+    }
+  }
+  const now = readLinkName(join(pciDevicePath(plan.address, roots), "driver"));
+  return withUndoErrors(
+    error,
+    errors,
+    now === undefined ? "the device has no driver now" : `${now} is bound to it now`,
+  );
+}
+
+function requireWritable(write: SysfsWrite, plan: BindingPlan, roots: Roots): void {
+  try {
+    accessSync(write.path, constants.W_OK);
+  } catch (error) {
+    throw explained(error, write, plan, roots);
+  }
+}
+
+function perform(write: SysfsWrite, plan: BindingPlan, roots: Roots): void {
+  try {
+    writeAttribute(write.path, write.value);
+  } catch (error) {
+    throw explained(error, write, plan, roots);
+  }
+}
+
+/** Turns what a write to sysfs failed with into an error that says why. */
+function explained(error: unknown, write: SysfsWrite, plan: BindingPlan, roots: Roots): unknown {
+  const errno = errnoOf(error);
+  if (errno === undefined) return error;
+  const [why, fix] = reason(error, errno, write, plan, roots);
+  return new VfioError({
+    errno,
+    syscall: "write",
+    object: plan.address,
+    path: write.path,
+    args: { value: write.value },
+    why,
+    fix,
+    cause: error,
+  });
+}
+
+/**
+ * Why a file of sysfs could not be opened for writing; undefined if it could: what write(2) fails with is the driver's word.
+ *
+ * @internal
+ */
+export function writeRefusal(error: unknown, roots: Roots): readonly [why: string, fix: string] | undefined {
+  const errno = errnoOf(error);
+  if (error instanceof Error && "syscall" in error && error.syscall === "write") return undefined;
+  if (errno === os.errno.EACCES || errno === os.errno.EPERM) {
+    return ["only root may change a device's driver", "run it as root (sudo)"];
+  }
+  if (errno !== os.errno.EROFS) return undefined;
+  const fix = `mount -o remount,rw ${roots.sysfs}, start the container with --privileged, or bind the device on the host`;
+  return [`${roots.sysfs} is mounted read-only, as containers have it`, fix];
+}
+
+function reason(
+  error: unknown,
+  errno: number,
+  write: SysfsWrite,
+  plan: BindingPlan,
+  roots: Roots,
+): readonly [why: string, fix: string] {
+  const refusal = writeRefusal(error, roots);
+  if (refusal !== undefined) return refusal;
+  const path = pciDevicePath(plan.address, roots);
+  if (isGone(error) && !exists(path)) return ["the device went away meanwhile", "see that it is plugged in"];
+  const driver = /\/drivers\/([^/]+)\/bind$/.exec(write.path)?.[1];
+  if (driver === undefined) return ["the kernel refused the write", "see the end of the kernel's log: dmesg | tail"];
+  if (!exists(driverPath(driver, roots))) {
+    return [`the driver ${driver} was unloaded`, `load it again: modprobe ${driver}`];
+  }
+  const log = `see what ${driver} says at the end of the kernel's log: dmesg | tail`;
+  if (errno === os.errno.EBUSY && !isVfioDriver(driver)) {
+    const group = groupOf(path);
+    return [
+      `user space owns its IOMMU group${group === undefined ? "" : ` ${group.id}`}, and ${driver} does DMA of its own`,
+      "close the other devices of the group first",
+    ];
+  }
+  if (isVfioDriver(driver) && isBridge(path)) {
+    return ["it is a bridge, and VFIO takes only endpoints", "name the device behind it"];
+  }
+  return [`the driver ${driver} does not take this device (${errnoName(errno)})`, log];
+}
+
+function isBridge(path: string): boolean {
+  // Base class 6, subclass 4: a PCI-to-PCI bridge.
+  return (readNumber(join(path, "class")) ?? 0) >> 8 === 0x0604;
+}
