@@ -56,9 +56,16 @@ export function parseMemory(text: string): number {
  * Root ports carry what must be a PCI Express endpoint of its own; without a port, a device on the root complex would be
  * an integrated endpoint, which cannot be reset through its slot and has no neighbours to be grouped with.
  *
+ * @param iommu the machine's IOMMU
  * @param disk path of a raw image for the NVMe controller; it is opened as a snapshot, so it is never written
  */
-export function defaultDevices(disk: string): string[] {
+export function defaultDevices(iommu: IommuKind, disk: string): string[] {
+  const bridge = [
+    ["-device", "pcie-root-port,id=port-bridge,addr=08.0,chassis=5,slot=5"],
+    ["-device", "pcie-pci-bridge,id=bridge,bus=port-bridge"],
+    ["-device", "edu,bus=bridge,addr=01.0", "-device", "edu,bus=bridge,addr=02.0"],
+    ["-device", "pci-serial,bus=bridge,addr=03.0"],
+  ].flat();
   return [
     // 00:02.0, alone on the root bus: registers, DMA with a 28-bit mask, INTx, MSI.
     ["-device", "edu,addr=02.0"],
@@ -69,22 +76,21 @@ export function defaultDevices(disk: string): string[] {
     ["-device", "pcie-root-port,id=port-nvme,addr=04.0,chassis=2,slot=2"],
     ["-drive", `if=none,id=disk,format=raw,snapshot=on,file=${optionValue(disk)}`],
     ["-device", "nvme,bus=port-nvme,serial=rig,drive=disk"],
-    // 04:01.0 to 04:03.0: devices behind a conventional bridge share its requester id, and so one IOMMU group. The kernel
-    // has a driver for the serial port, so the group is not viable until somebody unbinds it.
-    ["-device", "pcie-root-port,id=port-bridge,addr=05.0,chassis=3,slot=3"],
-    ["-device", "pcie-pci-bridge,id=bridge,bus=port-bridge"],
-    ["-device", "edu,bus=bridge,addr=01.0", "-device", "edu,bus=bridge,addr=02.0"],
-    ["-device", "pci-serial,bus=bridge,addr=03.0"],
-    // 05:00.0 and 05:00.1: two functions without ACS share a group and a slot, so a hot reset concerns both.
-    ["-device", "pcie-root-port,id=port-pair,addr=06.0,chassis=4,slot=4"],
+    // 03:00.0 and 03:00.1: two functions without ACS share a group and a slot, so a hot reset concerns both.
+    ["-device", "pcie-root-port,id=port-pair,addr=05.0,chassis=3,slot=3"],
     ["-netdev", "hubport,id=net-pair0,hubid=2", "-netdev", "hubport,id=net-pair1,hubid=2"],
     ["-device", "e1000e,bus=port-pair,addr=00.0,multifunction=on,netdev=net-pair0"],
     ["-device", "e1000e,bus=port-pair,addr=00.1,netdev=net-pair1"],
+    // Bus 04: an empty slot, for a device of the user's (`bus=port-free`).
+    ["-device", "pcie-root-port,id=port-free,addr=06.0,chassis=4,slot=4"],
     // 00:07.0: a 256 MiB, 64-bit, prefetchable BAR that is plain memory. The host pays for the pages that are touched.
     ["-object", "memory-backend-memfd,id=shared,size=256M,share=on"],
     ["-device", "ivshmem-plain,memdev=shared,addr=07.0"],
-    // 00:08.0: an empty slot, for a device of the user's (`bus=port-free`).
-    ["-device", "pcie-root-port,id=port-free,addr=08.0,chassis=5,slot=5"],
+    // 06:01.0 to 06:03.0: devices behind a conventional bridge share its requester id, and so one IOMMU group. The kernel
+    // has a driver for the serial port, so the group is not viable until somebody unbinds it. QEMU's virtio-iommu does not
+    // know the devices behind such a bridge, and Linux then gives up the IOMMU altogether: it has to do without them. The
+    // bridge comes last, so that nobody else's address depends on it.
+    iommu === "virtio" ? [] : bridge,
   ].flat();
 }
 
@@ -175,7 +181,7 @@ export function qemuArguments(machine: Machine, boot: Boot): string[] {
     boot.interactive
       ? [...channel("stdin"), "-device", "virtconsole,bus=serial.0,nr=0,chardev=stdin"]
       : [port("stdin", 2), port("stdout", 3), port("stderr", 4)].flat(),
-    defaultDevices(boot.disk),
+    defaultDevices(machine.iommu, boot.disk),
     machine.devices.flatMap((device) => ["-device", device]),
   ].flat();
 }
