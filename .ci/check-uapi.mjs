@@ -1,4 +1,4 @@
-// Compares our description of the kernel interface (native/uapi/*.h) with a kernel's own headers. The names come from
+// Compares our description of the kernel interface (native/uapi/*.h, and lib/uapi.ts) with a kernel's own headers. The names come from
 // the headers' text; the values never do: two programs print them, one compiled with each side's headers, because the
 // names of one are macros of the other.
 import { spawnSync } from "node:child_process";
@@ -230,7 +230,7 @@ function compare(header, kernelFlags, kernelInclude, older) {
       for (const name of functionMacros)
         errors.push(`missing in ours: ${name}(): add it to ${header.ours} as constexpr`);
     }
-    return { counted, skipped, errors, absent };
+    return { counted, skipped, errors, absent, ourValues };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -240,6 +240,21 @@ function compare(header, kernelFlags, kernelInclude, older) {
 function grewSince(name, ours, theirs) {
   const size = (value) => Number(/size (\d+)/.exec(value)?.[1]);
   return name.startsWith("struct ") ? size(ours) > size(theirs) : /\.(__reserved\d*|reserved|pad)$/.test(name);
+}
+
+// ---- The numbers that TypeScript chooses among: the same names, with the values of our headers.
+
+function compareTypeScript(file, ours) {
+  const constants = [...readFileSync(join(root, file), "utf8").matchAll(/^export const (\w+) = (.+);$/gm)];
+  const errors = [];
+  for (const [, name, text] of constants) {
+    const value = `0x${Number(text).toString(16)}`.replace(/^0x0$/, "0");
+    if (ours.get(name) === value) continue;
+    const expected = ours.has(name) ? `${ours.get(name)} in native/uapi` : "not in native/uapi";
+    errors.push(`mismatch: ${name} is ${value} in ${file}, ${expected}`);
+  }
+  console.log(`${file}: ${constants.length} constants`);
+  return errors;
 }
 
 // ---- The whole check.
@@ -271,14 +286,17 @@ function main() {
   const errors = [];
   const absent = [];
   const skipped = new Map();
+  const ours = new Map();
   for (const header of HEADERS) {
     const result = compare(header, flags, include, older);
     const { constants, structures, members } = result.counted;
     console.log(`${header.ours}: ${constants} constants, ${structures} structures with ${members} members`);
     errors.push(...result.errors);
     absent.push(...result.absent);
+    for (const [name, value] of result.ourValues) ours.set(name, value);
     for (const [reason, count] of result.skipped) skipped.set(reason, (skipped.get(reason) ?? 0) + count);
   }
+  errors.push(...compareTypeScript("lib/uapi.ts", ours));
   const list = [...skipped].filter(([, count]) => count > 0).map(([reason, count]) => `${reason}: ${count}`);
   console.log(`left out on purpose: ${list.join("; ")}`);
   for (const error of errors) console.log(error);
