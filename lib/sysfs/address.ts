@@ -37,7 +37,8 @@ function isPciAddress(text: string): text is PciAddress {
  * Takes an address apart.
  *
  * @param address `0000:01:00.0`, or `01:00.0` in domain 0
- * @throws TypeError (`ERR_INVALID_ARG_TYPE`) if it is not a string, RangeError (`ERR_OUT_OF_RANGE`) if it is not an address
+ * @throws TypeError (`ERR_INVALID_ARG_TYPE`) if it is not a string, RangeError (`ERR_OUT_OF_RANGE`) if it is not an
+ * address
  */
 export function parsePciAddress(address: string): PciAddressParts {
   if (typeof address !== "string") throw argTypeError("address", form, address);

@@ -1,12 +1,12 @@
 /**
  * Giving a PCI device to another driver, and back.
  *
- * The way is `driver_override`, which names the one driver that may have this one device. (`new_id`, the older way, makes the driver
- * take every device of the kind, now and later.) A plan of writes is made first; binding executes exactly that plan, and every write
- * carries the one that undoes it.
+ * The way is `driver_override`, which names the one driver that may have this one device. (`new_id`, the older way,
+ * makes the driver take every device of the kind, now and later.) A plan of writes is made first; binding executes
+ * exactly that plan, and every write carries the one that undoes it.
  *
- * The driver is bound by its own `bind` file and not by the bus' `drivers_probe`: the latter answers "success" if no driver
- * wanted the device and EINVAL for every failure, `bind` answers with the driver's own error.
+ * The driver is bound by its own `bind` file and not by the bus' `drivers_probe`: the latter answers "success" if no
+ * driver wanted the device and EINVAL for every failure, `bind` answers with the driver's own error.
  *
  * @module
  */
@@ -29,7 +29,7 @@ import {
   writeAttribute,
 } from "./files.js";
 import { isVfioDriver } from "./group.js";
-import { groupOf, noIommuGroup } from "./node.js";
+import { groupIdOf, noIommuGroup } from "./node.js";
 import { noSuchPciDevice, pciDevicePath, readDriverOverride } from "./pci.js";
 import { type DeviceUse, findDeviceUses } from "./uses.js";
 
@@ -51,7 +51,7 @@ export interface BindingPlan {
   readonly from: string | undefined;
   /** The driver that will be bound; undefined for none. */
   readonly to: string | undefined;
-  /** The writes, in order; none if the device is already where it should be. Undoing goes from the last to the first. */
+  /** The writes, in order; none if the device is where it should be. Undoing goes from the last to the first. */
   readonly steps: readonly BindingStep[];
   /** Who uses the device now. Without `force`, {@link bindDriver} refuses if there is anyone. */
   readonly uses: readonly DeviceUse[];
@@ -66,8 +66,9 @@ export interface PlanOptions extends HostPaths {
 /** Options of {@link bindDriver}. */
 export interface BindOptions extends PlanOptions {
   /**
-   * Take the device even from those who use it: mounted file systems, interfaces that are up, other processes. (Not from this process
-   * itself: the kernel waits until a VFIO device is closed, and nobody would be left to close it.)
+   * Take the device even from those who use it: mounted file systems, interfaces that are up, other processes. If
+   * another process has it open through VFIO, the kernel asks that process for it (the REQ interrupt) and the call
+   * lasts until it is closed. From this process itself it cannot be taken: nobody would be left to close it.
    */
   readonly force?: boolean;
 }
@@ -97,17 +98,18 @@ function requireDriver(driver: string, roots: Roots): void {
 }
 
 function requireIommu(address: PciAddress, path: string, roots: Roots): void {
-  if (groupOf(path) !== undefined) return;
+  if (groupIdOf(path) !== undefined) return;
   const noiommu = readText(join(roots.sysfs, "module/vfio/parameters/enable_unsafe_noiommu_mode"));
   if (noiommu !== "Y") throw noIommuGroup(address, path);
 }
 
 /**
- * Plans to bind a driver to a device, without changing anything: the writes that {@link bindDriver} will do, and who uses the device.
- * It needs no privileges, except to see the descriptors of other users' processes.
+ * Plans to bind a driver to a device, without changing anything: the writes that {@link bindDriver} will do, and who
+ * uses the device. It needs no privileges, except to see the descriptors of other users' processes.
  *
  * @param address `0000:01:00.0`, or `01:00.0` in domain 0
- * @throws VfioError if there is no such device (`ENODEV`), no such driver (`ENOENT`), or no IOMMU for a VFIO driver (`ENODEV`)
+ * @throws VfioError if there is no such device (`ENODEV`), no such driver (`ENOENT`), or no IOMMU for a VFIO driver
+ * (`ENODEV`)
  */
 export function planBinding(address: string, options: PlanOptions = {}): BindingPlan {
   const roots = rootsOf(options);
@@ -130,8 +132,8 @@ export function planBinding(address: string, options: PlanOptions = {}): Binding
   if (to !== undefined) {
     const override = join(path, "driver_override");
     const before = readDriverOverride(path);
-    // The override comes after unbinding so that undoing, in reverse, gives it back before the first driver is bound again: a
-    // driver that is not the override's does not match.
+    // The override comes after unbinding so that undoing, in reverse, gives it back before the first driver is bound
+    // again: a driver that is not the override's does not match.
     if (before !== to) steps.push({ path: override, value: to, undo: { path: override, value: before ?? "" } });
     steps.push({ ...bind(to), undo: unbind(to) });
   }
@@ -174,13 +176,13 @@ export class Binding implements Disposable {
   }
 
   /**
-   * Gives the device back to the driver that it had, and `driver_override` the value that it had. Does nothing the second time, if
-   * nothing was changed, and if the device is gone. It does not wait for what the driver does later: a disk's block devices may
-   * appear a moment after.
+   * Gives the device back to the driver that it had, and `driver_override` the value that it had. Does nothing the
+   * second time, if nothing was changed, and if the device is gone. It does not wait for what the driver does later:
+   * a disk's block devices may appear a moment after.
    *
-   * @throws VfioError `EBUSY` if the device is in use (while a process has a VFIO device open the kernel would wait for it, and this process
-   * with it), or if somebody gave it to a third driver since; with the driver's own error if it does not take the device back. What was not restored
-   * then stays to be restored, by another call.
+   * @throws VfioError `EBUSY` if the device is in use (while a process has a VFIO device open the kernel would wait
+   * for it, and this process with it), or if somebody gave it to a third driver since; with the driver's own error if
+   * it does not take the device back. What was not restored then stays to be restored, by another call.
    */
   restore(): void {
     if (!this.active) return;
@@ -238,17 +240,17 @@ function inUse(address: PciAddress, uses: readonly DeviceUse[], force?: string):
 }
 
 /**
- * Binds a driver to a PCI device, `vfio-pci` unless another is named. If a step fails, the earlier ones are undone and the previous driver
- * is bound again.
+ * Binds a driver to a PCI device, `vfio-pci` unless another is named. If a step fails, the earlier ones are undone
+ * and the previous driver is bound again.
  *
  * It blocks until the drivers are done, which takes seconds with some disks and network cards.
  *
  * @param address `0000:01:00.0`, or `01:00.0` in domain 0
- * @returns the binding, which restores the device when it is disposed; keep it for as long as the device is needed (it is not
- * restored by garbage collection, nor at the end of the process)
- * @throws VfioError `EBUSY` if the device is in use, `EACCES` or `EROFS` without the permission; as {@link planBinding}; with the
- * driver's own error if it does not take the device. If undoing failed too, the message says so, and `cause` is an AggregateError
- * with all errors, the first one first.
+ * @returns the binding, which restores the device when it is disposed; keep it for as long as the device is needed
+ * (it is not restored by garbage collection, nor at the end of the process)
+ * @throws VfioError `EBUSY` if the device is in use, `EACCES` or `EROFS` without the permission; as {@link
+ * planBinding}; with the driver's own error if it does not take the device. If undoing failed too, the message says
+ * so, and `cause` is an AggregateError with all errors, the first one first.
  */
 export function bindDriver(address: string, options: BindOptions = {}): Binding {
   const roots = rootsOf(options);
@@ -324,7 +326,8 @@ function explained(error: unknown, write: SysfsWrite, plan: BindingPlan, roots: 
 }
 
 /**
- * Why a file of sysfs could not be opened for writing; undefined if it could: what write(2) fails with is the driver's word.
+ * Why a file of sysfs could not be opened for writing; undefined if it could: what write(2) fails with is the
+ * driver's word.
  *
  * @internal
  */
@@ -357,9 +360,9 @@ function reason(
   }
   const log = `see what ${driver} says at the end of the kernel's log: dmesg | tail`;
   if (errno === os.errno.EBUSY && !isVfioDriver(driver)) {
-    const group = groupOf(path);
+    const group = groupIdOf(path);
     return [
-      `user space owns its IOMMU group${group === undefined ? "" : ` ${group.id}`}, and ${driver} does DMA of its own`,
+      `user space owns its IOMMU group${group === undefined ? "" : ` ${group}`}, and ${driver} does DMA of its own`,
       "close the other devices of the group first",
     ];
   }

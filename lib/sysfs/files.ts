@@ -50,7 +50,8 @@ export function errnoOf(error: unknown): number | undefined {
   return Math.abs(error.errno);
 }
 
-// A file of a device that has gone is not there (ENOENT, ENOTDIR) or, if it was opened just before, says ENODEV or ENXIO.
+// A file of a device that has gone is not there (ENOENT, ENOTDIR) or, if it was opened just before, says ENODEV or
+// ENXIO.
 const goneErrnos = new Set<number>([os.errno.ENOENT, os.errno.ENOTDIR, os.errno.ENODEV, os.errno.ENXIO]);
 
 /** Whether an error says that the file, and so the device, is not there (any more). */
@@ -119,8 +120,8 @@ export function deviceNumber(rdev: bigint): string {
 }
 
 /**
- * Writes one attribute, in one write(2), as sysfs requires. The file is not created: sysfs answers EACCES to that, which would
- * hide that there is no such file.
+ * Writes one attribute, in one write(2), as sysfs requires. The file is not created: sysfs answers EACCES to that,
+ * which would hide that there is no such file.
  *
  * @throws Node's own error, for the caller to explain
  */
@@ -134,8 +135,8 @@ export function writeAttribute(path: string, value: string): void {
 }
 
 /**
- * The error to throw when undoing failed too: the first one, which says at its end what is left undone, and has all errors in its
- * cause, an AggregateError with the first one first.
+ * The error to throw when undoing failed too: the first one, which says at its end what is left undone, and has all
+ * errors in its cause, an AggregateError with the first one first.
  */
 export function withUndoErrors(first: unknown, later: readonly unknown[], left: string): unknown {
   if (later.length === 0) return first;

@@ -1,5 +1,6 @@
 /**
- * IOMMU groups: the smallest sets of devices that the IOMMU can tell apart, and so what is given to user space as a whole.
+ * IOMMU groups: the smallest sets of devices that the IOMMU can tell apart, and so what is given to user space as a
+ * whole.
  *
  * @module
  */
@@ -7,7 +8,7 @@ import { constants as os } from "node:os";
 import { basename, join } from "node:path";
 import { outOfRangeError, VfioError } from "../errors.js";
 import { exists, type HostPaths, listNames, type Roots, readLinkName, readText, realPath, rootsOf } from "./files.js";
-import { deviceSysfsPath, groupOf, noIommuGroup, noSuchDevice } from "./node.js";
+import { deviceSysfsPath, groupIdOf, noIommuGroup, noSuchDevice, switchIommuOn } from "./node.js";
 
 /** A device in an IOMMU group. It need not be a PCI device. */
 export interface IommuGroupMember {
@@ -112,7 +113,7 @@ export function listIommuGroups(paths?: HostPaths): IommuGroup[] {
  */
 export function readIommuGroup(group: number | string, paths?: HostPaths): IommuGroup {
   const roots = rootsOf(paths);
-  const id = typeof group === "number" ? group : groupIdOf(group, roots);
+  const id = typeof group === "number" ? group : groupIdOfDevice(group, roots);
   if (!Number.isInteger(id) || id < 0) throw outOfRangeError("group", "an IOMMU group's number", group);
   const found = readGroup(id, roots);
   if (found === undefined) {
@@ -123,26 +124,23 @@ export function readIommuGroup(group: number | string, paths?: HostPaths): Iommu
       object: `IOMMU group ${id}`,
       why:
         present === 0 ? "there is no IOMMU group at all: the IOMMU is off, or there is none" : "there is no such group",
-      fix:
-        present === 0
-          ? "switch the IOMMU on in the firmware (Intel VT-d, AMD-Vi, SMMU), and on Intel start the kernel with intel_iommu=on"
-          : "list the groups: listIommuGroups()",
+      fix: present === 0 ? switchIommuOn : "list the groups: listIommuGroups()",
     });
   }
   return found;
 }
 
-function groupIdOf(device: string, roots: Roots): number {
+function groupIdOfDevice(device: string, roots: Roots): number {
   const path = deviceSysfsPath(device, roots);
-  const group = groupOf(path);
-  if (group !== undefined) return group.id;
+  const group = groupIdOf(path);
+  if (group !== undefined) return group;
   throw exists(path) ? noIommuGroup(device, path) : noSuchDevice(device, path);
 }
 
 /**
- * Whether a driver leaves its device's DMA to others, so that the device may be in a group that user space owns: VFIO's own and
- * their variants for one vendor's devices (`mlx5_vfio_pci`), `pci-stub`, and `pcieport`, which does no DMA. They are the drivers
- * with `driver_managed_dma` in the kernel, which sysfs does not show.
+ * Whether a driver leaves its device's DMA to others, so that the device may be in a group that user space owns:
+ * VFIO's own and their variants for one vendor's devices (`mlx5_vfio_pci`), `pci-stub`, and `pcieport`, which does no
+ * DMA. They are the drivers with `driver_managed_dma` in the kernel, which sysfs does not show.
  *
  * @param driver a driver's name
  */
@@ -158,10 +156,12 @@ export function isVfioDriver(driver: string): boolean {
 /**
  * Says whether a group can be given to user space, and if not, which devices are in the way.
  *
- * The kernel's rule: no device of the group may be bound to a driver that does DMA of its own. Devices without a driver are no
- * obstacle, and neither are bridges, since `pcieport` does none. Bound to VFIO or not, every device of the group is then reachable by the user.
+ * The kernel's rule: no device of the group may be bound to a driver that does DMA of its own. Devices without a
+ * driver are no obstacle, and neither are bridges, since `pcieport` does none. Bound to VFIO or not, every device of
+ * the group is then reachable by the user.
  *
- * @param group a group's number, a device in it (PCI address, UUID, path in sysfs), or what {@link readIommuGroup} returned
+ * @param group a group's number, a device in it (PCI address, UUID, path in sysfs), or what {@link readIommuGroup}
+ * returned
  * @throws VfioError as {@link readIommuGroup}
  */
 export function groupViability(group: number | string | IommuGroup, paths?: HostPaths): GroupViability {
@@ -174,7 +174,7 @@ export function groupViability(group: number | string | IommuGroup, paths?: Host
       driver,
       why: `${name} is in IOMMU group ${read.id} too and is bound to the kernel's driver ${driver}`,
       fix:
-        `bind ${name} to vfio-pci as well, bindDriver("${name}"), or leave it without a driver, bindDriver("${name}", { driver: null }); ` +
+        `bind ${name} to vfio-pci as well, bindDriver("${name}"), or to no driver, bindDriver("${name}", { driver: null }); ` +
         "if it must stay with the kernel, move one of the two to a slot that isolates it (PCIe ACS)",
     });
   }

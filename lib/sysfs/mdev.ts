@@ -1,11 +1,12 @@
 /**
- * Mediated devices: parts of a device that its kernel driver hands out, each with a UUID (`Documentation/driver-api/vfio-mediated-device.rst`).
+ * Mediated devices: parts of a device that its kernel driver hands out, each with a UUID
+ * (`Documentation/driver-api/vfio-mediated-device.rst`).
  *
  * @module
  */
 import { basename, dirname, join } from "node:path";
 import { type HostPaths, listNames, type Roots, readLinkName, realPath, rootsOf } from "./files.js";
-import { groupOf, mdevUuid, noSuchDevice, readVfioNodes, type VfioNodes } from "./node.js";
+import { groupIdOf, mdevUuid, noSuchDevice, readVfioNodes, type VfioNodes } from "./node.js";
 
 /** A mediated device, as it was when it was read. */
 export interface MdevDevice {
@@ -33,7 +34,7 @@ function readDevice(uuid: string, paths: HostPaths | undefined, roots: Roots): M
     parent: basename(dirname(sysfsPath)),
     type: readLinkName(join(sysfsPath, "mdev_type")),
     driver: readLinkName(join(sysfsPath, "driver")),
-    iommuGroup: groupOf(sysfsPath)?.id,
+    iommuGroup: groupIdOf(sysfsPath),
     vfio: readVfioNodes(sysfsPath, paths),
   };
 }

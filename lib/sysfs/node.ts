@@ -1,9 +1,10 @@
 /**
- * The device nodes under which VFIO offers a device: the character device of its own (`/dev/vfio/devices/vfioN`, for iommufd)
- * and its group (`/dev/vfio/N`, for a legacy container).
+ * The device nodes under which VFIO offers a device: the character device of its own (`/dev/vfio/devices/vfioN`, for
+ * iommufd) and its group (`/dev/vfio/N`, for a legacy container).
  *
- * Everything here works on any device that a VFIO driver is bound to (PCI, mediated, platform), given as a PCI address, the UUID of a
- * mediated device or the device's own path in sysfs. See `Documentation/driver-api/vfio.rst` in the kernel.
+ * Everything here works on any device that a VFIO driver is bound to (PCI, mediated, platform), given as a PCI
+ * address, the UUID of a mediated device or the device's own path in sysfs. See `Documentation/driver-api/vfio.rst`
+ * in the kernel.
  *
  * @module
  */
@@ -19,17 +20,12 @@ export interface VfioNodes {
   readonly name: string;
   /**
    * The device's own node, `/dev/vfio/devices/vfio0`. Undefined if the kernel was built without it
-   * (`CONFIG_VFIO_DEVICE_CDEV`), or if the node is missing from `/dev` or belongs to another device: {@link vfioCdevPath} says which.
+   * (`CONFIG_VFIO_DEVICE_CDEV`), or if the node is missing from `/dev` or belongs to another device: {@link
+   * vfioCdevPath} says which.
    */
   readonly cdevPath: string | undefined;
-  /** Its group's node, `/dev/vfio/8`, or `/dev/vfio/noiommu-8`. Undefined if there is none: {@link vfioGroupPath} says why. */
+  /** Its group's node, `/dev/vfio/8` or `/dev/vfio/noiommu-8`. Undefined if there is none: {@link vfioGroupPath} says why. */
   readonly groupPath: string | undefined;
-}
-
-/** @internal */
-export interface GroupOf {
-  readonly id: number;
-  readonly noiommu: boolean;
 }
 
 const uuidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -56,19 +52,32 @@ export function deviceSysfsPath(device: string, roots: Roots): string {
 }
 
 /**
- * The group of a device, as its `iommu_group` link says; undefined if it has none.
+ * The number of a device's group, as its `iommu_group` link says; undefined if it has none.
  *
  * @internal
  */
-export function groupOf(devicePath: string): GroupOf | undefined {
+export function groupIdOf(devicePath: string): number | undefined {
   const name = readLinkName(join(devicePath, "iommu_group"));
-  if (name === undefined) return undefined;
-  // VFIO makes up a group for a device without an IOMMU, and tells it apart by this name (drivers/vfio/group.c).
-  return { id: Number(name), noiommu: readText(join(devicePath, "iommu_group/name")) === "vfio-noiommu" };
+  return name === undefined ? undefined : Number(name);
 }
 
-function groupNode(roots: Roots, group: GroupOf): string {
-  return join(roots.dev, "vfio", `${group.noiommu ? "noiommu-" : ""}${group.id}`);
+/** A group as VFIO offers it: the name and the number (`major:minor`) of its node. */
+interface GroupNode {
+  readonly path: string;
+  readonly number: string;
+}
+
+/**
+ * What VFIO calls the group of a device, as its class says: by its number, or `noiommu-` and its number if VFIO made
+ * it up for a device without an IOMMU. (The group's own name does not tell: those of mediated devices are called
+ * `vfio-noiommu` too.)
+ */
+function groupNodeOf(group: number, roots: Roots): GroupNode | undefined {
+  for (const name of [`${group}`, `noiommu-${group}`]) {
+    const number = readText(join(roots.sysfs, "class/vfio", name, "dev"));
+    if (number !== undefined) return { path: join(roots.dev, "vfio", name), number };
+  }
+  return undefined;
 }
 
 function vfioName(devicePath: string): string | undefined {
@@ -87,17 +96,31 @@ export function readVfioNodes(device: string, paths?: HostPaths): VfioNodes | un
   if (name === undefined) return undefined;
   const number = readText(join(devicePath, "vfio-dev", name, "dev"));
   const cdev = join(roots.dev, "vfio/devices", name);
-  const group = groupOf(devicePath);
-  const groupPath = group && groupNode(roots, group);
+  const groupId = groupIdOf(devicePath);
+  const group = groupId === undefined ? undefined : groupNodeOf(groupId, roots);
   return {
     name,
     cdevPath: number !== undefined && nodeNumber(cdev, "char") === number ? cdev : undefined,
-    groupPath: groupPath !== undefined && nodeNumber(groupPath, "char") !== undefined ? groupPath : undefined,
+    groupPath: group !== undefined && nodeNumber(group.path, "char") === group.number ? group.path : undefined,
   };
 }
 
 function missingNode(path: string, object: string, why: string, fix: string): VfioError {
   return new VfioError({ errno: os.errno.ENOENT, syscall: "open", path, object, why, fix });
+}
+
+/** The path, if the node there has the number that the kernel gave to the device or group. */
+function requireNode(path: string, number: string, device: string, roots: Roots): string {
+  const found = nodeNumber(path, "char");
+  if (found === number) return path;
+  throw missingNode(
+    path,
+    device,
+    found === undefined
+      ? `the kernel has the device ${number} for it, but there is no node for that in ${roots.dev}`
+      : `the node is the device ${found}, but the kernel's number is ${number}: this ${roots.dev} belongs to another system`,
+    `give this process (or container) the host's ${roots.dev}/vfio, or make the node: mknod ${path} c ${number.replace(":", " ")}`,
+  );
 }
 
 /** Throws if there is no such device, or no VFIO driver bound to it. Returns its name in class `vfio-dev`. */
@@ -118,20 +141,21 @@ function requireVfioName(device: string, devicePath: string): string {
 }
 
 /** @internal */
-export function noSuchDevice(device: string, path: string, fix = "list the devices: listPciDevices(), or: lspci -D") {
+export function noSuchDevice(device: string, path: string, fix?: string): VfioError {
+  const list = uuidForm.test(device) ? "listMdevDevices()" : "listPciDevices(), or: lspci -D";
   return new VfioError({
     errno: os.errno.ENODEV,
     syscall: "open",
     path,
     object: device,
     why: "there is no such device",
-    fix,
+    fix: fix ?? `list the devices: ${list}`,
   });
 }
 
 /**
- * The path of a device's own node, `/dev/vfio/devices/vfioN`, after checking that the node is that device's: the number in `/dev`
- * must be the one in sysfs.
+ * The path of a device's own node, `/dev/vfio/devices/vfioN`, after checking that the node is that device's: the
+ * number in `/dev` must be the one in sysfs.
  *
  * @param device a PCI address, a mediated device's UUID, or the device's path in sysfs
  * @throws VfioError that says what is missing: the device, its driver, the kernel's option, the node
@@ -150,16 +174,7 @@ export function vfioCdevPath(device: string, paths?: HostPaths): string {
       "use its group with a legacy container, or a kernel with CONFIG_VFIO_DEVICE_CDEV=y",
     );
   }
-  const found = nodeNumber(path, "char");
-  if (found === number) return path;
-  throw missingNode(
-    path,
-    device,
-    found === undefined
-      ? `the kernel has the device ${number}, but there is no node for it in ${roots.dev}`
-      : `the node is the device ${found}, but the kernel's number for ${name} is ${number}: this ${roots.dev} belongs to another system`,
-    `give this process (or container) the host's ${roots.dev}/vfio/devices, or make the node: mknod ${path} c ${number.replace(":", " ")}`,
-  );
+  return requireNode(path, number, device, roots);
 }
 
 /**
@@ -172,18 +187,25 @@ export function vfioGroupPath(device: string, paths?: HostPaths): string {
   const roots = rootsOf(paths);
   const devicePath = deviceSysfsPath(device, roots);
   requireVfioName(device, devicePath);
-  const group = groupOf(devicePath);
-  if (group === undefined) throw noIommuGroup(device, devicePath);
-  const path = groupNode(roots, group);
-  if (nodeNumber(path, "char") !== undefined) return path;
+  const groupId = groupIdOf(devicePath);
+  if (groupId === undefined) throw noIommuGroup(device, devicePath);
+  const group = groupNodeOf(groupId, roots);
+  if (group !== undefined) return requireNode(group.path, group.number, device, roots);
   throw missingNode(
-    path,
+    join(roots.dev, "vfio", String(groupId)),
     device,
-    `its IOMMU group is ${group.id}, but there is no node for it in ${roots.dev}`,
-    `give this process (or container) the host's ${roots.dev}/vfio, or open the device by its own node with iommufd ` +
-      "(a kernel without CONFIG_VFIO_GROUP has no groups)",
+    "this kernel offers no groups (it was built without CONFIG_VFIO_GROUP)",
+    "open the device by its own node, with iommufd",
   );
 }
+
+/**
+ * How to get IOMMU groups.
+ *
+ * @internal
+ */
+export const switchIommuOn =
+  "switch the IOMMU on in the firmware (Intel VT-d, AMD-Vi, SMMU), and on Intel start the kernel with intel_iommu=on";
 
 /** @internal */
 export function noIommuGroup(device: string, path: string): VfioError {
@@ -193,8 +215,6 @@ export function noIommuGroup(device: string, path: string): VfioError {
     path: join(path, "iommu_group"),
     object: device,
     why: "it is in no IOMMU group: the IOMMU is off, or there is none",
-    fix:
-      "switch the IOMMU on in the firmware (Intel VT-d, AMD-Vi, SMMU), and on Intel start the kernel with intel_iommu=on; " +
-      "without any IOMMU, only VFIO's unsafe no-IOMMU mode remains",
+    fix: `${switchIommuOn}; without any IOMMU, only VFIO's unsafe no-IOMMU mode remains`,
   });
 }

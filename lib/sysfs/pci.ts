@@ -1,15 +1,15 @@
 /**
  * The PCI devices of this machine, as sysfs shows them (`Documentation/ABI/testing/sysfs-bus-pci` in the kernel).
  *
- * Reading is a snapshot: nothing here holds a device, and a device may go away while it is read. A listing leaves such a
- * device out; reading it by its address is an error that says so.
+ * Reading is a snapshot: nothing here holds a device, and a device may go away while it is read. A listing leaves
+ * such a device out; reading it by its address is an error that says so.
  *
  * @module
  */
 import { join } from "node:path";
 import { type PciAddress, pciAddress } from "./address.js";
 import { exists, type HostPaths, listNames, type Roots, readLinkName, readNumber, readText, rootsOf } from "./files.js";
-import { groupOf, noSuchDevice, readVfioNodes, type VfioNodes } from "./node.js";
+import { groupIdOf, noSuchDevice, readVfioNodes, type VfioNodes } from "./node.js";
 
 /** What a resource of a PCI device is. */
 export type PciResourceKind = "bar" | "rom" | "vf-bar" | "window";
@@ -87,8 +87,9 @@ const IORESOURCE_IO = 0x100;
 const IORESOURCE_PREFETCH = 0x2000;
 const IORESOURCE_MEM_64 = 0x10_0000;
 
-// include/linux/pci.h: six BARs, the ROM, with CONFIG_PCI_IOV six BARs of virtual functions, then a bridge's four windows. The
-// file's length tells whether the kernel was built with CONFIG_PCI_IOV: 7 or 11 lines without, 13 or 17 with.
+// include/linux/pci.h: six BARs, the ROM, with CONFIG_PCI_IOV six BARs of virtual functions, then a bridge's four
+// windows. The file's length tells whether the kernel was built with CONFIG_PCI_IOV: 7 or 11 lines without, 13 or 17
+// with.
 function resourceSlot(line: number, lines: number): { kind: PciResourceKind; index: number } {
   if (line < 6) return { kind: "bar", index: line };
   if (line === 6) return { kind: "rom", index: 0 };
@@ -165,7 +166,7 @@ function readDevice(address: PciAddress, paths: HostPaths | undefined, roots: Ro
     revision: id("revision") ?? 0,
     driver: readLinkName(join(path, "driver")),
     driverOverride: readDriverOverride(path),
-    iommuGroup: groupOf(path)?.id,
+    iommuGroup: groupIdOf(path),
     // The kernel says -1 for "no node".
     numaNode: numaNode === undefined || numaNode < 0 ? undefined : numaNode,
     modalias: readText(join(path, "modalias")),
@@ -177,7 +178,8 @@ function readDevice(address: PciAddress, paths: HostPaths | undefined, roots: Ro
     physfn,
     vfio: readVfioNodes(path, paths),
   };
-  // Every device has a vendor: one that is there no longer went away at some point above, and what was read is worth nothing.
+  // Every device has a vendor: one that is there no longer went away at some point above, and what was read is worth
+  // nothing.
   return exists(join(path, "vendor")) ? device : undefined;
 }
 

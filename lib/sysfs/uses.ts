@@ -1,8 +1,8 @@
 /**
  * Who uses a device: what would be lost if its driver were taken away now.
  *
- * Unbinding a driver never fails for being rude: the kernel takes a mounted disk or a busy network interface away without a
- * question. So the question is asked here.
+ * Unbinding a driver never fails for being rude: the kernel takes a mounted disk or a busy network interface away
+ * without a question. So the question is asked here.
  *
  * @module
  */
@@ -62,8 +62,8 @@ function isBelow(path: string | undefined, devicePath: string): boolean {
 }
 
 /**
- * The block devices of a PCI device: disks, partitions, and with NVMe multipath the disk that stands for all paths, which lies below
- * the subsystem and not below the controller.
+ * The block devices of a PCI device: disks, partitions, and with NVMe multipath the disk that stands for all paths,
+ * which lies below the subsystem and not below the controller.
  */
 function blockDevices(devicePath: string, roots: Roots): Node[] {
   const classPath = join(roots.sysfs, "class/block");
@@ -103,7 +103,7 @@ interface Mount {
   readonly source: string;
 }
 
-/** The mounts that this process sees and, if it may look (a container with the host's proc), those that the host's first process sees. */
+/** The mounts that this process sees, and those that the first process sees: the host's, in a container with the host's proc. */
 function readMounts(roots: Roots): Mount[] {
   const mounts = new Map<string, Mount>();
   for (const pid of ["self", "1"]) {
@@ -155,7 +155,12 @@ function storageUses(devicePath: string, roots: Roots): DeviceUse[] {
     // btrfs and its like have a number of their own, and only the source names the device.
     const node = onDevice(number, source);
     if (node === undefined) continue;
-    uses.push({ kind: "mount", name: node.name, why: `${node.name} is mounted on ${target}`, fix: `umount ${target}` });
+    uses.push({
+      kind: "mount",
+      name: node.name,
+      why: `${node.name} is mounted on ${target}`,
+      fix: `umount '${target}'`,
+    });
   }
   for (const line of readUnlessDenied(join(roots.proc, "swaps")).split("\n").slice(1)) {
     const path = unescapePath(line.split(/\s+/)[0] ?? "");
@@ -165,8 +170,8 @@ function storageUses(devicePath: string, roots: Roots): DeviceUse[] {
   }
   if (uses.length > 0) return uses;
 
-  // What neither list shows: a pool of several disks, a mount in a container. Exclusive opening fails exactly while something in
-  // the kernel holds the device; it is not a write, and udev does not notice it.
+  // What neither list shows: a pool of several disks, a mount in a container. Exclusive opening fails exactly while
+  // something in the kernel holds the device; it is not a write, and udev does not notice it.
   for (const disk of disks) {
     const path = join(roots.dev, disk.name);
     if (nodeNumber(path, "block") !== disk.number || !isClaimed(path)) continue;
@@ -223,7 +228,7 @@ function vfUses(address: PciAddress, devicePath: string): DeviceUse[] {
   ];
 }
 
-/** The device nodes below a device: `/dev/nvme0`, `/dev/dri/card0`, `/dev/vfio/devices/vfio0`, ..., by their numbers. */
+/** The device nodes below a device, `/dev/nvme0`, `/dev/dri/card0`, `/dev/vfio/devices/vfio0`, ..., by their numbers. */
 function deviceNodes(devicePath: string, roots: Roots): Map<string, string> {
   const nodes = new Map<string, string>();
   for (const type of ["char", "block"] as const) {
@@ -262,14 +267,14 @@ function processUses(devicePath: string, roots: Roots): DeviceUse[] {
   const self = realPath(join(roots.proc, "self"));
   const uses = new Map<string, DeviceUse>();
   for (const pid of listNames(roots.proc).filter((name) => /^[0-9]+$/.test(name))) {
-    const process = join(roots.proc, pid);
-    for (const fd of namesUnlessDenied(join(process, "fd"))) {
+    const place = join(roots.proc, pid);
+    for (const fd of namesUnlessDenied(join(place, "fd"))) {
       const name = unlessDenied(() =>
-        openedThrough(join(process, "fd", fd), join(process, "fdinfo", fd), nodes, kernelPath),
+        openedThrough(join(place, "fd", fd), join(place, "fdinfo", fd), nodes, kernelPath),
       );
       if (name === undefined || uses.has(`${pid} ${name}`)) continue;
-      const own = process === self;
-      const who = own ? "this process" : `process ${pid} (${readUnlessDenied(join(process, "comm")).trim()})`;
+      const own = place === self;
+      const who = own ? "this process" : `process ${pid} (${readUnlessDenied(join(place, "comm")).trim()})`;
       uses.set(`${pid} ${name}`, {
         kind: "process",
         name,
@@ -299,9 +304,9 @@ function unlessDenied<T>(read: () => T): T | undefined {
 /**
  * Says who uses a PCI device; empty if nobody does, as far as this process can see.
  *
- * Not seen: interfaces in another network namespace, descriptors of processes that the caller may not look into (it takes root),
- * a device that was opened through a group whose descriptor was closed since (except on recent kernels), and memory that is still
- * mapped although its descriptor is closed.
+ * Not seen: interfaces in another network namespace, descriptors of processes that the caller may not look into (it
+ * takes root), a device that was opened through a group whose descriptor was closed since (except on recent kernels),
+ * and memory that is still mapped although its descriptor is closed.
  *
  * @param address `0000:01:00.0`, or `01:00.0` in domain 0
  * @throws VfioError `ENODEV` if there is no such device

@@ -154,11 +154,16 @@ describe("VFIO's device nodes", () => {
     tree.link(path, "../../../dev/null");
   }
 
+  function group(tree: Tree, name: string, dev = "1:3"): void {
+    tree.file(`sys/class/vfio/${name}/dev`, `${dev}\n`);
+    node(tree, `dev/vfio/${name}`);
+  }
+
   test("both nodes", () => {
     using tree = new Tree();
     bound(tree, { dev: "1:3", group: 8 });
     node(tree, "dev/vfio/devices/vfio3");
-    node(tree, "dev/vfio/8");
+    group(tree, "8");
     const nodes = { name: "vfio3", cdevPath: tree.at("dev/vfio/devices/vfio3"), groupPath: tree.at("dev/vfio/8") };
     expect(readVfioNodes("01:00.0", tree.paths)).toEqual(nodes);
     expect(readPciDevice("01:00.0", tree.paths).vfio).toEqual(nodes);
@@ -169,13 +174,12 @@ describe("VFIO's device nodes", () => {
   test("a group that VFIO made up for a device without an IOMMU has a node of another name", () => {
     using tree = new Tree();
     bound(tree, { group: 0 });
-    tree.file("sys/kernel/iommu_groups/0/name", "vfio-noiommu\n");
-    node(tree, "dev/vfio/noiommu-0");
+    group(tree, "noiommu-0");
     expect(vfioGroupPath("01:00.0", tree.paths)).toBe(tree.at("dev/vfio/noiommu-0"));
   });
 
   test.each([
-    ["no node", { dev: "1:3" }, undefined, "ENOENT", /no node for it in .*mknod .*vfio3 c 1 3/s],
+    ["no node", { dev: "1:3" }, undefined, "ENOENT", /no node for that in .*mknod .*vfio3 c 1 3/s],
     [
       "another system's node",
       { dev: "511:0" },
@@ -194,10 +198,16 @@ describe("VFIO's device nodes", () => {
     expect(error.message).toMatch(message);
   });
 
-  test("the group's node: none in /dev, and no group at all", () => {
+  test("the group's node: a kernel without groups, another system's node, none, and no group at all", () => {
     using tree = new Tree();
     bound(tree, { group: 8 });
-    expect(errorOf(() => vfioGroupPath("01:00.0", tree.paths))).toMatchObject({ code: "ENOENT", fix: /iommufd/ });
+    const refusal = () => errorOf(() => vfioGroupPath("01:00.0", tree.paths));
+    expect(refusal()).toMatchObject({ code: "ENOENT", why: /CONFIG_VFIO_GROUP/, fix: /iommufd/ });
+    group(tree, "8", "242:0");
+    expect(refusal()).toMatchObject({ code: "ENOENT", why: /the node is the device 1:3.*242:0/ });
+    expect(readVfioNodes("01:00.0", tree.paths)?.groupPath).toBeUndefined();
+    tree.remove("dev/vfio/8");
+    expect(refusal()).toMatchObject({ code: "ENOENT", why: /no node/, fix: /mknod .*8 c 242 0/ });
     using other = new Tree();
     bound(other);
     expect(errorOf(() => vfioGroupPath("01:00.0", other.paths))).toMatchObject({
@@ -235,6 +245,7 @@ describe("mediated devices", () => {
     tree.link(`${place}/iommu_group`, "sys/kernel/iommu_groups/20");
     tree.directory(`${place}/vfio-dev/vfio0`);
     tree.link(`sys/bus/mdev/devices/${uuid}`, place);
+    tree.file("sys/class/vfio/20/dev", "1:3\n");
     tree.link("dev/vfio/20", "../../../dev/null");
     const expected = {
       uuid,

@@ -1,4 +1,4 @@
-/** A sysfs, dev and proc in a temporary directory, as a container with the host's trees mounted elsewhere would see them. */
+/** A sysfs, dev and proc in a temporary directory, as a container sees the host's trees that are mounted elsewhere. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";

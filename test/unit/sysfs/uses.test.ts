@@ -30,7 +30,7 @@ describe("who uses a device", () => {
         kind: "mount",
         name: "nvme0n1p1",
         why: "nvme0n1p1 is mounted on /mnt/my disk",
-        fix: "umount /mnt/my disk",
+        fix: "umount '/mnt/my disk'",
       },
     ]);
   });

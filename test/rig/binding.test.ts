@@ -1,0 +1,489 @@
+/** Binding against the rig's kernel: real drivers, real refusals. Every test gives back what it took. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { afterEach, describe, expect, test } from "vitest";
+import { errnoName } from "../../lib/errors.js";
+import { native } from "../../lib/native.js";
+import {
+  Binding,
+  bindDriver,
+  findDeviceUses,
+  groupViability,
+  listPciDevices,
+  type PciAddress,
+  type PciDevice,
+  planBinding,
+  readIommuGroup,
+  readPciDevice,
+  readVfioNodes,
+  setNumVfs,
+  vfioCdevPath,
+  vfioGroupPath,
+} from "../../lib/sysfs/index.js";
+import { VFIO_GROUP_FLAGS_VIABLE, VFIO_TYPE1v2_IOMMU } from "../../lib/uapi.js";
+
+function addresses(vendorId: number, deviceId: number): PciAddress[] {
+  return listPciDevices()
+    .filter((device) => device.vendorId === vendorId && device.deviceId === deviceId)
+    .map(({ address }) => address);
+}
+
+function address(vendorId: number, deviceId: number): PciAddress {
+  const [found] = addresses(vendorId, deviceId);
+  if (found === undefined) throw new Error("the rig has no such device");
+  return found;
+}
+
+const igb = address(0x8086, 0x10c9);
+const nvme = address(0x1b36, 0x0010);
+const serial = address(0x1b36, 0x0002);
+const [pair0, pair1] = addresses(0x8086, 0x10d3);
+const edus = addresses(0x1234, 0x11e8);
+const edu = edus.find((one) => readIommuGroup(one).devices.length === 1);
+const bridged = edus.filter((one) => one !== edu);
+if (edu === undefined || pair0 === undefined || pair1 === undefined) throw new Error("the rig lacks a device");
+
+/** What binding may change, of every device that stays. */
+function state(): unknown {
+  return listPciDevices().map(({ address, driver, driverOverride, iommuGroup, vfio, sriov }) => {
+    return { address, driver, driverOverride, iommuGroup, vfio, sriov };
+  });
+}
+
+const atFirst = state();
+afterEach(() => expect(state()).toEqual(atFirst));
+
+function refusal(call: () => unknown): Error & Partial<Record<"code" | "why" | "fix" | "path", unknown>> {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof Error) return error;
+  }
+  throw new Error("there was no refusal");
+}
+
+/** Something that a child process holds until it is told to stop: it answers a line when it holds it. */
+async function held(command: string, ...args: string[]): Promise<ChildProcess & AsyncDisposable> {
+  const child = spawn("sh", ["-c", `set -e; ${command}; echo held; read -r _`, ...args], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const ended = once(child, "exit");
+  const [word] = await Promise.race([once(child.stdout, "data"), ended]);
+  if (String(word).trim() !== "held") throw new Error(`'${command}' failed`);
+  return Object.assign(child, {
+    async [Symbol.asyncDispose]() {
+      child.stdin.end("\n");
+      await ended;
+    },
+  });
+}
+
+async function appears(path: string): Promise<void> {
+  const directory = join(path, "..");
+  const watcher = watch(directory);
+  try {
+    while (!existsSync(path)) await once(watcher, "change");
+  } finally {
+    watcher.close();
+  }
+}
+
+describe("vfio-pci and back", () => {
+  test("a device without a driver", () => {
+    const before = readPciDevice(edu);
+    expect(before).toMatchObject({ driver: undefined, vfio: undefined });
+    const binding = bindDriver(edu);
+    try {
+      expect(binding).toMatchObject({ address: edu, driver: "vfio-pci", previousDriver: undefined, active: true });
+      const { vfio, driver, driverOverride } = readPciDevice(edu);
+      expect({ driver, driverOverride }).toEqual({ driver: "vfio-pci", driverOverride: "vfio-pci" });
+      expect(vfio?.cdevPath).toBe(vfioCdevPath(edu));
+      expect(vfio?.groupPath).toBe(vfioGroupPath(edu));
+      expect(vfio?.groupPath).toBe(`/dev/vfio/${before.iommuGroup}`);
+      closeSync(openSync(vfioCdevPath(edu), "r+"));
+      closeSync(openSync(vfioGroupPath(edu), "r+"));
+    } finally {
+      binding.restore();
+    }
+    expect(binding.active).toBe(false);
+    expect(refusal(() => vfioCdevPath(edu))).toMatchObject({ code: "ENODEV", why: /no driver/ });
+    binding.restore();
+  });
+
+  test("a network card, whose driver comes back with its interface", () => {
+    const interfaces = () => {
+      const path = readPciDevice(igb).sysfsPath;
+      return execFileSync("sh", ["-c", `ls ${path}/net 2>/dev/null || true`], { encoding: "utf8" }).trim();
+    };
+    const before = interfaces();
+    expect(before).not.toBe("");
+    {
+      using binding = bindDriver(igb);
+      expect(binding.previousDriver).toBe("igb");
+      expect(readPciDevice(igb).driver).toBe("vfio-pci");
+      expect(interfaces()).toBe("");
+    }
+    expect(interfaces()).toBe(before);
+  });
+
+  test("an override that was there is given back", () => {
+    const { sysfsPath } = readPciDevice(serial);
+    writeFileSync(join(sysfsPath, "driver_override"), "serial\n");
+    try {
+      bindDriver(serial).restore();
+      expect(readPciDevice(serial)).toMatchObject({ driver: "serial", driverOverride: "serial" });
+    } finally {
+      writeFileSync(join(sysfsPath, "driver_override"), "\n");
+    }
+  });
+
+  test("the plan is what is done, and planning does nothing", () => {
+    const plan = planBinding(serial);
+    expect(plan.uses).toEqual([]);
+    using binding = bindDriver(serial);
+    expect(binding.plan).toEqual(plan);
+    expect(planBinding(serial).steps).toEqual([]);
+  });
+
+  test("no driver at all, and back", () => {
+    using binding = bindDriver(serial, { driver: null });
+    expect(binding.driver).toBeUndefined();
+    expect(readPciDevice(serial).driver).toBeUndefined();
+  });
+
+  test("two bindings, one upon the other, restored in reverse", () => {
+    using outer = bindDriver(serial);
+    {
+      using inner = bindDriver(serial, { driver: "serial" });
+      expect(inner.previousDriver).toBe("vfio-pci");
+      expect(readPciDevice(serial).driver).toBe("serial");
+    }
+    expect(readPciDevice(serial)).toMatchObject({ driver: "vfio-pci", driverOverride: "vfio-pci" });
+    expect(outer.active).toBe(true);
+  });
+});
+
+describe("a step that fails", () => {
+  test("a driver that does not want the device: its error, and the first driver is back", () => {
+    // virtio-pci looks at the device's ID when it probes, and answers ENODEV.
+    const error = refusal(() => bindDriver(serial, { driver: "virtio-pci" }));
+    expect(error).toMatchObject({
+      name: "VfioError",
+      code: "ENODEV",
+      why: /virtio-pci does not take this device/,
+      fix: /dmesg/,
+    });
+    expect(error.path).toMatch(/drivers\/virtio-pci\/bind$/);
+    expect(readPciDevice(serial)).toMatchObject({ driver: "serial", driverOverride: undefined });
+  });
+
+  test("a bridge: VFIO takes only endpoints", () => {
+    // An empty root port, so that nothing is behind it.
+    const port = listPciDevices().find(isEmptyPort);
+    if (port === undefined) throw new Error("the rig has no empty root port");
+    expect(refusal(() => bindDriver(port.address))).toMatchObject({ code: "EINVAL", why: /bridge/ });
+    expect(readPciDevice(port.address).driver).toBe("pcieport");
+  });
+
+  test("what does not exist", () => {
+    expect(refusal(() => bindDriver("0000:ff:1f.7"))).toMatchObject({ code: "ENODEV", why: /no such device/ });
+    expect(refusal(() => bindDriver(edu, { driver: "no-such-driver" }))).toMatchObject({
+      code: "ENOENT",
+      fix: /modprobe/,
+    });
+    expect(refusal(() => bindDriver("02.0"))).toMatchObject({ code: "ERR_OUT_OF_RANGE" });
+  });
+
+  test("without the permission", () => {
+    const { seteuid } = process;
+    if (seteuid === undefined) throw new Error("this is not Linux");
+    seteuid(65534);
+    let error: ReturnType<typeof refusal>;
+    try {
+      error = refusal(() => bindDriver(edu));
+    } finally {
+      seteuid(0);
+    }
+    expect(error).toMatchObject({ code: "EACCES", why: /only root/, fix: /sudo/ });
+  });
+
+  test("on a sysfs that is mounted read-only: found before the first write", () => {
+    const sysfs = mkdtempSync(join(tmpdir(), "sysfs-"));
+    execFileSync("mount", ["-t", "sysfs", "-o", "ro", "sysfs", sysfs]);
+    try {
+      expect(refusal(() => bindDriver(serial, { sysfs }))).toMatchObject({ code: "EROFS", why: /read-only/ });
+      expect(readPciDevice(serial).driver).toBe("serial");
+    } finally {
+      execFileSync("umount", [sysfs]);
+      rmSync(sysfs, { recursive: true });
+    }
+  });
+});
+
+function isEmptyPort({ driver, sysfsPath }: PciDevice): boolean {
+  if (driver !== "pcieport") return false;
+  return execFileSync("sh", ["-c", `ls -d ${sysfsPath}/????:??:??.? 2>/dev/null || true`], { encoding: "utf8" }) === "";
+}
+
+describe("a device in use", () => {
+  test("a network interface that is up", () => {
+    const name = basename(
+      execFileSync("sh", ["-c", `echo ${readPciDevice(igb).sysfsPath}/net/*`], { encoding: "utf8" }).trim(),
+    );
+    execFileSync("ip", ["link", "set", name, "up"]);
+    try {
+      expect(findDeviceUses(igb)).toMatchObject([{ kind: "network", name }]);
+      expect(refusal(() => bindDriver(igb))).toMatchObject({
+        code: "EBUSY",
+        why: /is up/,
+        fix: /ip link set .* down.*force/,
+      });
+      expect(readPciDevice(igb).driver).toBe("igb");
+      using binding = bindDriver(igb, { force: true });
+      expect(readPciDevice(igb).driver).toBe("vfio-pci");
+      expect(binding.plan.uses).toHaveLength(1);
+    } finally {
+      execFileSync("ip", ["link", "set", name, "down"]);
+    }
+    expect(findDeviceUses(igb)).toEqual([]);
+  });
+
+  test("a device that a process has open, by its own node or by its group", async () => {
+    using binding = bindDriver(edu);
+    for (const path of [vfioCdevPath(edu), vfioGroupPath(edu)]) {
+      const fd = openSync(path, "r+");
+      try {
+        expect(findDeviceUses(edu)).toMatchObject([{ kind: "process", name: path, pid: process.pid, own: true }]);
+        expect(refusal(() => binding.restore())).toMatchObject({ code: "EBUSY", why: /this process has/ });
+        // Not even by force: the kernel would wait for this process, which waits for the kernel.
+        expect(refusal(() => bindDriver(edu, { driver: null, force: true }))).toMatchObject({ code: "EBUSY" });
+      } finally {
+        closeSync(fd);
+      }
+      await using child = await held('exec 3<>"$0"', path);
+      expect(findDeviceUses(edu)).toMatchObject([
+        { kind: "process", name: path, pid: child.pid, own: false, why: /\(sh\) has/ },
+      ]);
+      expect(refusal(() => binding.restore())).toMatchObject({ code: "EBUSY" });
+    }
+    expect(binding.active).toBe(true);
+  });
+
+  test("a device that was opened through its group, whose own descriptor is closed", () => {
+    using binding = bindDriver(edu);
+    using device = openedByGroup(edu);
+    device.closeGroup();
+    expect(findDeviceUses(edu)).toMatchObject([{ kind: "process", name: "the device itself", own: true }]);
+    expect(findDeviceUses(igb)).toEqual([]);
+    expect(refusal(() => binding.restore())).toMatchObject({ code: "EBUSY" });
+  });
+
+  describe("a disk", () => {
+    const disk = "/dev/nvme0n1";
+
+    afterEach(async () => {
+      // The driver finds its disks after it was bound.
+      await appears(disk);
+      expect(findDeviceUses(nvme)).toEqual([]);
+    });
+
+    test("a mounted file system, here and where only the kernel knows of it", async () => {
+      execFileSync("mkfs.ext4", ["-q", "-F", disk, "16M"]);
+      const target = mkdtempSync(join(tmpdir(), "mount "));
+      execFileSync("mount", [disk, target]);
+      try {
+        expect(findDeviceUses(nvme)).toMatchObject([
+          { kind: "mount", name: "nvme0n1", why: `nvme0n1 is mounted on ${target}` },
+        ]);
+        const error = refusal(() => bindDriver(nvme));
+        expect(error).toMatchObject({ code: "EBUSY", why: new RegExp(`mounted on ${target}`), fix: /umount/ });
+        expect(readPciDevice(nvme).driver).toBe("nvme");
+      } finally {
+        execFileSync("umount", [target]);
+      }
+      {
+        // In a mount namespace of its own, as a container's volume is.
+        await using child = await held(
+          `exec unshare -m sh -c 'mount "$0" "$1"; echo held; read -r _' "$0" "$1"`,
+          disk,
+          target,
+        );
+        expect(child.exitCode).toBeNull();
+        expect(findDeviceUses(nvme)).toMatchObject([{ kind: "claim", name: "nvme0n1" }]);
+        expect(refusal(() => bindDriver(nvme))).toMatchObject({
+          code: "EBUSY",
+          why: /holds \/dev\/nvme0n1 for itself/,
+        });
+      }
+      rmSync(target, { recursive: true });
+    });
+
+    test("swap", () => {
+      execFileSync("mkswap", [disk], { stdio: "pipe" });
+      execFileSync("swapon", [disk]);
+      try {
+        expect(findDeviceUses(nvme)).toMatchObject([{ kind: "swap", name: "nvme0n1", fix: `swapoff ${disk}` }]);
+        expect(refusal(() => bindDriver(nvme))).toMatchObject({ code: "EBUSY", why: /swaps/ });
+      } finally {
+        execFileSync("swapoff", [disk]);
+      }
+    });
+
+    test("a process that reads it, or its controller", async () => {
+      for (const path of [disk, "/dev/nvme0"]) {
+        await using child = await held('exec 3<"$0"', path);
+        expect(findDeviceUses(nvme)).toMatchObject([{ kind: "process", name: path, pid: child.pid }]);
+      }
+    });
+
+    test("nobody: it goes and comes", () => {
+      using binding = bindDriver(nvme);
+      expect(existsSync(disk)).toBe(false);
+      expect(binding.driver).toBe("vfio-pci");
+    });
+  });
+});
+
+/** Opens a device through its group and a container, as a legacy user does. */
+function openedByGroup(device: PciAddress): Disposable & { closeGroup(): void } {
+  const open = new Set([openSync("/dev/vfio/vfio", "r+"), openSync(vfioGroupPath(device), "r+")]);
+  const [container = -1, group = -1] = open;
+  const close = (fd: number) => {
+    if (open.delete(fd)) native.close(fd);
+  };
+  const closeAll = () => {
+    for (const fd of [...open].reverse()) close(fd);
+  };
+  const stepped = (status: number, step: string) => {
+    if (status >= 0) return status;
+    closeAll();
+    throw new Error(`${step}: ${errnoName(status)}`);
+  };
+  stepped(native.vfioGroupSetContainer(group, container), "VFIO_GROUP_SET_CONTAINER");
+  stepped(native.vfioSetIommu(container, VFIO_TYPE1v2_IOMMU), "VFIO_SET_IOMMU");
+  open.add(stepped(native.vfioGroupGetDeviceFd(group, device), "VFIO_GROUP_GET_DEVICE_FD"));
+  return { closeGroup: () => close(group), [Symbol.dispose]: closeAll };
+}
+
+describe("a group of several devices", () => {
+  function kernelSaysViable(device: PciAddress): boolean {
+    const group = openSync(vfioGroupPath(device), "r+");
+    try {
+      return (native.vfioGroupGetStatus(group) & VFIO_GROUP_FLAGS_VIABLE) !== 0;
+    } finally {
+      closeSync(group);
+    }
+  }
+
+  function canBeOwned(device: PciAddress): boolean {
+    const container = openSync("/dev/vfio/vfio", "r+");
+    const group = openSync(vfioGroupPath(device), "r+");
+    try {
+      return native.vfioGroupSetContainer(group, container) === 0;
+    } finally {
+      closeSync(group);
+      closeSync(container);
+    }
+  }
+
+  test("is viable when we say so: neither with the serial port's driver, nor without", () => {
+    const [first] = bridged;
+    if (first === undefined) throw new Error("the rig has no edu behind a bridge");
+    using binding = bindDriver(first);
+    const before = groupViability(first);
+    expect(before).toMatchObject({ viable: false, blockers: [{ name: serial, driver: "serial" }] });
+    expect([kernelSaysViable(first), canBeOwned(first)]).toEqual([false, false]);
+    // The fix that the blocker names, in both forms.
+    for (const driver of [null, "vfio-pci"]) {
+      using sibling = bindDriver(serial, { driver });
+      expect(sibling.previousDriver).toBe("serial");
+      expect(groupViability(first)).toMatchObject({ viable: true });
+      expect([kernelSaysViable(first), canBeOwned(first)]).toEqual([true, true]);
+    }
+    expect(binding.active).toBe(true);
+  });
+
+  test("that user space owns takes no driver of the kernel, and the error says so", () => {
+    using first = bindDriver(pair0);
+    using second = bindDriver(pair1, { driver: null });
+    {
+      using device = openedByGroup(pair0);
+      const error = refusal(() => second.restore());
+      expect(error).toMatchObject({ code: "EBUSY", why: /user space owns its IOMMU group/, fix: /close/ });
+      expect(second.active).toBe(true);
+      device.closeGroup();
+    }
+    expect(first.active).toBe(true);
+  });
+
+  test("restoring one while its sibling is used by its node alone is nobody's business", () => {
+    using first = bindDriver(pair0);
+    const second = bindDriver(pair1);
+    const fd = openSync(vfioCdevPath(pair0), "r+");
+    try {
+      second.restore();
+      expect(readPciDevice(pair1).driver).toBe("e1000e");
+    } finally {
+      closeSync(fd);
+    }
+    expect(first.active).toBe(true);
+  });
+});
+
+describe("virtual functions", () => {
+  afterEach(() => setNumVfs(igb, 0, { autoprobe: true }));
+
+  test("are bound like any device, hold the physical function, and go when nobody has them open", () => {
+    const [vf, other] = setNumVfs(igb, 2, { autoprobe: false });
+    if (vf === undefined || other === undefined) throw new Error("no virtual function came");
+    const binding = bindDriver(vf);
+    expect(readVfioNodes(vf)).toMatchObject({ cdevPath: vfioCdevPath(vf), groupPath: vfioGroupPath(vf) });
+    expect(readPciDevice(other).driver).toBeUndefined();
+    expect(refusal(() => bindDriver(igb))).toMatchObject({
+      code: "EBUSY",
+      why: /2 virtual functions/,
+      fix: /setNumVfs/,
+    });
+
+    const fd = openSync(vfioCdevPath(vf), "r+");
+    try {
+      // Not even by force: the kernel would wait for this process, which waits for the kernel.
+      for (const force of [false, true]) {
+        expect(refusal(() => setNumVfs(igb, 0, { force }))).toMatchObject({ code: "EBUSY", why: /this process has/ });
+      }
+    } finally {
+      closeSync(fd);
+    }
+    expect(setNumVfs(igb, 0)).toEqual([]);
+    // The device is gone, and with it all that there was to restore.
+    binding.restore();
+    expect(binding).toBeInstanceOf(Binding);
+    expect(binding.active).toBe(false);
+  });
+
+  test("vfio-pci makes none unless it is told to", () => {
+    const parameter = "/sys/module/vfio_pci/parameters/enable_sriov";
+    const before = readFileSync(parameter, "utf8");
+    using binding = bindDriver(igb);
+    expect(refusal(() => setNumVfs(igb, 1))).toMatchObject({ code: "ENOENT", fix: /enable_sriov/ });
+    writeFileSync(parameter, "1\n");
+    try {
+      const [vf] = setNumVfs(igb, 1);
+      // vfio-pci keeps the functions of its device for itself.
+      expect(readPciDevice(vf ?? "")).toMatchObject({ driver: "vfio-pci", isVf: true });
+      expect(refusal(() => binding.restore())).toMatchObject({ code: "EBUSY", why: /virtual function/ });
+      setNumVfs(igb, 0);
+    } finally {
+      writeFileSync(parameter, before);
+    }
+  });
+
+  test("need a driver that makes them", () => {
+    using binding = bindDriver(igb, { driver: null });
+    expect(refusal(() => setNumVfs(igb, 1))).toMatchObject({ code: "ENOENT", why: /no driver is bound/ });
+    expect(binding.active).toBe(true);
+  });
+});
