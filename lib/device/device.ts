@@ -1,0 +1,264 @@
+/**
+ * One attached device.
+ *
+ * ```text
+ *  Device --- OpenDevice (descriptor, address)
+ *    |- regions: Region --- RegionMap            bar0, config, ...: registers, and memory for other devices
+ *    |- config:  ConfigSpace                     over the config region
+ *    |- intx, msi, msix, err, req --- Interrupt  one eventfd each
+ *    `- features
+ * ```
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import { outOfRangeError, VfioError } from "../errors.js";
+import { watchForLeak } from "../leak.js";
+import {
+  VFIO_PCI_ERR_IRQ_INDEX,
+  VFIO_PCI_INTX_IRQ_INDEX,
+  VFIO_PCI_MSI_IRQ_INDEX,
+  VFIO_PCI_MSIX_IRQ_INDEX,
+  VFIO_PCI_REQ_IRQ_INDEX,
+} from "../uapi.js";
+import type { Attachment } from "./attachment.js";
+import { ConfigSpace, PciCommand } from "./config-space.js";
+import { DeviceFeatures } from "./feature.js";
+import { type DeviceInfo, readDeviceInfo } from "./info.js";
+import { Intx } from "./intx.js";
+import type { IrqIndex } from "./irq-index.js";
+import { MessageInterrupts } from "./msi.js";
+import { Notification } from "./notification.js";
+import { OpenDevice } from "./open-device.js";
+import { Region } from "./region.js";
+import { type RegionName, type RegionType, readRegionInfo, regionIndex, regionName } from "./region-info.js";
+import { type HotResetInfo, hotReset, hotResetInfo, reset, resetAsync } from "./reset.js";
+
+const { EBUSY, ENODEV } = constants.errno;
+
+/**
+ * A device that is attached to a container: its registers, config space, interrupts and resets. Made by
+ * `container.attach(address)`.
+ *
+ * It belongs to the thread that attached it. Every method of a closed device, and of what it gave out, throws an error
+ * with `code` `ERR_INVALID_STATE`.
+ */
+export class Device implements Disposable {
+  /** Its PCI address (`0000:01:00.0`), or a mediated device's UUID. */
+  readonly address: string;
+  /** What the kernel says of it. */
+  readonly info: DeviceInfo;
+  /** INTx, its line. */
+  readonly intx: Intx;
+  /** MSI. */
+  readonly msi: MessageInterrupts;
+  /** MSI-X. */
+  readonly msix: MessageInterrupts;
+  /** The kernel's notification of an uncorrectable error of the device. */
+  readonly err: Notification;
+  /** The kernel's wish to have the device back. */
+  readonly req: Notification;
+  /** Optional abilities. */
+  readonly features: DeviceFeatures;
+  readonly #device: OpenDevice;
+  readonly #regions = new Map<number, Region | undefined>();
+  readonly #forget: () => void;
+  #config: ConfigSpace | undefined;
+
+  /**
+   * @param attachment belongs to the device from here on; if this throws, it is still the caller's
+   * @throws VfioError
+   * @internal
+   */
+  constructor(attachment: Attachment) {
+    const device = new OpenDevice(attachment);
+    // Before anything else: a mediated device answers about its interrupts only once it was asked for this.
+    this.info = readDeviceInfo(device);
+    this.address = attachment.address;
+    this.#device = device;
+    this.intx = new Intx(device, "intx", VFIO_PCI_INTX_IRQ_INDEX);
+    this.msi = new MessageInterrupts(device, "msi", VFIO_PCI_MSI_IRQ_INDEX);
+    this.msix = new MessageInterrupts(device, "msix", VFIO_PCI_MSIX_IRQ_INDEX);
+    this.err = new Notification(device, "err", VFIO_PCI_ERR_IRQ_INDEX);
+    this.req = new Notification(device, "req", VFIO_PCI_REQ_IRQ_INDEX);
+    this.features = new DeviceFeatures(device);
+    this.#forget = watchForLeak(this, `the device ${this.address}`, "close()");
+  }
+
+  // ---- regions -----------------------------------------------------------------------------------------------------
+
+  /** The regions that the device has. */
+  get regions(): readonly Region[] {
+    return Array.from({ length: this.info.regionCount }, (_, index) => this.#region(index)).filter(
+      (region) => region !== undefined,
+    );
+  }
+
+  /** A region, or undefined if the device does not have it. */
+  findRegion(which: RegionName | RegionType | number): Region | undefined {
+    if (typeof which === "object") {
+      return this.regions.find(({ type }) => type?.type === which.type && type.subtype === which.subtype);
+    }
+    const index = typeof which === "number" ? which : this.info.isPci ? regionIndex(which) : -1;
+    if (!Number.isInteger(index) || (typeof which === "number" && index < 0)) {
+      throw outOfRangeError("which", "the index or name of a region", which);
+    }
+    return index >= 0 && index < this.info.regionCount ? this.#region(index) : undefined;
+  }
+
+  /**
+   * A region.
+   *
+   * @param which its name or index, or what a device-specific region is
+   * @throws VfioError `ENODEV` if the device does not have it
+   */
+  region(which: RegionName | RegionType | number): Region {
+    const found = this.findRegion(which);
+    if (found !== undefined) return found;
+    const name = typeof which === "object" ? `region of type ${which.type}, subtype ${which.subtype}` : `${which}`;
+    throw new VfioError({
+      errno: ENODEV,
+      syscall: "ioctl",
+      request: "VFIO_DEVICE_GET_REGION_INFO",
+      object: this.address,
+      why: `the device has no ${name}; it has ${this.regions.map((region) => region.name).join(", ")}`,
+    });
+  }
+
+  #region(index: number): Region | undefined {
+    if (!this.#regions.has(index)) {
+      const { isPci } = this.info;
+      const info = readRegionInfo(this.#device, index, `${regionName(index, isPci)} of ${this.address}`);
+      this.#regions.set(index, info === undefined ? undefined : new Region(this.#device, info, isPci));
+    }
+    return this.#regions.get(index);
+  }
+
+  /** PCI config space. */
+  get config(): ConfigSpace {
+    this.#config ??= new ConfigSpace(this.region("config"));
+    return this.#config;
+  }
+
+  /** Whether the device may do DMA and send MSI: a bit of its COMMAND register. Off when it is opened. */
+  get busMaster(): boolean {
+    return (this.config.command & PciCommand.busMaster) !== 0;
+  }
+
+  set busMaster(on: boolean) {
+    const { command } = this.config;
+    this.config.command = on ? command | PciCommand.busMaster : command & ~PciCommand.busMaster;
+  }
+
+  // ---- interrupts --------------------------------------------------------------------------------------------------
+
+  /** The kinds of interrupt that the device has. */
+  get irqs(): readonly IrqIndex[] {
+    return this.#irqs.filter((irq) => irq.count > 0);
+  }
+
+  get #irqs(): readonly (Intx | MessageInterrupts | Notification)[] {
+    return [this.intx, this.msi, this.msix, this.err, this.req];
+  }
+
+  // ---- resets ------------------------------------------------------------------------------------------------------
+
+  /**
+   * Resets the device's function (`VFIO_DEVICE_RESET`). It blocks for 100 ms and more; while something else holds the
+   * device, it tries again for 200 ms.
+   *
+   * Interrupts stay switched on. Config space is as it was when the device was opened, the BARs' contents are the
+   * device's own business. A dma-buf that was made of a BAR has lost its memory in every importer.
+   *
+   * @throws VfioError `EINVAL` if the device has no reset of its own, `EAGAIN` if something else holds it
+   */
+  reset(): void {
+    reset(this.#device);
+  }
+
+  /** {@link reset} on another thread. An access to a mapped BAR waits for its end. */
+  resetAsync(): Promise<void> {
+    return resetAsync(this.#device);
+  }
+
+  /**
+   * What a reset of the device's slot or bus would take along.
+   *
+   * @returns undefined if there can be no such reset
+   * @throws VfioError
+   */
+  hotResetInfo(): HotResetInfo | undefined {
+    return hotResetInfo(this.#device);
+  }
+
+  /**
+   * Resets the slot or bus of the device, and every device there. It blocks for a second and more.
+   *
+   * @returns what it took along
+   * @throws VfioError `EPERM` if a device there is not this process's (which, and what to do), `ENODEV` if there can be no
+   *   such reset
+   */
+  hotReset(): HotResetInfo {
+    return hotReset(this.#device);
+  }
+
+  // ---- the end -----------------------------------------------------------------------------------------------------
+
+  get closed(): boolean {
+    return !this.#device.open;
+  }
+
+  /**
+   * Closes the device. A second call does nothing.
+   *
+   * In this order: interrupts are switched off, so that nothing signals an eventfd that is closed next; ioeventfds and
+   * mappings of BARs go, since a mapping keeps the device open in the kernel; the container lets go; the descriptor is
+   * closed, which makes the kernel stop the device's DMA and reset it; the container tidies up. What fails on the way does
+   * not keep the rest from being done: it is thrown at the end.
+   *
+   * @throws VfioError `EBUSY` while one of its BARs is mapped for other devices: then nothing was done
+   */
+  close(): void {
+    const device = this.#device;
+    if (!device.open) return;
+    this.#refuseHeld();
+    const failures: unknown[] = [];
+    const attempt = (step: () => void) => {
+      try {
+        step();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    for (const irq of this.#irqs) attempt(() => irq.disable());
+    for (const part of [...device.parts].reverse()) attempt(() => part.close());
+    device.shut();
+    this.#forget();
+    attempt(() => device.attachment.beforeClose());
+    attempt(() => device.attachment.fd.close());
+    attempt(() => device.attachment.afterClose());
+    if (failures.length === 1) throw failures[0];
+    if (failures.length > 1) throw new AggregateError(failures, `closing the device ${this.address} failed in part`);
+  }
+
+  #refuseHeld(): void {
+    for (const { holdup } of this.#device.parts) {
+      if (holdup === undefined) continue;
+      throw new VfioError({
+        errno: EBUSY,
+        syscall: "close",
+        object: this.address,
+        why: `other devices can still reach its memory: ${holdup}`,
+        fix: "unmap its BARs from the container first",
+      });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  toString(): string {
+    return this.address;
+  }
+}

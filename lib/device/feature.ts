@@ -1,0 +1,121 @@
+/**
+ * `VFIO_DEVICE_FEATURE`: optional abilities of a device or its driver, each with a number and a layout of its own.
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
+import { native } from "../native.js";
+import {
+  VFIO_DEVICE_FEATURE_GET,
+  VFIO_DEVICE_FEATURE_MASK,
+  VFIO_DEVICE_FEATURE_PCI_VF_TOKEN,
+  VFIO_DEVICE_FEATURE_PROBE,
+  VFIO_DEVICE_FEATURE_SET,
+} from "../uapi.js";
+import type { OpenDevice } from "./open-device.js";
+
+const { EINVAL, ENOTTY, EOPNOTSUPP } = constants.errno;
+
+const operations = { get: VFIO_DEVICE_FEATURE_GET, set: VFIO_DEVICE_FEATURE_SET } as const;
+
+/** The features of a device, by the numbers of `VFIO_DEVICE_FEATURE_*` in `linux/vfio.h`. */
+export class DeviceFeatures {
+  readonly #device: OpenDevice;
+
+  /** @internal */
+  constructor(device: OpenDevice) {
+    this.#device = device;
+  }
+
+  /**
+   * Whether the device has a feature, and whether it can be got or set as asked.
+   *
+   * @throws VfioError for anything but the answer "no"
+   */
+  has(feature: number, operation: "get" | "set"): boolean {
+    const flags = VFIO_DEVICE_FEATURE_PROBE | operations[operation] | checkFeature(feature);
+    const status = native.vfioDeviceFeature(this.#device.fd, flags);
+    // ENOTTY: the kernel or the driver does not know it. EINVAL: it is known, and not for this operation.
+    if (status === -ENOTTY || status === -EINVAL || status === -EOPNOTSUPP) return false;
+    if (status < 0) throw this.#refusal("probe", feature, status);
+    return true;
+  }
+
+  /**
+   * Gets a feature's data.
+   *
+   * @param data in the feature's layout; what the layout wants to be told is read from it, the answer is written to it
+   * @returns the call's own result: 0, or a descriptor (which then belongs to the caller) for a feature that makes one
+   * @throws VfioError ENOTTY if the device does not have it
+   */
+  get(feature: number, data: Uint8Array): number {
+    if (!(data instanceof Uint8Array)) throw argTypeError("data", "a Uint8Array", data);
+    const status = native.vfioDeviceFeature(this.#device.fd, VFIO_DEVICE_FEATURE_GET | checkFeature(feature), data);
+    if (status < 0) throw this.#refusal("get", feature, status);
+    return status;
+  }
+
+  /**
+   * Sets a feature.
+   *
+   * @param data in the feature's layout; nothing for a feature without data
+   * @throws VfioError ENOTTY if the device does not have it
+   */
+  set(feature: number, data?: Uint8Array): void {
+    if (data !== undefined && !(data instanceof Uint8Array)) throw argTypeError("data", "a Uint8Array", data);
+    const status = native.vfioDeviceFeature(this.#device.fd, VFIO_DEVICE_FEATURE_SET | checkFeature(feature), data);
+    if (status < 0) throw this.#refusal("set", feature, status);
+  }
+
+  /**
+   * Sets the secret that a user of this physical function's virtual functions must show (`vfToken` in `attach`). It counts
+   * for those that are opened from now on. A secret cannot be read back.
+   *
+   * @param token a UUID
+   * @throws VfioError ENOTTY if the device is not a physical function with SR-IOV
+   */
+  setVfToken(token: string): void {
+    this.set(VFIO_DEVICE_FEATURE_PCI_VF_TOKEN, parseUuid("token", token));
+  }
+
+  #refusal(operation: "probe" | "get" | "set", feature: number, status: number): VfioError {
+    const token = feature === VFIO_DEVICE_FEATURE_PCI_VF_TOKEN;
+    return new VfioError({
+      errno: status,
+      syscall: "ioctl",
+      request: "VFIO_DEVICE_FEATURE",
+      args: { operation, feature },
+      object: this.#device.address,
+      ...(status === -ENOTTY
+        ? {
+            why: token
+              ? "it is not a physical function with SR-IOV on a driver that shares it (vfio-pci with enable_sriov)"
+              : "the device, its driver or this kernel does not have the feature",
+          }
+        : {}),
+      ...(status === -EINVAL ? { why: `the feature has no ${operation}, or its data has another layout` } : {}),
+    });
+  }
+}
+
+function checkFeature(feature: number): number {
+  if (!Number.isInteger(feature) || feature < 0 || feature > VFIO_DEVICE_FEATURE_MASK) {
+    throw outOfRangeError("feature", `an integer from 0 to 0x${VFIO_DEVICE_FEATURE_MASK.toString(16)}`, feature);
+  }
+  return feature;
+}
+
+/**
+ * The 16 bytes of a UUID, in the order in which it is written.
+ *
+ * @param name the argument's name, for errors
+ * @throws TypeError, RangeError
+ */
+export function parseUuid(name: string, uuid: string): Uint8Array {
+  if (typeof uuid !== "string") throw argTypeError(name, "a UUID", uuid);
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(uuid)) {
+    throw outOfRangeError(name, "a UUID like 2ab74924-c335-45f4-9b16-8569e5b08258", uuid);
+  }
+  return Uint8Array.from(Buffer.from(uuid.replaceAll("-", ""), "hex"));
+}

@@ -1,0 +1,72 @@
+/**
+ * `VFIO_DEVICE_GET_INFO`: what a device is and how many regions and interrupt kinds it has.
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import { VfioError, type VfioErrorInit } from "../errors.js";
+import { native, type RawInfo } from "../native.js";
+import { VFIO_DEVICE_FLAGS_PCI, VFIO_DEVICE_FLAGS_RESET } from "../uapi.js";
+import type { OpenDevice } from "./open-device.js";
+
+/** What the kernel says of a device. */
+export interface DeviceInfo {
+  /** The `VFIO_DEVICE_FLAGS_*` as they are. */
+  readonly flags: number;
+  /** Whether `reset()` works. A mediated device may accept a reset without saying so here. */
+  readonly canReset: boolean;
+  /** Whether it is a PCI device, so that its regions and interrupts have the fixed indexes of PCI. */
+  readonly isPci: boolean;
+  /** How many regions there are, empty ones included. */
+  readonly regionCount: number;
+  /** How many kinds of interrupt (not: how many interrupts) there are, empty ones included. */
+  readonly irqCount: number;
+}
+
+const { EIO } = constants.errno;
+// linux/vfio.h: sizeof(struct vfio_device_info)
+const INFO_SIZE = 24;
+// An answer may grow between two calls, but not for ever: an answer that always wants more room is a broken driver's.
+const MOST_CALLS = 4;
+
+/**
+ * Makes an info call whose answer carries a capability chain: again with more room, as long as the kernel says that its
+ * answer needs more.
+ *
+ * @param ask makes the call with so many bytes of room
+ * @returns the answer, or `-errno`
+ * @throws VfioError EIO if no room is ever enough
+ */
+export function growingInfo<Info extends RawInfo>(
+  size: number,
+  ask: (argsz: number) => Info | number,
+  about: Pick<VfioErrorInit, "request" | "object">,
+): Info | number {
+  let argsz = size;
+  for (let call = 0; call < MOST_CALLS; call++) {
+    const info = ask(argsz);
+    if (typeof info === "number" || info.argsz <= argsz) return info;
+    argsz = info.argsz;
+  }
+  throw new VfioError({
+    ...about,
+    errno: EIO,
+    syscall: "ioctl",
+    args: { argsz },
+    why: `the answer needed more room ${MOST_CALLS} times over`,
+  });
+}
+
+/** @internal */
+export function readDeviceInfo(device: OpenDevice): DeviceInfo {
+  const about = { request: "VFIO_DEVICE_GET_INFO", object: device.address };
+  const info = growingInfo(INFO_SIZE, (argsz) => native.vfioDeviceGetInfo(device.fd, argsz), about);
+  if (typeof info === "number") throw new VfioError({ ...about, errno: info, syscall: "ioctl" });
+  return {
+    flags: info.flags,
+    canReset: (info.flags & VFIO_DEVICE_FLAGS_RESET) !== 0,
+    isPci: (info.flags & VFIO_DEVICE_FLAGS_PCI) !== 0,
+    regionCount: info.numRegions,
+    irqCount: info.numIrqs,
+  };
+}

@@ -1,0 +1,217 @@
+/**
+ * MSI and MSI-X: interrupts that the device sends as memory writes, a vector each.
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
+import { Interrupt, type InterruptOwner } from "./interrupt.js";
+import { IrqIndex, type SetIrqs } from "./irq-index.js";
+
+/**
+ * MSI or MSI-X of a device.
+ *
+ * It is on while it has vectors: {@link enable} or {@link enableVector} switches it on, {@link disable} or the closing of
+ * the last vector switches it off.
+ */
+export class MessageInterrupts extends IrqIndex implements InterruptOwner {
+  readonly #vectors = new Map<number, Interrupt>();
+  /** How many vectors the kernel set aside when it was switched on; all those below can be set singly. */
+  #allocated = 0;
+
+  get enabled(): boolean {
+    return this.#vectors.size > 0;
+  }
+
+  /** The vectors that are on, by their numbers. */
+  get vectors(): ReadonlyMap<number, Interrupt> {
+    return this.#vectors;
+  }
+
+  /**
+   * Switches it on with vectors 0 to `count - 1`.
+   *
+   * @returns the vectors, in order
+   * @throws RangeError for more than the device has; VfioError `ENOSPC` if the machine has fewer left (`error.args.available`
+   *   says how many), `EBUSY` if INTx or the other kind of MSI is on, `ENODEV` if the device has none; an error with `code`
+   *   `ERR_INVALID_STATE` if it is on already
+   */
+  enable(count: number): readonly Interrupt[] {
+    this.refuseAbsent();
+    if (!Number.isInteger(count)) throw argTypeError("count", "an integer", count);
+    if (count < 1 || count > this.count) {
+      throw outOfRangeError("count", `from 1 to ${this.count}, as many as ${this} has`, count);
+    }
+    this.refuseSecond();
+    if (this.enabled) {
+      throw invalidStateError(
+        `${this} is on with ${this.#vectors.size} vectors: use enableVector(), or disable() it first`,
+      );
+    }
+    const vectors: Interrupt[] = [];
+    try {
+      for (let index = 0; index < count; index++) vectors.push(this.#make(index));
+      this.#setFirst(vectors.map((vector) => vector.eventfd));
+    } catch (error) {
+      for (const vector of vectors) vector.end();
+      throw error;
+    }
+    for (const vector of vectors) this.#vectors.set(vector.index, vector);
+    this.#allocated = count;
+    this.device.activeIrq = this.name;
+    return vectors;
+  }
+
+  /**
+   * Switches one more vector on, or the first.
+   *
+   * A device whose `info.noresize` is set (MSI; MSI-X on an older kernel or without an interrupt-remapping-style MSI
+   * domain) cannot have more vectors than it was switched on with: then all are switched off and on again, with the same
+   * eventfds, and what the device raises in between is lost. Enable as many as will be needed at once, or keep the device
+   * quiet meanwhile.
+   *
+   * @throws as {@link enable}; those that were on stay on
+   */
+  enableVector(index: number): Interrupt {
+    this.refuseAbsent();
+    if (!Number.isInteger(index)) throw argTypeError("index", "an integer", index);
+    if (index < 0 || index >= this.count) {
+      throw outOfRangeError("index", `from 0 to ${this.count - 1}, a vector of ${this}`, index);
+    }
+    this.refuseSecond();
+    if (this.#vectors.has(index)) throw invalidStateError(`${this.#label(index)} is on already`);
+    const vector = this.#make(index);
+    try {
+      if (!this.enabled) this.#switchOnWith(vector);
+      else if (index < this.#allocated || !this.info.noresize) this.#setOne(index, vector.eventfd);
+      else this.#grow(vector);
+    } catch (error) {
+      vector.end();
+      throw error;
+    }
+    this.#vectors.set(index, vector);
+    this.device.activeIrq = this.name;
+    return vector;
+  }
+
+  /** Switches every vector off. Does nothing if it is off. */
+  disable(): void {
+    if (!this.enabled) return;
+    try {
+      this.switchOff();
+    } finally {
+      this.#forgetAll();
+    }
+  }
+
+  /**
+   * Has the kernel signal several vectors as if the device had raised them, in one call.
+   *
+   * @throws VfioError
+   */
+  trigger(vectors: Interrupt | Iterable<number>): void {
+    if (vectors instanceof Interrupt) {
+      this.setIrqs({ action: "TRIGGER", start: vectors.index, count: 1 });
+      return;
+    }
+    const wanted = new Set(vectors);
+    for (const index of wanted) {
+      if (!this.#vectors.has(index)) throw outOfRangeError("vectors", `vectors of ${this} that are on`, index);
+    }
+    const bools = Array.from({ length: Math.max(-1, ...wanted) + 1 }, (_, index) => wanted.has(index));
+    if (bools.length > 0) this.setIrqs({ action: "TRIGGER", start: 0, count: bools.length, data: { bools } });
+  }
+
+  /** @internal */
+  release(vector: Interrupt): void {
+    if (this.#vectors.size === 1) {
+      this.disable();
+      return;
+    }
+    this.#vectors.delete(vector.index);
+    this.#setOne(vector.index, -1);
+  }
+
+  #label(index: number): string {
+    return `${this.name} ${index} of ${this.device.address}`;
+  }
+
+  #make(index: number): Interrupt {
+    return new Interrupt(this, index, this.#label(index));
+  }
+
+  #forgetAll(): void {
+    for (const vector of this.#vectors.values()) vector.end();
+    this.#vectors.clear();
+    this.#allocated = 0;
+    this.device.activeIrq = undefined;
+  }
+
+  /** Vectors 0 to n - 1 while it is off: all of them, or none. */
+  #setFirst(eventfds: readonly number[]): void {
+    const set: SetIrqs = { action: "TRIGGER", start: 0, count: eventfds.length, data: { eventfds } };
+    const status = this.trySetIrqs(set);
+    if (status < 0) throw this.refusal(status, set);
+    // A number above 0 is not success: so many could be had, and none was switched on.
+    if (status > 0) throw this.#tooFew(eventfds.length, status);
+  }
+
+  #setOne(index: number, eventfd: number): void {
+    this.setIrqs({ action: "TRIGGER", start: index, count: 1, data: { eventfds: [eventfd] } });
+  }
+
+  #switchOnWith(vector: Interrupt): void {
+    const { index } = vector;
+    if (this.info.noresize || index === 0) {
+      this.#setFirst([...new Array<number>(index).fill(-1), vector.eventfd]);
+      this.#allocated = index + 1;
+      return;
+    }
+    // Switched on with nothing in vector 0, the kernel sets aside one vector and not `index + 1`.
+    this.#setFirst([-1]);
+    this.#allocated = 1;
+    try {
+      this.#setOne(index, vector.eventfd);
+    } catch (error) {
+      this.#allocated = 0;
+      this.switchOff();
+      throw error;
+    }
+  }
+
+  /** Off and on again, with one vector more. */
+  #grow(vector: Interrupt): void {
+    const before = this.#eventfds(this.#allocated);
+    this.switchOff();
+    try {
+      const eventfds = this.#eventfds(vector.index + 1);
+      eventfds[vector.index] = vector.eventfd;
+      this.#setFirst(eventfds);
+      this.#allocated = vector.index + 1;
+    } catch (error) {
+      try {
+        this.#setFirst(before);
+      } catch {
+        // Not even those that were on can be had any more: nobody is to believe that they are.
+        this.#forgetAll();
+      }
+      throw error;
+    }
+  }
+
+  #eventfds(count: number): number[] {
+    return Array.from({ length: count }, (_, index) => this.#vectors.get(index)?.eventfd ?? -1);
+  }
+
+  #tooFew(wanted: number, available: number): VfioError {
+    return new VfioError({
+      errno: constants.errno.ENOSPC,
+      syscall: "ioctl",
+      request: "VFIO_DEVICE_SET_IRQS",
+      args: { wanted, available },
+      object: this.toString(),
+      why: `the machine has ${available} of the ${wanted} vectors: without interrupt remapping a device gets one vector of MSI`,
+      fix: `enable ${available}, or use MSI-X`,
+    });
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * ERR and REQ: what the kernel itself has to tell about a device.
+ *
+ * @module
+ */
+import { invalidStateError } from "../errors.js";
+import { Interrupt } from "./interrupt.js";
+import { IrqIndex } from "./irq-index.js";
+
+/**
+ * One of the kernel's two notifications, which may be on beside any interrupt:
+ *
+ * - ERR: an uncorrectable PCI Express error of the device. Do not trust what it did last; reset it.
+ * - REQ: the host wants the device back (its driver is being unbound, or it is being removed). Close it soon: whoever asked
+ *   waits, and asks again every few seconds.
+ */
+export class Notification extends IrqIndex {
+  #interrupt: Interrupt | undefined;
+
+  get enabled(): boolean {
+    return this.#interrupt !== undefined;
+  }
+
+  /**
+   * Switches it on.
+   *
+   * @throws VfioError `ENODEV` if the device has none; an error with `code` `ERR_INVALID_STATE` if it is on already
+   */
+  enable(): Interrupt {
+    this.refuseAbsent();
+    if (this.#interrupt !== undefined) throw invalidStateError(`${this} is on already`);
+    const owner = {
+      trigger: () => this.setIrqs({ action: "TRIGGER", start: 0, count: 1 }),
+      release: () => this.disable(),
+    };
+    const interrupt = new Interrupt(owner, 0, this.toString());
+    try {
+      this.#set(interrupt.eventfd);
+    } catch (error) {
+      interrupt.end();
+      throw error;
+    }
+    this.#interrupt = interrupt;
+    return interrupt;
+  }
+
+  disable(): void {
+    const interrupt = this.#interrupt;
+    if (interrupt === undefined) return;
+    this.#interrupt = undefined;
+    try {
+      this.#set(-1);
+    } finally {
+      interrupt.end();
+    }
+  }
+
+  #set(eventfd: number): void {
+    this.setIrqs({ action: "TRIGGER", start: 0, count: 1, data: { eventfds: [eventfd] } });
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * A part of a region, mapped into this process.
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import type { DmaMemory } from "../dma-buffer.js";
+import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
+import type { OwnedFd } from "../fd.js";
+import { watchForLeak } from "../leak.js";
+import { type MappingHandle, native } from "../native.js";
+import { exportDmaBuf } from "./dma-buf.js";
+import type { DevicePart, OpenDevice } from "./open-device.js";
+import type { Region } from "./region.js";
+import type { RegisterProgram, Registers } from "./registers.js";
+
+const { EBUSY, ENOMEM, EPERM } = constants.errno;
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+const GiB = 2 ** 30;
+const MiB = 2 ** 20;
+
+/**
+ * The alignment at which the kernel can use its largest pages for a mapping: the largest power of two in the length, up
+ * to the largest page there is.
+ */
+export function hugeAlignment(length: number): number {
+  return Math.min(2 ** Math.floor(Math.log2(length)), GiB);
+}
+
+/** The largest page that can map something of this length at this offset of a naturally aligned BAR. */
+export function largestPage(offset: number, length: number, basePage: number): number {
+  for (const size of [GiB, 2 * MiB]) if (length >= size && offset % size === 0) return size;
+  return basePage;
+}
+
+/**
+ * A device's memory in this process, for its registers and as memory that other devices can be given.
+ *
+ * Each read and write is one access by the processor, made outside of JavaScript: an engine merges, repeats, splits and
+ * drops accesses of its own typed arrays.
+ *
+ * Touching it while the device's memory space is off (bit 1 of COMMAND) or the device is asleep ends the process with
+ * SIGBUS; touching it during a reset waits for the end of the reset. Use the region's own methods where that may be.
+ */
+export class RegionMap implements DmaMemory, Registers, Disposable {
+  readonly kind = "bar";
+  readonly label: string;
+  readonly address: number;
+  readonly length: number;
+  readonly pageSize: number;
+  /** The region. */
+  readonly region: Region;
+  /** Where in the region the mapping begins, in bytes. */
+  readonly offset: number;
+  readonly #device: OpenDevice;
+  readonly #writable: boolean;
+  readonly #holders = new Set<object>();
+  readonly #windows = new Set<ArrayBuffer>();
+  readonly #part: DevicePart;
+  readonly #forget: () => void;
+  #mapping: MappingHandle | undefined;
+  #dmaBuf: OwnedFd | undefined;
+
+  /** @internal */
+  constructor(device: OpenDevice, region: Region, offset: number, length: number) {
+    const prot = (region.readable ? PROT_READ : 0) | (region.writable ? PROT_WRITE : 0);
+    const at = region.fileOffset + BigInt(offset);
+    const mapping = native.mmap(length, prot, MAP_SHARED, device.fd, at, hugeAlignment(length));
+    if (typeof mapping === "number") {
+      throw new VfioError({
+        errno: mapping,
+        syscall: "mmap",
+        args: { offset, length },
+        object: region.label,
+        ...(mapping === -EBUSY ? { why: "another driver holds the BAR's addresses" } : {}),
+        ...(mapping === -ENOMEM ? { why: "this process has no address space left for it" } : {}),
+      });
+    }
+    this.#mapping = mapping;
+    this.#device = device;
+    this.#writable = region.writable;
+    this.region = region;
+    this.offset = offset;
+    this.length = length;
+    this.pageSize = largestPage(offset, length, native.pageSize());
+    this.address = native.mappingAddress(mapping);
+    const end = offset + length;
+    this.label =
+      length === region.size ? region.label : `${region.label} (0x${offset.toString(16)}..0x${end.toString(16)})`;
+    const holders = this.#holders;
+    this.#part = {
+      get holdup() {
+        return holders.size === 0 ? undefined : [...holders].map(String).join(", ");
+      },
+      close: () => this.close(),
+    };
+    device.parts.add(this.#part);
+    this.#forget = watchForLeak(this, `a mapping of ${this.label}`, "close()");
+  }
+
+  get closed(): boolean {
+    return this.#mapping === undefined;
+  }
+
+  // ---- registers ---------------------------------------------------------------------------------------------------
+
+  read8(offset: number): number {
+    return native.mmioRead8(this.#open(), offset);
+  }
+
+  read16(offset: number): number {
+    return native.mmioRead16(this.#open(), offset);
+  }
+
+  read32(offset: number): number {
+    return native.mmioRead32(this.#open(), offset);
+  }
+
+  read64(offset: number): bigint {
+    return native.mmioRead64(this.#open(), offset);
+  }
+
+  write8(offset: number, value: number): void {
+    native.mmioWrite8(this.#openForWrites(), offset, value);
+  }
+
+  write16(offset: number, value: number): void {
+    native.mmioWrite16(this.#openForWrites(), offset, value);
+  }
+
+  write32(offset: number, value: number): void {
+    native.mmioWrite32(this.#openForWrites(), offset, value);
+  }
+
+  write64(offset: number, value: number | bigint): void {
+    native.mmioWrite64(this.#openForWrites(), offset, value);
+  }
+
+  run(program: RegisterProgram): void {
+    const mapping = program.writes ? this.#openForWrites() : this.#open();
+    const done = native.mmioRun(mapping, program.words);
+    if (done === program.length) return;
+    const { width, offset } = program.step(done);
+    throw outOfRangeError(
+      `the offset of access ${done}`,
+      `that of a register of ${width} bytes in ${this.label}: aligned to its width, within its ${this.length} bytes`,
+      offset,
+    );
+  }
+
+  #open(): MappingHandle {
+    if (this.#mapping === undefined) throw invalidStateError(`the mapping of ${this.label} is closed`);
+    return this.#mapping;
+  }
+
+  #openForWrites(): MappingHandle {
+    if (this.#writable) return this.#open();
+    throw new VfioError({ errno: EPERM, syscall: "mmap", object: this.label, why: "the region cannot be written" });
+  }
+
+  // ---- memory ------------------------------------------------------------------------------------------------------
+
+  /**
+   * An `ArrayBuffer` over a part, for what is plain memory (a frame buffer, a shared-memory device).
+   *
+   * Not for registers. Engines promise the width of an access to a typed array and not how often it happens: equal reads
+   * are merged (Node 24 and later), an unused one is dropped, `DataView` and `Buffer` read byte by byte until they are
+   * optimised, `set` and `fill` store up to 64 bytes at once, and `Atomics.store` is a locked read and write.
+   *
+   * It is empty after {@link close}. Do not `transfer()` it: the mapping would then have to stay until the process ends.
+   */
+  unsafeArrayBuffer(offset = 0, length = this.length - offset): ArrayBuffer {
+    const mapping = this.#open();
+    if (!Number.isSafeInteger(offset)) throw argTypeError("offset", "a safe integer", offset);
+    if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
+    if (offset < 0 || length < 0 || offset + length > this.length) {
+      throw outOfRangeError("offset and length", `within the ${this.length} bytes of ${this.label}`, {
+        offset,
+        length,
+      });
+    }
+    const buffer = native.mappingArrayBuffer(mapping, offset, length);
+    if (typeof buffer !== "number") {
+      this.#windows.add(buffer);
+      return buffer;
+    }
+    throw new VfioError({
+      errno: buffer,
+      syscall: "napi_create_external_arraybuffer",
+      args: { offset, length },
+      object: this.label,
+      why: "this engine makes no ArrayBuffer of that length over memory of our own (Node 20: up to 4 GiB)",
+      fix: "ask for smaller parts",
+    });
+  }
+
+  /**
+   * A dma-buf of the mapped part, which is how iommufd maps a BAR for other devices. Made at the first call, kept as long
+   * as the mapping; borrowed.
+   *
+   * @throws VfioError where the kernel or the device's driver makes none
+   */
+  backing(): { readonly fd: number; readonly offset: number } {
+    this.#open();
+    this.#dmaBuf ??= exportDmaBuf(this.#device, this.region, this.offset, this.length);
+    return { fd: this.#dmaBuf.number, offset: 0 };
+  }
+
+  /** @internal */
+  hold(holder: object): void {
+    this.#open();
+    this.#holders.add(holder);
+  }
+
+  /** @internal */
+  release(holder: object): void {
+    this.#holders.delete(holder);
+  }
+
+  /**
+   * Unmaps it. A second call does nothing.
+   *
+   * @throws VfioError EBUSY while a container has it mapped for other devices: it stays as it is
+   */
+  close(): void {
+    const mapping = this.#mapping;
+    if (mapping === undefined) return;
+    const holdup = this.#part.holdup;
+    if (holdup !== undefined) {
+      throw new VfioError({
+        errno: EBUSY,
+        syscall: "munmap",
+        object: this.label,
+        why: `a device may still use it: ${holdup}`,
+        fix: "unmap it first (dispose the mapping, or close the container)",
+      });
+    }
+    this.#mapping = undefined;
+    this.#forget();
+    this.#device.parts.delete(this.#part);
+    let moved = false;
+    for (const window of this.#windows) moved = native.detachArrayBuffer(window) === -EBUSY || moved;
+    this.#windows.clear();
+    if (moved) {
+      process.emitWarning(
+        `${this.label} was moved out of its ArrayBuffer (transfer()): it stays mapped, and the device open, until the ` +
+          "process ends",
+        { type: "VfioLeakWarning", code: "VFIO_LEAK" },
+      );
+    } else {
+      native.munmap(mapping);
+    }
+    this.#dmaBuf?.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  toString(): string {
+    return this.label;
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * A device's registers, through whichever way reaches them.
+ *
+ * @module
+ */
+import { outOfRangeError } from "../errors.js";
+
+/**
+ * Reads and writes of a device's registers: each is exactly one access, of exactly the width that the name says, at an
+ * offset that is a multiple of that width. Values are little-endian, as PCI's are.
+ *
+ * A mapped region (`RegionMap`) makes the accesses from this process; a `Region` asks the kernel to make them, with one
+ * system call each. A driver need not care: `region.registers()` gives it the faster one of the two.
+ *
+ * Every method throws RangeError (`ERR_OUT_OF_RANGE`) for an offset that is misaligned or outside, and an error with
+ * `code` `ERR_INVALID_STATE` once the region is unmapped or the device closed.
+ */
+export interface Registers {
+  /** For messages: `bar0 of 0000:01:00.0`. */
+  readonly label: string;
+  /** In bytes. */
+  readonly length: number;
+  read8(offset: number): number;
+  read16(offset: number): number;
+  read32(offset: number): number;
+  read64(offset: number): bigint;
+  write8(offset: number, value: number): void;
+  write16(offset: number, value: number): void;
+  write32(offset: number, value: number): void;
+  write64(offset: number, value: number | bigint): void;
+  /** Makes all accesses of a program, in order, in one call. */
+  run(program: RegisterProgram): void;
+}
+
+/** The widths of an access, in bytes. */
+export type Width = 1 | 2 | 4 | 8;
+
+/** One access of a {@link RegisterProgram}. @internal */
+export interface ProgramStep {
+  readonly width: Width;
+  readonly write: boolean;
+  readonly offset: number;
+  /** What to write. */
+  readonly value: bigint;
+}
+
+/** What a program read. Meaningful once the program has run, and until it runs again. */
+export interface ProgramRead<Value> {
+  readonly value: Value;
+}
+
+// native/mmio.cc: four words an access: width (with this bit for a write), offset, low word, high word.
+const WRITE = 0x100;
+const WORDS = 4;
+
+/**
+ * A sequence of register accesses that is made in one call: what is dear about an access from JavaScript is the call
+ * (some 20 ns), not the access.
+ *
+ * ```ts
+ * const program = new RegisterProgram();
+ * program.write32(0x08, 7);
+ * const status = program.read32(0x20);
+ * registers.run(program);
+ * if (status.value & 1) ...
+ * ```
+ *
+ * It belongs to no device, and can run as often as one likes.
+ */
+export class RegisterProgram {
+  #words = new Uint32Array(16 * WORDS);
+  #length = 0;
+
+  /** How many accesses it makes. */
+  get length(): number {
+    return this.#length;
+  }
+
+  read8(offset: number): ProgramRead<number> {
+    return this.#read32(1, offset);
+  }
+
+  read16(offset: number): ProgramRead<number> {
+    return this.#read32(2, offset);
+  }
+
+  read32(offset: number): ProgramRead<number> {
+    return this.#read32(4, offset);
+  }
+
+  read64(offset: number): ProgramRead<bigint> {
+    const at = this.#add(8, offset);
+    const value = () => this.#value(at);
+    return {
+      get value() {
+        return value();
+      },
+    };
+  }
+
+  write8(offset: number, value: number): this {
+    return this.#write(1, offset, checkValue(value, 0xff));
+  }
+
+  write16(offset: number, value: number): this {
+    return this.#write(2, offset, checkValue(value, 0xffff));
+  }
+
+  write32(offset: number, value: number): this {
+    return this.#write(4, offset, checkValue(value, 0xffff_ffff));
+  }
+
+  write64(offset: number, value: number | bigint): this {
+    return this.#write(8, offset, checkValue64(value));
+  }
+
+  #read32(width: Width, offset: number): ProgramRead<number> {
+    const at = this.#add(width, offset);
+    const value = () => this.#words[at + 2] ?? 0;
+    return {
+      get value() {
+        return value();
+      },
+    };
+  }
+
+  #write(width: Width, offset: number, value: bigint): this {
+    const at = this.#add(width | WRITE, offset);
+    this.#set(at, value);
+    return this;
+  }
+
+  #add(code: number, offset: number): number {
+    if (!Number.isInteger(offset) || offset < 0 || offset > 0xffff_ffff) {
+      throw outOfRangeError("offset", "an integer from 0 to 0xffffffff", offset);
+    }
+    const at = this.#length * WORDS;
+    if (at === this.#words.length) {
+      const larger = new Uint32Array(2 * at);
+      larger.set(this.#words);
+      this.#words = larger;
+    }
+    this.#words[at] = code;
+    this.#words[at + 1] = offset;
+    this.#length += 1;
+    return at;
+  }
+
+  #value(at: number): bigint {
+    return (BigInt(this.#words[at + 3] ?? 0) << 32n) | BigInt(this.#words[at + 2] ?? 0);
+  }
+
+  #set(at: number, value: bigint): void {
+    this.#words[at + 2] = Number(value & 0xffff_ffffn);
+    this.#words[at + 3] = Number(value >> 32n);
+  }
+
+  /** The packed form that the addon runs; what is read comes back in it. @internal */
+  get words(): Uint32Array {
+    return this.#words.subarray(0, this.#length * WORDS);
+  }
+
+  /** @internal */
+  step(index: number): ProgramStep {
+    const at = index * WORDS;
+    const code = this.#words[at] ?? 0;
+    return {
+      width: toWidth(code & 0xff),
+      write: (code & WRITE) !== 0,
+      offset: this.#words[at + 1] ?? 0,
+      value: this.#value(at),
+    };
+  }
+
+  /** Enters what an access read. @internal */
+  answer(index: number, value: bigint): void {
+    this.#set(index * WORDS, value);
+  }
+
+  /** Whether it writes anything. @internal */
+  get writes(): boolean {
+    for (let at = 0; at < this.#length * WORDS; at += WORDS) {
+      if (((this.#words[at] ?? 0) & WRITE) !== 0) return true;
+    }
+    return false;
+  }
+}
+
+function toWidth(code: number): Width {
+  return code === 1 || code === 2 || code === 4 ? code : 8;
+}
+
+/** @throws RangeError */
+export function checkValue(value: number, max: number): bigint {
+  if (!Number.isInteger(value) || value < 0 || value > max) {
+    throw outOfRangeError("value", `an integer from 0 to 0x${max.toString(16)}`, value);
+  }
+  return BigInt(value);
+}
+
+/** @throws RangeError */
+export function checkValue64(value: number | bigint): bigint {
+  if (typeof value === "number" ? Number.isSafeInteger(value) && value >= 0 : value >= 0n && value < 1n << 64n) {
+    return BigInt(value);
+  }
+  throw outOfRangeError("value", "an unsigned 64-bit integer (a safe integer or a bigint)", value);
+}
+
+/**
+ * Refuses an access that a register cannot have.
+ *
+ * @throws RangeError
+ */
+export function checkRegister(label: string, length: number, offset: number, width: Width): void {
+  if (Number.isInteger(offset) && offset >= 0 && offset % width === 0 && offset + width <= length) return;
+  throw outOfRangeError(
+    "offset",
+    `that of a register of ${width} bytes in ${label}: aligned to its width, within its ${length} bytes`,
+    offset,
+  );
+}

@@ -1,0 +1,70 @@
+import { describe, expect, it } from "vitest";
+import type { Attachment } from "../../../lib/device/attachment.js";
+import { Device } from "../../../lib/device/device.js";
+import { parseUuid } from "../../../lib/device/feature.js";
+import { growingInfo } from "../../../lib/device/info.js";
+import { openNode } from "../../../lib/fd.js";
+import type { RawInfo } from "../../../lib/native.js";
+
+describe("a device made from something else", () => {
+  it("is refused, and the descriptor is still the caller's", () => {
+    const closed: string[] = [];
+    const attachment: Attachment = {
+      address: "0000:01:00.0",
+      fd: openNode("/dev/null"),
+      door: "cdev",
+      iommufdId: 1,
+      groupFds: () => new Map(),
+      beforeClose: () => closed.push("before"),
+      afterClose: () => closed.push("after"),
+    };
+    expect(() => new Device(attachment)).toThrow(/ENOTTY.*VFIO_DEVICE_GET_INFO on 0000:01:00.0/);
+    expect(closed).toEqual([]);
+    expect(attachment.fd.closed).toBe(false);
+    attachment.fd.close();
+  });
+});
+
+describe("an info call", () => {
+  const about = { request: "VFIO_DEVICE_GET_INFO", object: "0000:01:00.0" };
+  const info = (argsz: number): RawInfo => ({ argsz, flags: 0, bytes: new Uint8Array(argsz) });
+
+  it("is made again with the room that the answer needs", () => {
+    const asked: number[] = [];
+    const answer = growingInfo(
+      24,
+      (argsz) => {
+        asked.push(argsz);
+        return info(Math.max(argsz, 40));
+      },
+      about,
+    );
+    expect(asked).toEqual([24, 40]);
+    expect(answer).toMatchObject({ argsz: 40 });
+  });
+
+  it("gives up when no room is enough", () => {
+    let calls = 0;
+    const endless = (argsz: number) => {
+      calls++;
+      return info(argsz + 8);
+    };
+    expect(() => growingInfo(24, endless, about)).toThrow(/EIO.*VFIO_DEVICE_GET_INFO.*0000:01:00.0/);
+    expect(calls).toBe(4);
+  });
+
+  it("hands on the kernel's refusal", () => {
+    expect(growingInfo(24, () => -22, about)).toBe(-22);
+  });
+});
+
+describe("a VF token", () => {
+  it("is the bytes of a UUID in the order in which it is written", () => {
+    expect([...parseUuid("token", "00112233-4455-6677-8899-aAbBcCdDeEfF")]).toEqual([
+      0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
+    ]);
+    for (const bad of ["", "00112233445566778899aabbccddeeff", "00112233-4455-6677-8899-aabbccddeef", "g".repeat(36)]) {
+      expect(() => parseUuid("token", bad)).toThrow(expect.objectContaining({ code: "ERR_OUT_OF_RANGE" }));
+    }
+  });
+});

@@ -1,0 +1,21 @@
+/**
+ * Devices: registers, config space, interrupts, resets.
+ *
+ * @module
+ */
+export { ConfigSpace, type PciBar, PciCommand, PciStatus } from "./config-space.js";
+export { Device } from "./device.js";
+export { DeviceFeatures } from "./feature.js";
+export type { DeviceInfo } from "./info.js";
+export { Interrupt, type WaitOptions } from "./interrupt.js";
+export { Intx, IntxLine } from "./intx.js";
+export { Ioeventfd, type IoeventfdOptions } from "./ioeventfd.js";
+export { IrqIndex, type IrqInfo, type IrqName } from "./irq-index.js";
+export { MessageInterrupts } from "./msi.js";
+export { Notification } from "./notification.js";
+export { type PciCapability, type PciCapabilityName, type PciExtendedCapabilityName, pciCapabilityIds, pciExtendedCapabilityIds, } from "./pci-capabilities.js";
+export { Region } from "./region.js";
+export type { RegionArea, RegionName, RegionType } from "./region-info.js";
+export { RegionMap } from "./region-map.js";
+export { type ProgramRead, RegisterProgram, type Registers, type Width } from "./registers.js";
+export type { HotResetDevice, HotResetInfo } from "./reset.js";

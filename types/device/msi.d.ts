@@ -1,0 +1,42 @@
+import { Interrupt, type InterruptOwner } from "./interrupt.js";
+import { IrqIndex } from "./irq-index.js";
+/**
+ * MSI or MSI-X of a device.
+ *
+ * It is on while it has vectors: {@link enable} or {@link enableVector} switches it on, {@link disable} or the closing of
+ * the last vector switches it off.
+ */
+export declare class MessageInterrupts extends IrqIndex implements InterruptOwner {
+    #private;
+    get enabled(): boolean;
+    /** The vectors that are on, by their numbers. */
+    get vectors(): ReadonlyMap<number, Interrupt>;
+    /**
+     * Switches it on with vectors 0 to `count - 1`.
+     *
+     * @returns the vectors, in order
+     * @throws RangeError for more than the device has; VfioError `ENOSPC` if the machine has fewer left (`error.args.available`
+     *   says how many), `EBUSY` if INTx or the other kind of MSI is on, `ENODEV` if the device has none; an error with `code`
+     *   `ERR_INVALID_STATE` if it is on already
+     */
+    enable(count: number): readonly Interrupt[];
+    /**
+     * Switches one more vector on, or the first.
+     *
+     * A device whose `info.noresize` is set (MSI; MSI-X on an older kernel or without an interrupt-remapping-style MSI
+     * domain) cannot have more vectors than it was switched on with: then all are switched off and on again, with the same
+     * eventfds, and what the device raises in between is lost. Enable as many as will be needed at once, or keep the device
+     * quiet meanwhile.
+     *
+     * @throws as {@link enable}; those that were on stay on
+     */
+    enableVector(index: number): Interrupt;
+    /** Switches every vector off. Does nothing if it is off. */
+    disable(): void;
+    /**
+     * Has the kernel signal several vectors as if the device had raised them, in one call.
+     *
+     * @throws VfioError
+     */
+    trigger(vectors: Interrupt | Iterable<number>): void;
+}

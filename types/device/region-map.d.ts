@@ -1,0 +1,69 @@
+import type { DmaMemory } from "../dma-buffer.js";
+import type { Region } from "./region.js";
+import type { RegisterProgram, Registers } from "./registers.js";
+/**
+ * The alignment at which the kernel can use its largest pages for a mapping: the largest power of two in the length, up
+ * to the largest page there is.
+ */
+export declare function hugeAlignment(length: number): number;
+/** The largest page that can map something of this length at this offset of a naturally aligned BAR. */
+export declare function largestPage(offset: number, length: number, basePage: number): number;
+/**
+ * A device's memory in this process, for its registers and as memory that other devices can be given.
+ *
+ * Each read and write is one access by the processor, made outside of JavaScript: an engine merges, repeats, splits and
+ * drops accesses of its own typed arrays.
+ *
+ * Touching it while the device's memory space is off (bit 1 of COMMAND) or the device is asleep ends the process with
+ * SIGBUS; touching it during a reset waits for the end of the reset. Use the region's own methods where that may be.
+ */
+export declare class RegionMap implements DmaMemory, Registers, Disposable {
+    #private;
+    readonly kind = "bar";
+    readonly label: string;
+    readonly address: number;
+    readonly length: number;
+    readonly pageSize: number;
+    /** The region. */
+    readonly region: Region;
+    /** Where in the region the mapping begins, in bytes. */
+    readonly offset: number;
+    get closed(): boolean;
+    read8(offset: number): number;
+    read16(offset: number): number;
+    read32(offset: number): number;
+    read64(offset: number): bigint;
+    write8(offset: number, value: number): void;
+    write16(offset: number, value: number): void;
+    write32(offset: number, value: number): void;
+    write64(offset: number, value: number | bigint): void;
+    run(program: RegisterProgram): void;
+    /**
+     * An `ArrayBuffer` over a part, for what is plain memory (a frame buffer, a shared-memory device).
+     *
+     * Not for registers. Engines promise the width of an access to a typed array and not how often it happens: equal reads
+     * are merged (Node 24 and later), an unused one is dropped, `DataView` and `Buffer` read byte by byte until they are
+     * optimised, `set` and `fill` store up to 64 bytes at once, and `Atomics.store` is a locked read and write.
+     *
+     * It is empty after {@link close}. Do not `transfer()` it: the mapping would then have to stay until the process ends.
+     */
+    unsafeArrayBuffer(offset?: number, length?: number): ArrayBuffer;
+    /**
+     * A dma-buf of the mapped part, which is how iommufd maps a BAR for other devices. Made at the first call, kept as long
+     * as the mapping; borrowed.
+     *
+     * @throws VfioError where the kernel or the device's driver makes none
+     */
+    backing(): {
+        readonly fd: number;
+        readonly offset: number;
+    };
+    /**
+     * Unmaps it. A second call does nothing.
+     *
+     * @throws VfioError EBUSY while a container has it mapped for other devices: it stays as it is
+     */
+    close(): void;
+    [Symbol.dispose](): void;
+    toString(): string;
+}

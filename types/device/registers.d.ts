@@ -1,0 +1,69 @@
+/**
+ * Reads and writes of a device's registers: each is exactly one access, of exactly the width that the name says, at an
+ * offset that is a multiple of that width. Values are little-endian, as PCI's are.
+ *
+ * A mapped region (`RegionMap`) makes the accesses from this process; a `Region` asks the kernel to make them, with one
+ * system call each. A driver need not care: `region.registers()` gives it the faster one of the two.
+ *
+ * Every method throws RangeError (`ERR_OUT_OF_RANGE`) for an offset that is misaligned or outside, and an error with
+ * `code` `ERR_INVALID_STATE` once the region is unmapped or the device closed.
+ */
+export interface Registers {
+    /** For messages: `bar0 of 0000:01:00.0`. */
+    readonly label: string;
+    /** In bytes. */
+    readonly length: number;
+    read8(offset: number): number;
+    read16(offset: number): number;
+    read32(offset: number): number;
+    read64(offset: number): bigint;
+    write8(offset: number, value: number): void;
+    write16(offset: number, value: number): void;
+    write32(offset: number, value: number): void;
+    write64(offset: number, value: number | bigint): void;
+    /** Makes all accesses of a program, in order, in one call. */
+    run(program: RegisterProgram): void;
+}
+/** The widths of an access, in bytes. */
+export type Width = 1 | 2 | 4 | 8;
+/** What a program read. Meaningful once the program has run, and until it runs again. */
+export interface ProgramRead<Value> {
+    readonly value: Value;
+}
+/**
+ * A sequence of register accesses that is made in one call: what is dear about an access from JavaScript is the call
+ * (some 20 ns), not the access.
+ *
+ * ```ts
+ * const program = new RegisterProgram();
+ * program.write32(0x08, 7);
+ * const status = program.read32(0x20);
+ * registers.run(program);
+ * if (status.value & 1) ...
+ * ```
+ *
+ * It belongs to no device, and can run as often as one likes.
+ */
+export declare class RegisterProgram {
+    #private;
+    /** How many accesses it makes. */
+    get length(): number;
+    read8(offset: number): ProgramRead<number>;
+    read16(offset: number): ProgramRead<number>;
+    read32(offset: number): ProgramRead<number>;
+    read64(offset: number): ProgramRead<bigint>;
+    write8(offset: number, value: number): this;
+    write16(offset: number, value: number): this;
+    write32(offset: number, value: number): this;
+    write64(offset: number, value: number | bigint): this;
+}
+/** @throws RangeError */
+export declare function checkValue(value: number, max: number): bigint;
+/** @throws RangeError */
+export declare function checkValue64(value: number | bigint): bigint;
+/**
+ * Refuses an access that a register cannot have.
+ *
+ * @throws RangeError
+ */
+export declare function checkRegister(label: string, length: number, offset: number, width: Width): void;
