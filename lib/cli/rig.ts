@@ -6,13 +6,14 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import pc from "picocolors";
 import {
+  defaultCpus,
   defaultMemory,
-  guestEnvironment,
   iommuKinds,
   mostCpus,
+  ProgressPrinter,
   parseMemory,
   RigError,
-  runGuest,
+  runInGuest,
   tail,
 } from "../rig/index.js";
 
@@ -57,7 +58,9 @@ export function rigCommand(): Command {
     .option("--qemu <binary>", "a QEMU of your own")
     .addOption(new Option("--memory <size>", "guest memory, like 4G").argParser(memory).default(defaultMemory, "4G"))
     .addOption(
-      new Option("--cpus <count>", "virtual CPUs").argParser(number(`1 to ${mostCpus}`, 1, mostCpus)).default(2),
+      new Option("--cpus <count>", "virtual CPUs")
+        .argParser(number(`1 to ${mostCpus}`, 1, mostCpus))
+        .default(defaultCpus),
     )
     .addOption(new Option("--iommu <kind>", "the emulated IOMMU").choices(iommuKinds).default("intel"))
     .option(
@@ -77,29 +80,71 @@ export function rigCommand(): Command {
     .action(run);
 }
 
-async function run(command: string[], options: Options): Promise<void> {
+async function run(command: string[], options: Options, self: Command): Promise<void> {
+  if (command.length === 0 && options.shell === undefined) self.error("error: a command is missing, or --shell");
+  if (command.length > 0 && options.shell !== undefined) self.error("error: --shell takes no command (--keep does)");
+  const interactive = options.shell !== undefined || options.keep !== undefined;
   const abort = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => abort.abort(signal));
+  const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
+  let signalled: number | undefined;
+  for (const [signal, code] of Object.entries(signals)) {
+    process.once(signal, () => {
+      signalled = code;
+      abort.abort();
+    });
+  }
+  using progress = new ProgressPrinter(process.stderr, "rig");
+  using _terminal = interactive ? rawTerminal() : undefined;
   try {
-    const result = await runGuest({
-      kernel: options.kernel ?? `${process.env["HOME"]}/.cache/vfio-rig/bzImage`,
-      qemu: options.qemu ?? "qemu-system-x86_64",
-      machine: { memory: options.memory, cpus: options.cpus, iommu: options.iommu, devices: options.device },
-      job: { command, cwd: process.cwd(), env: guestEnvironment(process.env) },
+    const { exitCode } = await runInGuest({
+      command,
+      shell: options.shell !== undefined ? "only" : options.keep !== undefined ? "after" : undefined,
+      kernel: options.kernel,
+      qemu: options.qemu,
+      memory: options.memory,
+      cpus: options.cpus,
+      iommu: options.iommu,
+      devices: options.device,
+      // Nobody wants to be thrown out of a shell.
+      timeout: interactive ? 0 : options.timeout * 1000,
       stdin: process.stdin,
       stdout: process.stdout,
       stderr: process.stderr,
-      timeout: options.timeout * 1000,
       signal: abort.signal,
+      onProgress: progress.listener,
     });
-    process.exitCode = result.exitCode;
+    process.exitCode = exitCode;
   } catch (error) {
-    if (!(error instanceof RigError)) throw error;
-    process.stderr.write(`${pc.red("rig:")} ${error.message}\n`);
-    if (error.log !== "" && error.code !== "ERR_RIG_PANIC") {
-      process.stderr.write(`${pc.dim("the guest's console, its last lines:")}\n${tail(error.log, 40)}\n`);
+    if (signalled !== undefined) {
+      process.exitCode = signalled;
+      return;
     }
+    if (!(error instanceof RigError)) throw error;
     process.exitCode = failureCode;
+    report(error);
+  } finally {
+    // An open standard input would keep this process alive.
+    process.stdin.destroy();
   }
-  process.stdin.unref?.();
+}
+
+/** Say what went wrong, and show the console or log that belongs to it. A panic's message has its text already. */
+function report(error: RigError): void {
+  const lines = [`${pc.red("rig:")} ${error.message}`];
+  if (error.log !== "" && error.code !== "ERR_RIG_PANIC") {
+    const what =
+      error.code === "ERR_RIG_KERNEL" || error.code === "ERR_RIG_MISSING" ? "its last lines" : "the guest's console";
+    lines.push(pc.dim(`--- ${what}:`), tail(error.log, 40), pc.dim("---"));
+  }
+  process.stderr.write(`${lines.join("\n")}\n`);
+}
+
+/** Every key goes to the guest, Ctrl-C too, until this is disposed. */
+function rawTerminal(): Disposable {
+  if (process.stdin.isTTY) process.stdin.setRawMode(true);
+  return {
+    [Symbol.dispose]: () => {
+      if (process.stdin.isTTY) process.stdin.setRawMode(false);
+    },
+  };
 }

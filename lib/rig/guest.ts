@@ -10,7 +10,7 @@ import { copyFile, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Readable, Writable } from "node:stream";
+import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { RigError, tail } from "./errors.js";
 import { fstab, type Job, jobScript } from "./job.js";
@@ -36,7 +36,7 @@ export interface GuestRun {
   /** What runs in it. */
   readonly job: Job;
   /** What the command reads; nothing if it is left out. In a run with a shell: the terminal's keyboard. */
-  readonly stdin?: Readable | undefined;
+  readonly stdin?: NodeJS.ReadableStream | undefined;
   /** Where the command's output goes. It is not ended. In a run with a shell: the terminal's screen. */
   readonly stdout: Writable;
   /** Where the command's error output goes. It is not ended. */

@@ -45,7 +45,7 @@ export interface Job {
   /** The whole environment. */
   readonly env: Readonly<Record<string, string>>;
   /** `after`: a shell follows the command on the same terminal. `only`: nothing but a shell. */
-  readonly shell?: "only" | "after";
+  readonly shell?: "only" | "after" | undefined;
 }
 
 /** The script `job.sh` that `init.sh` sources. */

@@ -29,6 +29,9 @@ export interface Machine {
 /** Guest memory if nobody says otherwise: huge pages of both sizes take 1.5 GiB, a test-suite under Node 1 GiB. */
 export const defaultMemory = 4096;
 
+/** Virtual CPUs if nobody says otherwise: a test and a device under test run side by side. */
+export const defaultCpus = 2;
+
 /** Below this the kernel boots, but leaves Node no room beside the huge pages. */
 export const leastMemory = 1024;
 
@@ -54,7 +57,8 @@ export function parseMemory(text: string): number {
  * The devices of the default machine, in the order of their addresses, as QEMU's arguments.
  *
  * Root ports carry what must be a PCI Express endpoint of its own; without a port, a device on the root complex would be
- * an integrated endpoint, which cannot be reset through its slot and has no neighbours to be grouped with.
+ * an integrated endpoint, which cannot be reset through its slot and has no neighbours to be grouped with. The network
+ * cards have no boot ROM: Debian packages it apart, and nothing boots from them.
  *
  * @param iommu the machine's IOMMU
  * @param disk path of a raw image for the NVMe controller; it is opened as a snapshot, so it is never written
@@ -71,7 +75,7 @@ export function defaultDevices(iommu: IommuKind, disk: string): string[] {
     ["-device", "edu,addr=02.0"],
     // 01:00.0: MSI-X and SR-IOV, a real driver's worth of registers.
     ["-device", "pcie-root-port,id=port-igb,addr=03.0,chassis=1,slot=1"],
-    ["-netdev", "hubport,id=net-igb,hubid=1", "-device", "igb,bus=port-igb,netdev=net-igb"],
+    ["-netdev", "hubport,id=net-igb,hubid=1", "-device", "igb,bus=port-igb,netdev=net-igb,romfile="],
     // 02:00.0: a block device whose queues live in memory that DMA reaches.
     ["-device", "pcie-root-port,id=port-nvme,addr=04.0,chassis=2,slot=2"],
     ["-drive", `if=none,id=disk,format=raw,snapshot=on,file=${optionValue(disk)}`],
@@ -79,8 +83,8 @@ export function defaultDevices(iommu: IommuKind, disk: string): string[] {
     // 03:00.0 and 03:00.1: two functions without ACS share a group and a slot, so a hot reset concerns both.
     ["-device", "pcie-root-port,id=port-pair,addr=05.0,chassis=3,slot=3"],
     ["-netdev", "hubport,id=net-pair0,hubid=2", "-netdev", "hubport,id=net-pair1,hubid=2"],
-    ["-device", "e1000e,bus=port-pair,addr=00.0,multifunction=on,netdev=net-pair0"],
-    ["-device", "e1000e,bus=port-pair,addr=00.1,netdev=net-pair1"],
+    ["-device", "e1000e,bus=port-pair,addr=00.0,multifunction=on,netdev=net-pair0,romfile="],
+    ["-device", "e1000e,bus=port-pair,addr=00.1,netdev=net-pair1,romfile="],
     // Bus 04: an empty slot, for a device of the user's (`bus=port-free`).
     ["-device", "pcie-root-port,id=port-free,addr=06.0,chassis=4,slot=4"],
     // 00:07.0: a 256 MiB, 64-bit, prefetchable BAR that is plain memory. The host pays for the pages that are touched.

@@ -1,0 +1,92 @@
+/**
+ * Telling a person how a long preparation gets on: a bar that is redrawn on a terminal, one plain line a step elsewhere.
+ *
+ * @module
+ */
+import type { Writable } from "node:stream";
+import pc from "picocolors";
+
+/** A step of a preparation has begun, or has got further. */
+export interface Progress {
+  /** What is being done: `compiling the kernel`. */
+  readonly step: string;
+  /** How much is done, where it can be counted. */
+  readonly done?: number;
+  /** How much there is to do. It may be an estimate; `done` may reach it early. */
+  readonly total?: number;
+}
+
+/** Receives the progress of a preparation. */
+export type ProgressListener = (progress: Progress) => void;
+
+/** Where progress is shown. */
+export interface ProgressStream extends Writable {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+const barWidth = 24;
+
+/**
+ * Shows progress on a stream.
+ *
+ * On a terminal the current step is one line, redrawn in place; it stays, with the time it took, when the next begins.
+ * Elsewhere a step is one line when it begins, and one when it has ended.
+ */
+export class ProgressPrinter implements Disposable {
+  readonly #stream: ProgressStream;
+  readonly #prefix: string;
+  #step: string | undefined;
+  #started = 0;
+  #line = "";
+
+  /**
+   * @param stream stays the caller's
+   * @param prefix stands before every line: `rig`
+   */
+  constructor(stream: ProgressStream, prefix: string) {
+    this.#stream = stream;
+    this.#prefix = pc.dim(`${prefix}:`);
+  }
+
+  /** Show one more progress; give this to a function that takes a {@link ProgressListener}. */
+  readonly listener: ProgressListener = (progress) => {
+    const now = performance.now();
+    if (progress.step !== this.#step) {
+      this.#finish();
+      this.#step = progress.step;
+      this.#started = now;
+      if (this.#stream.isTTY !== true) this.#stream.write(`${this.#prefix} ${progress.step}\n`);
+    }
+    if (this.#stream.isTTY === true) this.#draw(progress, now);
+  };
+
+  #draw({ step, done, total }: Progress, now: number): void {
+    let line = `${this.#prefix} ${step}`;
+    if (done !== undefined && total !== undefined && total > 0) {
+      // An estimate may be too low: the bar is full when the step is over, not before.
+      const part = Math.min(done / total, 0.99);
+      const full = Math.round(part * barWidth);
+      const seconds = Math.round((now - this.#started) / 1000);
+      line += ` ${pc.cyan("█".repeat(full))}${pc.dim("░".repeat(barWidth - full))} ${Math.floor(part * 100)} %`;
+      line += pc.dim(` ${seconds} s`);
+    }
+    if (line === this.#line) return;
+    this.#line = line;
+    this.#stream.write(`\r\x1b[K${line}`);
+  }
+
+  #finish(): void {
+    if (this.#step === undefined) return;
+    const time = `${((performance.now() - this.#started) / 1000).toFixed(1)} s`;
+    if (this.#stream.isTTY === true) this.#stream.write(`\r\x1b[K${this.#prefix} ${this.#step} ${pc.dim(time)}\n`);
+    else this.#stream.write(`${this.#prefix} ${this.#step}: ${time}\n`);
+    this.#step = undefined;
+    this.#line = "";
+  }
+
+  /** End the current step's line. */
+  [Symbol.dispose](): void {
+    this.#finish();
+  }
+}

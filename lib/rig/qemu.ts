@@ -1,0 +1,112 @@
+/**
+ * The emulator: found, checked for the devices of the default machine, or installed.
+ *
+ * @module
+ */
+import { constants } from "node:fs";
+import { access } from "node:fs/promises";
+import { delimiter, join, resolve } from "node:path";
+import { cacheDirectory } from "./cache.js";
+import { Debian, missingPackages, qemuPackages, readRelease, suitesFor } from "./debian.js";
+import { RigError, tail } from "./errors.js";
+import { runProgram } from "./process.js";
+import type { ProgressListener } from "./progress.js";
+
+const program = "qemu-system-x86_64";
+
+/** The devices that decide: `igb` came last, with QEMU 8.0; a QEMU that is cut down may lack any of them. */
+const neededDevices = [
+  ...["edu", "igb", "nvme", "e1000e", "ivshmem-plain", "pci-serial"],
+  ...["pcie-root-port", "pcie-pci-bridge", "virtio-9p-pci", "virtio-serial-pci"],
+];
+
+/** How QEMU is provided. */
+export interface QemuOptions {
+  /** A QEMU of the user's: a path, or a name in `PATH`. */
+  readonly qemu?: string | undefined;
+  /** Where apt's private state may live; {@link cacheDirectory} if left out. */
+  readonly directory?: string | undefined;
+  /** Told how it gets on. */
+  readonly onProgress?: ProgressListener | undefined;
+  /** Stops an installation. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function find(name: string): Promise<string | undefined> {
+  const directories = name.includes("/") ? [""] : [...(process.env["PATH"] ?? "").split(delimiter), "/usr/bin"];
+  for (const directory of directories) {
+    const path = resolve(join(directory, name));
+    if (
+      await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
+  }
+  return undefined;
+}
+
+/** What a QEMU lacks of the default machine; undefined if nothing. */
+async function shortcoming(path: string): Promise<string | undefined> {
+  const { status, output } = await runProgram(path, ["-device", "help"]).catch((cause: Error) => {
+    throw new RigError("ERR_RIG_QEMU", `Cannot start ${path}: ${cause.message}`, { cause });
+  });
+  if (status !== 0) return `${path} does not run (${status}): ${tail(output, 3)}`;
+  const missing = neededDevices.filter((device) => !output.includes(`name "${device}"`));
+  if (missing.length === 0) return undefined;
+  const version = (await runProgram(path, ["--version"])).output.split("\n")[0];
+  return `${path} (${version}) has no ${missing.join(", ")}; 8.0 or newer, not cut down, has all the rig's devices`;
+}
+
+/**
+ * The path of a QEMU that can be the rig's machine. If there is none, Debian's is installed, if this process may.
+ *
+ * @throws RigError `ERR_RIG_MISSING` if there is none and none can be installed
+ */
+export async function ensureQemu(options: QemuOptions = {}): Promise<string> {
+  if (process.arch !== "x64") {
+    throw new RigError(
+      "ERR_RIG_MISSING",
+      `The rig's guest shares the host's programs, so the host must be x64, not ${process.arch}`,
+    );
+  }
+  const wanted = options.qemu ?? program;
+  const found = await find(wanted);
+  if (options.qemu !== undefined && found === undefined) {
+    throw new RigError("ERR_RIG_MISSING", `There is no program ${options.qemu}`);
+  }
+  const problem = found === undefined ? `There is no ${program}` : await shortcoming(found);
+  if (found !== undefined && (options.qemu !== undefined || problem === undefined)) {
+    if (problem === undefined) return found;
+    throw new RigError("ERR_RIG_MISSING", problem);
+  }
+  return await installQemu(problem ?? "", options);
+}
+
+async function installQemu(problem: string, options: QemuOptions): Promise<string> {
+  const { directory = cacheDirectory(), onProgress, signal } = options;
+  const release = await readRelease();
+  if (release.id !== "debian") {
+    throw new RigError(
+      "ERR_RIG_MISSING",
+      `${problem}. Install QEMU 8.0 or newer for x86 (often called qemu-system-x86), or name one with --qemu <binary>.`,
+    );
+  }
+  const debian = new Debian(release, directory, { onProgress, signal });
+  const suite = suitesFor(release.codename).qemu[0];
+  if (!(await debian.install(qemuPackages, suite))) {
+    throw new RigError(
+      "ERR_RIG_MISSING",
+      `${problem}. Install it, or run this once as root:\n${await debian.installCommands(qemuPackages, suite)}`,
+    );
+  }
+  const installed = await find(program);
+  const stillMissing = installed === undefined ? "apt installed no QEMU" : await shortcoming(installed);
+  if (installed !== undefined && stillMissing === undefined) return installed;
+  const packages = await missingPackages(qemuPackages);
+  throw new RigError(
+    "ERR_RIG_MISSING",
+    `${stillMissing}${packages.length > 0 ? "" : ` (${release.name} has no newer one)`}. Name one with --qemu <binary>.`,
+  );
+}

@@ -1,0 +1,125 @@
+/**
+ * The rig's front door: a command in a guest, with everything that it needs provided on the way.
+ *
+ * @module
+ */
+import { Writable } from "node:stream";
+import { argTypeError, outOfRangeError } from "../errors.js";
+import { type GuestResult, runGuest } from "./guest.js";
+import { guestEnvironment } from "./job.js";
+import { checkKernel, ensureKernel } from "./kernel.js";
+import { defaultCpus, defaultMemory, type IommuKind, iommuKinds, leastMemory, mostCpus } from "./machine.js";
+import type { ProgressListener } from "./progress.js";
+import { ensureQemu } from "./qemu.js";
+
+/** What to run in the guest, and in which machine. */
+export interface RunInGuestOptions {
+  /** Program and arguments, found through `PATH`. May be empty only if `shell` is `only`. */
+  readonly command: readonly string[];
+  /** Working directory; this process's if left out. */
+  readonly cwd?: string | undefined;
+  /** Variables beside those that {@link guestEnvironment} takes from this process, or in their place. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** A terminal with a shell, after the command or instead of it; then `stdin` and `stdout` are that terminal. */
+  readonly shell?: "only" | "after" | undefined;
+  /** What the command reads; nothing if left out. */
+  readonly stdin?: NodeJS.ReadableStream | undefined;
+  /** Where output goes, which is not ended; it is collected into the result if left out. */
+  readonly stdout?: Writable | undefined;
+  /** Where error output goes, which is not ended; it is collected into the result if left out. */
+  readonly stderr?: Writable | undefined;
+  /** Path of a kernel (a bzImage); the rig's own if left out. */
+  readonly kernel?: string | undefined;
+  /** Path or name of QEMU; the first that is found if left out. */
+  readonly qemu?: string | undefined;
+  /** Guest memory in MiB; 4096 if left out. */
+  readonly memory?: number | undefined;
+  /** Virtual CPUs; 2 if left out. */
+  readonly cpus?: number | undefined;
+  /** The emulated IOMMU; `intel` if left out. */
+  readonly iommu?: IommuKind | undefined;
+  /** Devices beside the default ones, each as QEMU's `-device` takes it. */
+  readonly devices?: readonly string[] | undefined;
+  /** Milliseconds until the guest is killed; 0 or left out: never. */
+  readonly timeout?: number | undefined;
+  /** Kills the guest, or stops what is being prepared for it. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told how the preparation gets on, if there is any. */
+  readonly onProgress?: ProgressListener | undefined;
+}
+
+/** How a command ended. */
+export interface RunInGuestResult extends GuestResult {
+  /** What it wrote; empty if a stream was given for it. */
+  readonly stdout: Buffer;
+  /** What it wrote as errors; empty if a stream was given for it. */
+  readonly stderr: Buffer;
+}
+
+class Collector extends Writable {
+  readonly #chunks: Buffer[] = [];
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
+    this.#chunks.push(chunk);
+    callback();
+  }
+
+  get content(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+}
+
+function checkOptions({ command, shell, memory, cpus, iommu, timeout }: RunInGuestOptions): void {
+  if (!Array.isArray(command)) throw argTypeError("command", "an array of strings", command);
+  if (command.length === 0 && shell !== "only") throw outOfRangeError("command", "at least a program's name", command);
+  if (memory !== undefined && !(Number.isInteger(memory) && memory >= leastMemory)) {
+    throw outOfRangeError("memory", `a whole number of MiB, at least ${leastMemory}`, memory);
+  }
+  if (cpus !== undefined && !(Number.isInteger(cpus) && cpus >= 1 && cpus <= mostCpus)) {
+    throw outOfRangeError("cpus", `a whole number from 1 to ${mostCpus}`, cpus);
+  }
+  if (iommu !== undefined && !iommuKinds.includes(iommu)) {
+    throw outOfRangeError("iommu", `one of ${iommuKinds.join(", ")}`, iommu);
+  }
+  if (timeout !== undefined && !(timeout >= 0)) throw outOfRangeError("timeout", "a number of milliseconds", timeout);
+}
+
+/**
+ * Run a command in a guest of its own: a real kernel, an emulated IOMMU, emulated devices, and the host's file system
+ * under an overlay that is thrown away. The first time, this builds the guest's kernel.
+ *
+ * @throws RigError if the command could not be run to its end; by then the guest is gone. A command that fails is no error:
+ *   see the result's `exitCode`
+ */
+export async function runInGuest(options: RunInGuestOptions): Promise<RunInGuestResult> {
+  checkOptions(options);
+  const { command, shell, stdin, timeout = 0, signal, onProgress } = options;
+  const [qemu, kernel] = await Promise.all([
+    ensureQemu({ qemu: options.qemu, onProgress, signal }),
+    options.kernel === undefined ? undefined : checkKernel(options.kernel).then(() => options.kernel),
+  ]);
+  const stdout = new Collector();
+  const stderr = new Collector();
+  const result = await runGuest({
+    kernel: kernel ?? (await ensureKernel({ onProgress, signal })),
+    qemu,
+    machine: {
+      memory: options.memory ?? defaultMemory,
+      cpus: options.cpus ?? defaultCpus,
+      iommu: options.iommu ?? "intel",
+      devices: options.devices ?? [],
+    },
+    job: {
+      command,
+      cwd: options.cwd ?? process.cwd(),
+      env: { ...guestEnvironment(process.env), ...options.env },
+      shell,
+    },
+    stdin,
+    stdout: options.stdout ?? stdout,
+    stderr: options.stderr ?? stderr,
+    timeout,
+    signal,
+  });
+  return { ...result, stdout: stdout.content, stderr: stderr.content };
+}
