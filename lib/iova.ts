@@ -41,7 +41,7 @@ import {
   toIova,
   toLength,
 } from "./iova-range.js";
-import { type OrderedEntry, OrderedMap } from "./ordered-map.js";
+import { OrderedMap } from "./ordered-map.js";
 
 export {
   type IovaRange,
@@ -105,23 +105,28 @@ export interface IovaStatistics {
   readonly largestFree: IovaRange | undefined;
 }
 
-/** Addresses that nobody has, from `key` to before `end`. Its weight is its length, its rank see {@link rankOf}. */
-interface Hole extends OrderedEntry {
-  end: number;
-}
-
+/** Addresses from `start` to before `end`. */
 interface Span {
   readonly start: number;
   readonly end: number;
 }
 
+/** Addresses that nobody has. In the map its key is its start, its weight its length, its rank see {@link rankOf}. */
+interface Hole {
+  start: number;
+  end: number;
+}
+
 const real = new Float64Array(1);
 const realHalves = new Uint32Array(real.buffer);
 
-// The exponent of the largest power of two that is not above a number; Math.log2 is not exact enough.
-function exponent(value: number): number {
+// The largest power of two that is not above a number: the number without its mantissa. Math.log2 is neither exact enough
+// nor quick.
+function powerBelow(value: number): number {
   real[0] = value;
-  return ((realHalves[1] ?? 0) >>> 20) - 1023;
+  realHalves[0] = 0;
+  realHalves[1] = (realHalves[1] ?? 0) & 0xfff0_0000;
+  return real[0];
 }
 
 function alignUp(address: number, alignment: number): number {
@@ -132,15 +137,10 @@ function alignDown(address: number, alignment: number): number {
   return Math.floor(address / alignment) * alignment;
 }
 
-// The exponent of the largest aligned power of two in a hole: of 2^n bytes or more, at least half are one.
+// The largest aligned power of two in a hole: all of a power of two that is not above its length, or half of that.
 function rankOf(start: number, end: number): number {
-  const n = exponent(end - start);
-  const size = 2 ** n;
-  return alignUp(start, size) + size <= end ? n : n - 1;
-}
-
-function makeHole(start: number, end: number): Hole {
-  return { key: start, tie: 0, weight: end - start, rank: rankOf(start, end), end };
+  const size = powerBelow(end - start);
+  return alignUp(start, size) + size <= end ? size : size / 2;
 }
 
 // The nearest double that is not above an address (at most 2^64).
@@ -192,7 +192,7 @@ export class IovaAllocator {
   constructor(ranges: Iterable<IovaRange>, options: IovaAllocatorOptions = {}) {
     this.#granularity = checkGranularity(options.granularity ?? 4 * KIB);
     this.#object = options.object;
-    this.#holes.insert(makeHole(0, END));
+    this.#add(0, END);
     this.setRanges(ranges);
   }
 
@@ -301,26 +301,29 @@ export class IovaAllocator {
     const before = holes.floor(start, 0);
     const after = holes.ceiling(start, 0);
     const free =
-      before !== undefined && before.end > start ? before : after !== undefined && after.key < end ? after : undefined;
+      before !== undefined && before.end > start
+        ? before
+        : after !== undefined && after.start < end
+          ? after
+          : undefined;
     if (free !== undefined) {
       throw new VfioError({
         errno: constants.errno.ENOENT,
         syscall: "free",
         args: { iova: first, length: bytes },
         ...this.#where(),
-        why: `${hex(Math.max(free.key, start))} is not allocated`,
+        why: `${hex(Math.max(free.start, start))} is not allocated`,
         fix: "free a range once, with the address and the length that it was allocated with",
       });
     }
-    const low = before?.end === start ? before.key : start;
-    const high = after?.key === end ? after.end : end;
-    if (low < start && before !== undefined) {
-      if (after !== undefined && high > end) holes.remove(after.key, 0);
-      this.#resize(before, low, high);
-    } else if (high > end && after !== undefined) {
-      this.#resize(after, low, high);
+    const joined = after?.start === end ? after : undefined;
+    if (before?.end === start) {
+      if (joined !== undefined) holes.remove(joined.start, 0);
+      this.#resize(before, before.start, joined?.end ?? end);
+    } else if (joined !== undefined) {
+      this.#resize(joined, start, joined.end);
     } else {
-      holes.insert(makeHole(start, end));
+      this.#add(start, end);
     }
   }
 
@@ -341,7 +344,7 @@ export class IovaAllocator {
 
   /** What is allocated, in order; neighbours are one range. Takes a time proportional to the number of holes. */
   allocated(): IovaRange[] {
-    return invertRanges(this.#holes.toArray().map((hole) => toRange(hole.key, hole.end)));
+    return invertRanges(this.#holes.toArray().map((hole) => toRange(hole.start, hole.end)));
   }
 
   /** What is left. Takes a time proportional to the number of holes. */
@@ -366,12 +369,12 @@ export class IovaAllocator {
       if (high - low < bytes) continue;
       let found = -1;
       const fits = (hole: Hole): boolean => {
-        const start = alignUp(Math.max(hole.key, low), alignment);
+        const start = alignUp(Math.max(hole.start, low), alignment);
         if (endOf(start, bytes) <= Math.min(hole.end, high)) found = start;
-        return found >= 0 || hole.key >= high;
+        return found >= 0 || hole.start >= high;
       };
       // The hole that contains `low` may have begun before it.
-      const first = this.#holes.floor(low, 0)?.key ?? low;
+      const first = this.#holes.floor(low, 0)?.start ?? low;
       const hole = this.#holes.firstFrom(first, 0, bytes, rank, fits);
       if (hole !== undefined && found >= 0) {
         this.#take(hole, found, endOf(found, bytes));
@@ -393,7 +396,7 @@ export class IovaAllocator {
       let found = -1;
       const fits = (hole: Hole): boolean => {
         const start = alignDown(Math.min(hole.end, high) - bytes, alignment);
-        if (start >= Math.max(hole.key, low)) found = start;
+        if (start >= Math.max(hole.start, low)) found = start;
         return found >= 0 || hole.end <= low;
       };
       const hole = this.#holes.lastUpTo(high - bytes, 0, bytes, rank, fits);
@@ -408,18 +411,23 @@ export class IovaAllocator {
   // Takes addresses out of the hole they are in.
   #take(hole: Hole, start: number, end: number): void {
     const holeEnd = hole.end;
-    if (hole.key < start) {
-      this.#resize(hole, hole.key, start);
-      if (end < holeEnd) this.#holes.insert(makeHole(end, holeEnd));
+    if (hole.start < start) {
+      this.#resize(hole, hole.start, start);
+      if (end < holeEnd) this.#add(end, holeEnd);
     } else if (end < holeEnd) {
       this.#resize(hole, end, holeEnd);
     } else {
-      this.#holes.remove(hole.key, 0);
+      this.#holes.remove(start, 0);
     }
   }
 
+  #add(start: number, end: number): void {
+    this.#holes.insert(start, 0, end - start, rankOf(start, end), { start, end });
+  }
+
   #resize(hole: Hole, start: number, end: number): void {
-    this.#holes.update(hole, start, end - start, rankOf(start, end));
+    this.#holes.update(hole.start, 0, start, end - start, rankOf(start, end));
+    hole.start = start;
     hole.end = end;
   }
 
@@ -433,8 +441,8 @@ export class IovaAllocator {
       const high = Math.min(span.end, to);
       for (; i < holes.length; i++) {
         const hole = holes[i];
-        if (hole === undefined || hole.key >= high) break;
-        const [start, end] = [Math.max(hole.key, low), Math.min(hole.end, high)];
+        if (hole === undefined || hole.start >= high) break;
+        const [start, end] = [Math.max(hole.start, low), Math.min(hole.end, high)];
         if (start < end) free.push({ start, end });
         if (hole.end > high) break;
       }
@@ -484,11 +492,11 @@ export class IovaAllocator {
   }
 }
 
-// The least rank of a hole with room for an aligned request. Any room of 2^n bytes or more has an aligned half. A request
-// of exactly 2^n bytes, aligned to as much, is itself an aligned power of two, so that no hole is looked at in vain.
+// The least rank of a hole with room for an aligned request. Half of a power of two that is not above the length is always
+// there; a request for exactly a power of two, aligned to as much, is itself one, so that no hole is looked at in vain.
 function leastRank(bytes: number, alignment: number): number {
-  const n = exponent(bytes);
-  return bytes === 2 ** n && alignment >= bytes ? n : n - 1;
+  const power = powerBelow(bytes);
+  return bytes === power && alignment >= bytes ? bytes : power / 2;
 }
 
 // What lets the IOMMU use its largest pages for as much of the length as possible.
@@ -500,7 +508,7 @@ function naturalAlignment(bytes: number): number {
 function checkPowerOfTwo(name: string, value: number | bigint): number {
   const checked = toLength(name, value);
   const number = Number(checked);
-  if (number !== 2 ** exponent(number) || (typeof checked === "bigint" && checked !== BigInt(number))) {
+  if (number !== powerBelow(number) || (typeof checked === "bigint" && checked !== BigInt(number))) {
     throw outOfRangeError(name, "a power of two", value);
   }
   return number;

@@ -5,9 +5,9 @@
  * @module
  */
 import { constants } from "node:os";
-import { outOfRangeError, VfioError } from "./errors.js";
+import { VfioError } from "./errors.js";
 import { approximate, type IovaRange, lastIova, showRange, toIova, toLength } from "./iova-range.js";
-import { type OrderedEntry, OrderedMap } from "./ordered-map.js";
+import { OrderedMap } from "./ordered-map.js";
 
 /** What a table needs to know of a mapping. It reads these when the mapping is inserted; they must not change until it is removed. */
 export interface Mapped {
@@ -19,26 +19,11 @@ export interface Mapped {
   readonly address?: number | bigint | undefined;
 }
 
-// Up to here a double is the address itself. Above it only keeps the order: equal doubles are then told apart exactly.
+// Below this a double is the address itself. Above, equal doubles are told apart by what the addresses differ by from them.
 const EXACT = 2 ** 53;
 
-/**
- * A mapping in the order of IOVAs. The key is the double next to the first address and the tie what it differs by, so that
- * both together are exact. The weight is the double next to the last address.
- */
-interface ByIova<M> extends OrderedEntry {
-  readonly mapping: M;
-  readonly bytes: number | bigint;
-  readonly byAddress: ByAddress<M> | undefined;
-}
-
-/** The same in the order of addresses of this process, where several mappings may share one; there the tie is a counter. */
-interface ByAddress<M> extends OrderedEntry {
-  readonly mapping: M;
-}
-
-function tieOf(iova: bigint, key: number): number {
-  return key < EXACT ? 0 : Number(iova - BigInt(key));
+function tieOf(address: bigint, key: number): number {
+  return key < EXACT ? 0 : Number(address - BigInt(key));
 }
 
 function lastOf(mapping: Mapped): bigint {
@@ -57,9 +42,11 @@ export function rangeOf(mapping: Mapped): IovaRange {
  * Arrays that it returns are snapshots: the table may be changed while one goes through them.
  */
 export class MappingTable<M extends Mapped> implements Iterable<M> {
-  readonly #iovas = new OrderedMap<ByIova<M>>();
-  readonly #addresses = new OrderedMap<ByAddress<M>>();
-  #inserted = 0;
+  readonly #iovas = new OrderedMap<M>();
+  // By address several mappings may have the same key; the tie is their slot in the other map. The weight is where they end.
+  readonly #addresses = new OrderedMap<M>();
+  // The key in #addresses by slot in #iovas; NaN for a mapping without an address.
+  #addressKeys: number[] = [];
   // The total in two parts that stay exact: multiples of 4 GiB and the rest.
   #high = 0;
   #low = 0;
@@ -83,11 +70,10 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
   insert(mapping: M): void {
     const iova = toIova("iova", mapping.iova);
     const bytes = toLength("length", mapping.length);
-    const key = approximate(iova);
-    const tie = tieOf(iova, key);
-    const sum = typeof bytes === "number" ? key + bytes : Number.POSITIVE_INFINITY;
-    const last = sum < EXACT ? sum - 1 : approximate(lastIova(iova, bytes));
-    const overlapped = this.#firstOverlap(iova, key, tie, last, bytes);
+    const last = lastIova(iova, bytes);
+    const address = mapping.address === undefined ? undefined : toIova("address", mapping.address);
+    const lastAddress = address === undefined ? 0n : lastIova(address, bytes);
+    const overlapped = this.#firstOverlap(iova, last);
     if (overlapped !== undefined) {
       throw new VfioError({
         errno: constants.errno.EEXIST,
@@ -97,9 +83,11 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
         fix: "unmap that one first, or map elsewhere",
       });
     }
-    const byAddress = this.#address(mapping, bytes);
-    this.#iovas.insert({ key, tie, weight: last, rank: 0, mapping, bytes, byAddress });
-    if (byAddress !== undefined) this.#addresses.insert(byAddress);
+    const key = approximate(iova);
+    const slot = this.#iovas.insert(key, tieOf(iova, key), 0, 0, mapping);
+    const addressKey = address === undefined ? Number.NaN : approximate(address);
+    this.#addressKeys[slot] = addressKey;
+    if (address !== undefined) this.#addresses.insert(addressKey, slot, approximate(lastAddress), 0, mapping);
     this.#count(bytes, 1);
   }
 
@@ -111,11 +99,11 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
   remove(mapping: M): boolean {
     const key = approximate(mapping.iova);
     const tie = tieOf(mapping.iova, key);
-    const entry = this.#iovas.find(key, tie);
-    if (entry?.mapping !== mapping) return false;
+    const slot = this.#iovas.slotOf(key, tie);
+    if (this.#iovas.at(slot) !== mapping) return false;
     this.#iovas.remove(key, tie);
-    if (entry.byAddress !== undefined) this.#addresses.remove(entry.byAddress.key, entry.byAddress.tie);
-    this.#count(entry.bytes, -1);
+    this.#addresses.remove(this.#addressKeys[slot] ?? Number.NaN, slot);
+    this.#count(mapping.length, -1);
     return true;
   }
 
@@ -123,16 +111,14 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
   clear(): void {
     this.#iovas.clear();
     this.#addresses.clear();
+    this.#addressKeys = [];
     this.#high = 0;
     this.#low = 0;
   }
 
   /** The mapping that an IOVA lies in. */
   at(iova: number | bigint): M | undefined {
-    const address = toIova("iova", iova);
-    const key = approximate(address);
-    const entry = this.#iovas.floor(key, tieOf(address, key));
-    return entry !== undefined && reaches(entry, address, key) ? entry.mapping : undefined;
+    return this.#at(toIova("iova", iova));
   }
 
   /**
@@ -142,9 +128,7 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
    */
   firstOverlap(iova: number | bigint, length: number | bigint): M | undefined {
     const start = toIova("iova", iova);
-    const bytes = toLength("length", length);
-    const key = approximate(start);
-    return this.#firstOverlap(start, key, tieOf(start, key), approximate(lastIova(start, bytes)), bytes);
+    return this.#firstOverlap(start, lastIova(start, toLength("length", length)));
   }
 
   /**
@@ -156,12 +140,10 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
     const start = toIova("iova", iova);
     const last = lastIova(start, toLength("length", length));
     const key = approximate(start);
-    const tie = tieOf(start, key);
-    const before = this.#iovas.floor(key, tie);
-    const found: M[] = [];
-    if (before !== undefined && before.mapping.iova < start && reaches(before, start, key)) found.push(before.mapping);
     const lastKey = approximate(last);
-    for (const entry of this.#iovas.slice(key, tie, lastKey, tieOf(last, lastKey))) found.push(entry.mapping);
+    const found = this.#iovas.slice(key, tieOf(start, key), lastKey, tieOf(last, lastKey));
+    const before = this.#at(start);
+    if (before !== undefined && before !== found[0]) found.unshift(before);
     return found;
   }
 
@@ -193,7 +175,7 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
     const key = approximate(wanted);
     const found: M[] = [];
     // From the address downwards, over everything that reaches up to it.
-    this.#addresses.lastUpTo(key, Number.POSITIVE_INFINITY, key, 0, ({ mapping }) => {
+    this.#addresses.lastUpTo(key, Number.POSITIVE_INFINITY, key, 0, (mapping) => {
       const offset = wanted - BigInt(mapping.address ?? 0);
       if (offset >= 0n && offset < mapping.length) found.push(mapping);
       return false;
@@ -203,28 +185,21 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
 
   /** The mappings in the order of their IOVAs, as they are when the iteration begins. */
   [Symbol.iterator](): IterableIterator<M> {
-    return this.#iovas
-      .toArray()
-      .map((entry) => entry.mapping)
-      [Symbol.iterator]();
+    return this.#iovas.toArray()[Symbol.iterator]();
   }
 
-  #firstOverlap(iova: bigint, key: number, tie: number, last: number, bytes: number | bigint): M | undefined {
-    const before = this.#iovas.floor(key, tie);
-    if (before !== undefined && reaches(before, iova, key)) return before.mapping;
-    const after = this.#iovas.ceiling(key, tie);
-    if (after === undefined || after.key > last) return undefined;
-    if (after.key === last && last >= EXACT && after.mapping.iova > lastIova(iova, bytes)) return undefined;
-    return after.mapping;
+  #at(iova: bigint): M | undefined {
+    const key = approximate(iova);
+    const mapping = this.#iovas.floor(key, tieOf(iova, key));
+    return mapping !== undefined && iova - mapping.iova < mapping.length ? mapping : undefined;
   }
 
-  #address(mapping: M, bytes: number | bigint): ByAddress<M> | undefined {
-    if (mapping.address === undefined) return undefined;
-    const address = toIova("address", mapping.address);
-    const last = address + BigInt(bytes) - 1n;
-    if (last >= 1n << 64n)
-      throw outOfRangeError("address", "within the 64-bit address space, to its last byte", address);
-    return { key: approximate(address), tie: this.#inserted++, weight: approximate(last), rank: 0, mapping };
+  #firstOverlap(start: bigint, last: bigint): M | undefined {
+    const before = this.#at(start);
+    if (before !== undefined) return before;
+    const key = approximate(start);
+    const after = this.#iovas.ceiling(key, tieOf(start, key));
+    return after !== undefined && after.iova <= last ? after : undefined;
   }
 
   #count(bytes: number | bigint, sign: 1 | -1): void {
@@ -236,9 +211,4 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
       this.#low += sign * Number(bytes & 0xffff_ffffn);
     }
   }
-}
-
-// Whether a mapping that begins at or before an address contains it.
-function reaches<M extends Mapped>(entry: ByIova<M>, iova: bigint, key: number): boolean {
-  return entry.weight > key || (entry.weight === key && (key < EXACT || lastOf(entry.mapping) >= iova));
 }

@@ -1,444 +1,472 @@
 /**
- * Entries in the order of their keys, with the question an allocator asks: "which is the next entry that is large
- * enough?" The IOVA allocator keeps its holes in it, the mapping table its mappings.
+ * Values in the order of their keys, with the question an allocator asks: "which is the next one that is large enough?"
+ * The IOVA allocator keeps its holes in it, the mapping table its mappings.
  *
- * It is a B+-tree: nodes of {@link FANOUT} entries whose numbers lie in one `Float64Array`, so that a search reads three
- * or four short runs of memory for 60,000 entries, and an insertion moves a few dozen numbers and no objects.
+ * It is a B+-tree. A node holds up to {@link FANOUT} items side by side in one `Float64Array`: a search reads three or four
+ * short pieces of memory for 60,000 values, and an insertion moves them with one `copyWithin`. The values themselves stay
+ * where they are, each in its slot of one array, and only the slot's number moves: V8 would have to note every moved
+ * reference from an old object to a young one, which costs more than all the rest.
+ *
+ * ```text
+ *  root    [ key tie weight rank -    | key tie weight rank -    | ... ]     one item for each node below: its first place
+ *                  |                          |                              or less, and the greatest weight and rank in it
+ *  leaves  [ key tie weight rank slot | ... ] [ ... ]
+ * ```
  *
  * @module
  */
 
-/**
- * What the map orders. The map reads these fields when the entry is inserted and writes them in {@link OrderedMap.update};
- * between the two nobody else may.
- */
-export interface OrderedEntry {
-  /** The place in the order. */
-  key: number;
-  /** Orders entries whose keys are equal; the pair of both is unique in the map. */
-  tie: number;
-  /** A measure to search by, see {@link OrderedMap.firstFrom}. */
-  weight: number;
-  /** A second measure to search by. */
-  rank: number;
-}
-
-// Measured with 60,000 entries in random order: 32 inserts a tenth faster, 64 looks up a third faster, 128 loses.
+// Measured with 60,000 values in random order: 32 is alike, 128 loses.
 const FANOUT = 64;
-// Two neighbours are joined when a removal leaves them this small together: far enough below FANOUT that the next
-// insertions do not split them again.
+// Two neighbours are joined when they are this small together: so far below FANOUT that they are not split again soon.
 const JOIN_AT = FANOUT / 2;
 
-// The four runs of numbers in a node: the place of each in the node's one array.
-const TIE = FANOUT;
-const WEIGHT = 2 * FANOUT;
-const RANK = 3 * FANOUT;
+// An item's numbers.
+const KEY = 0;
+const TIE = 1;
+const WEIGHT = 2;
+const RANK = 3;
+const SLOT = 4;
+const ITEM = 5;
 
 // Number arrays of nodes that are gone, for the next ones: mapping and unmapping at the edge of a full node would
-// otherwise allocate 2 KiB outside V8's heap each time, which costs more than all the rest.
+// otherwise allocate outside V8's heap each time.
 const spares: Float64Array[] = [];
 const SPARES = 8;
 
-/**
- * A sorted run of items with their numbers. In a leaf the items are entries. In an inner node they are the nodes below,
- * each with a key that is not greater than any below it (and greater than all before it) and with the greatest weight
- * and rank below it.
- */
-abstract class Node<T> {
-  readonly numbers = spares.pop() ?? new Float64Array(4 * FANOUT);
-  readonly items: T[] = [];
+/** What a search is for: an item at least this large, of which `accept` takes the slot. */
+interface Wanted {
+  readonly weight: number;
+  readonly rank: number;
+  readonly accept: (slot: number) => boolean;
+}
 
-  /** The number of items whose place is at most the given one. */
-  upperBound(key: number, tie: number): number {
+const anything: Wanted = { weight: Number.NEGATIVE_INFINITY, rank: Number.NEGATIVE_INFINITY, accept: () => true };
+
+/** A sorted run of items. */
+abstract class Node {
+  size = 0;
+  readonly numbers = spares.pop() ?? new Float64Array(ITEM * FANOUT);
+
+  get(index: number, field: number): number {
+    return this.numbers[ITEM * index + field] ?? 0;
+  }
+
+  set(index: number, key: number, tie: number, weight: number, rank: number): void {
     const { numbers } = this;
+    const at = ITEM * index;
+    numbers[at + KEY] = key;
+    numbers[at + TIE] = tie;
+    numbers[at + WEIGHT] = weight;
+    numbers[at + RANK] = rank;
+  }
+
+  /** How many items are at or before a place. */
+  upperBound(key: number, tie: number): number {
     let low = 0;
-    let high = this.items.length;
+    let high = this.size;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const k = numbers[middle] ?? 0;
-      if (k < key || (k === key && (numbers[TIE + middle] ?? 0) <= tie)) low = middle + 1;
+      const k = this.get(middle, KEY);
+      if (k < key || (k === key && this.get(middle, TIE) <= tie)) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  number(run: number, index: number): number {
-    return this.numbers[run + index] ?? 0;
-  }
-
-  /** The greatest number of a run; `limit` is what it cannot exceed, so that the search may end there. */
-  greatest(run: number, limit = Number.POSITIVE_INFINITY): number {
-    const { numbers } = this;
+  /**
+   * The greatest of one field; `limit` is what it cannot exceed, so that the search may end there. It begins at the end,
+   * where the greatest is most often: the hole that nothing was taken from, the mapping that reaches furthest.
+   */
+  greatest(field: number, limit = Number.POSITIVE_INFINITY): number {
     let greatest = Number.NEGATIVE_INFINITY;
-    for (let i = run, end = run + this.items.length; i < end && greatest < limit; i++) {
-      const value = numbers[i] ?? 0;
+    for (let i = this.size - 1; i >= 0 && greatest < limit; i--) {
+      const value = this.get(i, field);
       if (value > greatest) greatest = value;
     }
     return greatest;
   }
 
-  set(index: number, key: number, tie: number, weight: number, rank: number): void {
-    const { numbers } = this;
-    numbers[index] = key;
-    numbers[TIE + index] = tie;
-    numbers[WEIGHT + index] = weight;
-    numbers[RANK + index] = rank;
+  /** Whether something below an item may be as large as wanted. */
+  mayHave(index: number, wanted: Wanted): boolean {
+    return this.get(index, WEIGHT) >= wanted.weight && this.get(index, RANK) >= wanted.rank;
   }
 
-  insertAt(index: number, item: T, key: number, tie: number, weight: number, rank: number): void {
-    const { numbers, items } = this;
-    const size = items.length;
-    if (index === size) {
-      items.push(item);
-    } else {
-      items.splice(index, 0, item);
-      for (let run = 0; run < 4 * FANOUT; run += FANOUT) {
-        for (let i = run + size; i > run + index; i--) numbers[i] = numbers[i - 1] ?? 0;
-      }
-    }
-    this.set(index, key, tie, weight, rank);
+  /** Makes room for an item. */
+  open(index: number): void {
+    if (index < this.size) this.numbers.copyWithin(ITEM * (index + 1), ITEM * index, ITEM * this.size);
+    this.size++;
   }
 
-  removeAt(index: number): void {
-    const { numbers, items } = this;
-    const last = items.length - 1;
-    if (index === last) {
-      items.pop();
-      return;
-    }
-    items.splice(index, 1);
-    for (let run = 0; run < 4 * FANOUT; run += FANOUT) {
-      for (let i = run + index; i < run + last; i++) numbers[i] = numbers[i + 1] ?? 0;
-    }
+  /** Closes the gap of an item. */
+  close(index: number): void {
+    this.size--;
+    if (index < this.size) this.numbers.copyWithin(ITEM * index, ITEM * (index + 1), ITEM * (this.size + 1));
+  }
+
+  /** Moves the items from `index` on to the end of another node. */
+  moveTo(target: Node, index: number): void {
+    target.numbers.set(this.numbers.subarray(ITEM * index, ITEM * this.size), ITEM * target.size);
+    target.size += this.size - index;
+    this.size = index;
   }
 
   /** Called once, when nothing refers to the node any more. */
   drop(): void {
     if (spares.length < SPARES) spares.push(this.numbers);
   }
-
-  /** Moves the items from `index` on to the end of another node. */
-  moveTo(target: Node<T>, index: number): void {
-    const count = this.items.length - index;
-    const at = target.items.length;
-    for (let run = 0; run < 4 * FANOUT; run += FANOUT) {
-      target.numbers.set(this.numbers.subarray(run + index, run + index + count), run + at);
-    }
-    for (const item of this.items.splice(index)) target.items.push(item);
-  }
 }
 
-class Leaf<E extends OrderedEntry> extends Node<E> {
-  /** The number of entries before the given place. */
+class Leaf extends Node {
+  /** How many items are before a place. */
   lowerBound(key: number, tie: number): number {
     const index = this.upperBound(key, tie);
     return index > 0 && this.#isAt(index - 1, key, tie) ? index - 1 : index;
   }
 
   #isAt(index: number, key: number, tie: number): boolean {
-    return this.number(0, index) === key && this.number(TIE, index) === tie;
+    return this.get(index, KEY) === key && this.get(index, TIE) === tie;
   }
 
-  /** Returns the new right half where the leaf had to be split. */
-  insert(entry: E): Leaf<E> | undefined {
-    const { key, tie, weight, rank } = entry;
-    const index = this.upperBound(key, tie);
-    if (this.items.length < FANOUT) {
-      this.insertAt(index, entry, key, tie, weight, rank);
-      return undefined;
-    }
-    const right = new Leaf<E>();
-    // An entry after the last one is likely to be followed by the next, as addresses that go up are: this leaf stays full.
-    if (index < FANOUT) this.moveTo(right, FANOUT / 2);
-    if (index <= FANOUT / 2) this.insertAt(index, entry, key, tie, weight, rank);
-    else right.insertAt(index - this.items.length, entry, key, tie, weight, rank);
-    return right;
-  }
-
-  indexOf(key: number, tie: number): number {
+  #indexOf(key: number, tie: number): number {
     const index = this.upperBound(key, tie) - 1;
     return index >= 0 && this.#isAt(index, key, tie) ? index : -1;
   }
 
-  find(key: number, tie: number): E | undefined {
-    const index = this.indexOf(key, tie);
-    return index < 0 ? undefined : this.items[index];
-  }
-
-  remove(key: number, tie: number): E | undefined {
-    const index = this.indexOf(key, tie);
-    if (index < 0) return undefined;
-    const entry = this.items[index];
-    this.removeAt(index);
-    return entry;
-  }
-
-  update(entry: E, key: number, weight: number, rank: number): void {
-    const index = this.indexOf(entry.key, entry.tie);
-    if (index >= 0) this.set(index, key, entry.tie, weight, rank);
-  }
-
-  floor(key: number, tie: number): E | undefined {
+  /** Returns the new right half where the leaf had to be split. */
+  insert(key: number, tie: number, weight: number, rank: number, slot: number): Leaf | undefined {
     const index = this.upperBound(key, tie);
-    return index === 0 ? undefined : this.items[index - 1];
-  }
-
-  firstFrom(key: number, tie: number, weight: number, rank: number, accept: (entry: E) => boolean): E | undefined {
-    for (let index = this.lowerBound(key, tie); index < this.items.length; index++) {
-      if (this.number(WEIGHT, index) < weight || this.number(RANK, index) < rank) continue;
-      const entry = this.items[index];
-      if (entry !== undefined && accept(entry)) return entry;
-    }
-    return undefined;
-  }
-
-  lastUpTo(key: number, tie: number, weight: number, rank: number, accept: (entry: E) => boolean): E | undefined {
-    for (let index = this.upperBound(key, tie) - 1; index >= 0; index--) {
-      if (this.number(WEIGHT, index) < weight || this.number(RANK, index) < rank) continue;
-      const entry = this.items[index];
-      if (entry !== undefined && accept(entry)) return entry;
-    }
-    return undefined;
-  }
-
-  slice(key: number, tie: number, lastKey: number, lastTie: number, into: E[]): void {
-    const end = this.upperBound(lastKey, lastTie);
-    for (let index = this.lowerBound(key, tie); index < end; index++) {
-      const entry = this.items[index];
-      if (entry !== undefined) into.push(entry);
-    }
-  }
-}
-
-class Inner<E extends OrderedEntry> extends Node<Inner<E> | Leaf<E>> {
-  /** The index of the node below that holds, or would hold, this place. */
-  route(key: number, tie: number): number {
-    return Math.max(0, this.upperBound(key, tie) - 1);
-  }
-
-  append(child: Inner<E> | Leaf<E>): void {
-    this.insertChild(this.items.length, child);
-  }
-
-  insertChild(index: number, child: Inner<E> | Leaf<E>): void {
-    this.insertAt(index, child, child.number(0, 0), child.number(TIE, 0), child.greatest(WEIGHT), child.greatest(RANK));
-  }
-
-  insert(entry: E): Inner<E> | undefined {
-    const index = this.route(entry.key, entry.tie);
-    const child = this.items[index];
-    if (child === undefined) return undefined;
-    const split = child.insert(entry);
-    if (split === undefined) {
-      this.#raise(index, entry);
+    if (this.size < FANOUT) {
+      this.#insertAt(index, key, tie, weight, rank, slot);
       return undefined;
     }
-    this.set(index, child.number(0, 0), child.number(TIE, 0), child.greatest(WEIGHT), child.greatest(RANK));
-    if (this.items.length < FANOUT) {
-      this.insertChild(index + 1, split);
-      return undefined;
-    }
-    const right = new Inner<E>();
-    if (index + 1 < FANOUT) this.moveTo(right, FANOUT / 2);
-    if (index + 1 > FANOUT / 2) right.insertChild(index + 1 - this.items.length, split);
-    else this.insertChild(index + 1, split);
+    const right = new Leaf();
+    // What comes after the last item is likely to be followed by the next, as rising addresses are: this leaf stays full.
+    if (index < FANOUT) this.moveTo(right, FANOUT / 2);
+    if (index <= FANOUT / 2) this.#insertAt(index, key, tie, weight, rank, slot);
+    else right.#insertAt(index - this.size, key, tie, weight, rank, slot);
     return right;
   }
 
-  // Takes a new entry below `index` into account.
-  #raise(index: number, entry: E): void {
-    const { numbers } = this;
-    const first = this.number(0, index);
-    if (entry.key < first || (entry.key === first && entry.tie < this.number(TIE, index))) {
-      numbers[index] = entry.key;
-      numbers[TIE + index] = entry.tie;
-    }
-    if (entry.weight > this.number(WEIGHT, index)) numbers[WEIGHT + index] = entry.weight;
-    if (entry.rank > this.number(RANK, index)) numbers[RANK + index] = entry.rank;
+  #insertAt(index: number, key: number, tie: number, weight: number, rank: number, slot: number): void {
+    this.open(index);
+    this.set(index, key, tie, weight, rank);
+    this.numbers[ITEM * index + SLOT] = slot;
   }
 
-  find(key: number, tie: number): E | undefined {
-    return this.items[this.route(key, tie)]?.find(key, tie);
+  slotOf(key: number, tie: number): number {
+    const index = this.#indexOf(key, tie);
+    return index < 0 ? -1 : this.get(index, SLOT);
   }
 
-  remove(key: number, tie: number): E | undefined {
-    const index = this.route(key, tie);
-    const child = this.items[index];
-    const entry = child?.remove(key, tie);
-    if (child === undefined || entry === undefined) return undefined;
-    if (child.items.length === 0) {
-      this.removeAt(index);
-      child.drop();
-      return entry;
+  remove(key: number, tie: number): number {
+    const index = this.#indexOf(key, tie);
+    if (index < 0) return -1;
+    const slot = this.get(index, SLOT);
+    this.close(index);
+    return slot;
+  }
+
+  update(key: number, tie: number, newKey: number, weight: number, rank: number): void {
+    const index = this.#indexOf(key, tie);
+    if (index >= 0) this.set(index, newKey, tie, weight, rank);
+  }
+
+  floor(key: number, tie: number): number {
+    const index = this.upperBound(key, tie);
+    return index === 0 ? -1 : this.get(index - 1, SLOT);
+  }
+
+  firstFrom(key: number, tie: number, wanted: Wanted): number {
+    for (let index = this.lowerBound(key, tie); index < this.size; index++) {
+      if (this.mayHave(index, wanted) && wanted.accept(this.get(index, SLOT))) return this.get(index, SLOT);
     }
-    this.#lower(WEIGHT, index, child, entry.weight);
-    this.#lower(RANK, index, child, entry.rank);
-    if (child.items.length <= JOIN_AT / 2) this.#join(index);
-    return entry;
+    return -1;
+  }
+
+  lastUpTo(key: number, tie: number, wanted: Wanted): number {
+    for (let index = this.upperBound(key, tie) - 1; index >= 0; index--) {
+      if (this.mayHave(index, wanted) && wanted.accept(this.get(index, SLOT))) return this.get(index, SLOT);
+    }
+    return -1;
+  }
+
+  visit(key: number, tie: number, lastKey: number, lastTie: number, visitor: (slot: number) => void): void {
+    const end = this.upperBound(lastKey, lastTie);
+    for (let index = this.lowerBound(key, tie); index < end; index++) visitor(this.get(index, SLOT));
+  }
+}
+
+class Inner extends Node {
+  readonly children: (Inner | Leaf)[] = [];
+
+  /** The index of the node below that holds, or would hold, a place. */
+  #route(key: number, tie: number): number {
+    return Math.max(0, this.upperBound(key, tie) - 1);
+  }
+
+  insertChild(index: number, child: Inner | Leaf): void {
+    this.open(index);
+    this.children.splice(index, 0, child);
+    this.#describe(index, child);
+  }
+
+  #describe(index: number, child: Inner | Leaf): void {
+    this.set(index, child.get(0, KEY), child.get(0, TIE), child.greatest(WEIGHT), child.greatest(RANK));
+  }
+
+  #removeChild(index: number, child: Inner | Leaf): void {
+    this.close(index);
+    this.children.splice(index, 1);
+    child.drop();
+  }
+
+  insert(key: number, tie: number, weight: number, rank: number, slot: number): Inner | undefined {
+    const index = this.#route(key, tie);
+    const child = this.children[index];
+    const split = child?.insert(key, tie, weight, rank, slot);
+    if (child === undefined || split === undefined) {
+      this.#lower(index, key, tie);
+      this.#raise(index, WEIGHT, weight);
+      this.#raise(index, RANK, rank);
+      return undefined;
+    }
+    this.#describe(index, child);
+    if (this.size < FANOUT) {
+      this.insertChild(index + 1, split);
+      return undefined;
+    }
+    const right = new Inner();
+    if (index + 1 < FANOUT) {
+      this.moveTo(right, FANOUT / 2);
+      right.children.push(...this.children.splice(FANOUT / 2));
+    }
+    if (index + 1 <= FANOUT / 2) this.insertChild(index + 1, split);
+    else right.insertChild(index + 1 - this.size, split);
+    return right;
+  }
+
+  // A place below `index` may be the first there now.
+  #lower(index: number, key: number, tie: number): void {
+    const first = this.get(index, KEY);
+    if (key > first || (key === first && tie >= this.get(index, TIE))) return;
+    this.numbers[ITEM * index + KEY] = key;
+    this.numbers[ITEM * index + TIE] = tie;
+  }
+
+  // A measure below `index` may be the greatest there now.
+  #raise(index: number, field: number, value: number): void {
+    if (value > this.get(index, field)) this.numbers[ITEM * index + field] = value;
+  }
+
+  // A measure below `index` may have been the greatest there until now; the others are no greater.
+  #recompute(index: number, field: number, child: Inner | Leaf): void {
+    const at = ITEM * index + field;
+    this.numbers[at] = child.greatest(field, this.numbers[at]);
+  }
+
+  slotOf(key: number, tie: number): number {
+    return this.children[this.#route(key, tie)]?.slotOf(key, tie) ?? -1;
+  }
+
+  remove(key: number, tie: number): number {
+    const index = this.#route(key, tie);
+    const child = this.children[index];
+    const slot = child?.remove(key, tie) ?? -1;
+    if (child === undefined || slot < 0) return -1;
+    if (child.size === 0) {
+      this.#removeChild(index, child);
+      return slot;
+    }
+    this.#recompute(index, WEIGHT, child);
+    this.#recompute(index, RANK, child);
+    if (child.size <= JOIN_AT / 2) this.#join(index);
+    return slot;
   }
 
   // Joins the node at `index` with a neighbour if both are small.
   #join(index: number): void {
     for (const left of [index - 1, index]) {
-      const [a, b] = [this.items[left], this.items[left + 1]];
-      if (a === undefined || b === undefined || a.items.length + b.items.length > JOIN_AT) continue;
-      if (a instanceof Leaf && b instanceof Leaf) b.moveTo(a, 0);
-      else if (a instanceof Inner && b instanceof Inner) b.moveTo(a, 0);
-      this.numbers[WEIGHT + left] = a.greatest(WEIGHT);
-      this.numbers[RANK + left] = a.greatest(RANK);
-      this.removeAt(left + 1);
-      b.drop();
+      const a = this.children[left];
+      const b = this.children[left + 1];
+      if (a === undefined || b === undefined || a.size + b.size > JOIN_AT) continue;
+      b.moveTo(a, 0);
+      if (a instanceof Inner && b instanceof Inner) a.children.push(...b.children);
+      this.#raise(left, WEIGHT, this.get(left + 1, WEIGHT));
+      this.#raise(left, RANK, this.get(left + 1, RANK));
+      this.#removeChild(left + 1, b);
       return;
     }
   }
 
-  update(entry: E, key: number, weight: number, rank: number): void {
-    const index = this.route(entry.key, entry.tie);
-    const child = this.items[index];
+  update(key: number, tie: number, newKey: number, weight: number, rank: number): void {
+    const index = this.#route(key, tie);
+    const child = this.children[index];
     if (child === undefined) return;
-    child.update(entry, key, weight, rank);
-    if (key < this.number(0, index)) {
-      this.numbers[index] = key;
-      this.numbers[TIE + index] = entry.tie;
+    child.update(key, tie, newKey, weight, rank);
+    this.#lower(index, newKey, tie);
+    this.#raise(index, WEIGHT, weight);
+    this.#raise(index, RANK, rank);
+    this.#recompute(index, WEIGHT, child);
+    this.#recompute(index, RANK, child);
+  }
+
+  floor(key: number, tie: number): number {
+    const index = this.#route(key, tie);
+    const slot = this.children[index]?.floor(key, tie) ?? -1;
+    // A node's place may be lower than the first one in it, once that was removed: then the node before has the answer.
+    return slot >= 0 ? slot : (this.children[index - 1]?.floor(key, tie) ?? -1);
+  }
+
+  firstFrom(key: number, tie: number, wanted: Wanted): number {
+    for (let index = this.#route(key, tie); index < this.size; index++) {
+      if (!this.mayHave(index, wanted)) continue;
+      const slot = this.children[index]?.firstFrom(key, tie, wanted) ?? -1;
+      if (slot >= 0) return slot;
     }
-    if (weight >= this.number(WEIGHT, index)) this.numbers[WEIGHT + index] = weight;
-    else this.#lower(WEIGHT, index, child, entry.weight);
-    if (rank >= this.number(RANK, index)) this.numbers[RANK + index] = rank;
-    else this.#lower(RANK, index, child, entry.rank);
+    return -1;
   }
 
-  // Keeps the greatest measure below `index` right after one that was `before` has gone or become smaller.
-  #lower(run: number, index: number, child: Inner<E> | Leaf<E>, before: number): void {
-    const greatest = this.number(run, index);
-    if (before >= greatest) this.numbers[run + index] = child.greatest(run, greatest);
-  }
-
-  floor(key: number, tie: number): E | undefined {
-    const index = this.route(key, tie);
-    // A node's key may be lower than the first one in it, once that was removed: then the one before has the answer.
-    return this.items[index]?.floor(key, tie) ?? this.items[index - 1]?.floor(key, tie);
-  }
-
-  firstFrom(key: number, tie: number, weight: number, rank: number, accept: (entry: E) => boolean): E | undefined {
-    for (let index = this.route(key, tie); index < this.items.length; index++) {
-      if (this.number(WEIGHT, index) < weight || this.number(RANK, index) < rank) continue;
-      const entry = this.items[index]?.firstFrom(key, tie, weight, rank, accept);
-      if (entry !== undefined) return entry;
-    }
-    return undefined;
-  }
-
-  lastUpTo(key: number, tie: number, weight: number, rank: number, accept: (entry: E) => boolean): E | undefined {
+  lastUpTo(key: number, tie: number, wanted: Wanted): number {
     for (let index = this.upperBound(key, tie) - 1; index >= 0; index--) {
-      if (this.number(WEIGHT, index) < weight || this.number(RANK, index) < rank) continue;
-      const entry = this.items[index]?.lastUpTo(key, tie, weight, rank, accept);
-      if (entry !== undefined) return entry;
+      if (!this.mayHave(index, wanted)) continue;
+      const slot = this.children[index]?.lastUpTo(key, tie, wanted) ?? -1;
+      if (slot >= 0) return slot;
     }
-    return undefined;
+    return -1;
   }
 
-  slice(key: number, tie: number, lastKey: number, lastTie: number, into: E[]): void {
-    const last = this.route(lastKey, lastTie);
-    for (let index = this.route(key, tie); index <= last; index++) {
-      this.items[index]?.slice(key, tie, lastKey, lastTie, into);
+  visit(key: number, tie: number, lastKey: number, lastTie: number, visitor: (slot: number) => void): void {
+    const last = this.#route(lastKey, lastTie);
+    for (let index = this.#route(key, tie); index <= last; index++) {
+      this.children[index]?.visit(key, tie, lastKey, lastTie, visitor);
     }
   }
 }
 
-const any = () => true;
-
 /**
- * Entries ordered by `key`, then `tie`. Every operation takes a time that grows with the logarithm of {@link size}.
+ * Values ordered by a key, then a tie (for keys that are equal); the pair is a place, and no two values have the same.
+ * Each has two measures to search by, a weight and a rank. Every operation takes a time that grows with the logarithm of
+ * {@link size}.
  */
-export class OrderedMap<E extends OrderedEntry> {
-  #root: Inner<E> | Leaf<E> = new Leaf<E>();
+export class OrderedMap<V> {
+  #root: Inner | Leaf = new Leaf();
   #size = 0;
+  #values: (V | undefined)[] = [];
+  #freeSlots: number[] = [];
 
-  /** How many entries there are. */
+  /** How many values there are. */
   get size(): number {
     return this.#size;
   }
 
-  /** Adds an entry, whose pair of key and tie must not be in the map yet. */
-  insert(entry: E): void {
-    const split = this.#root.insert(entry);
+  /**
+   * Adds a value at a place that is free.
+   *
+   * @returns its slot: a small number that no other value has as long as this one is in the map
+   */
+  insert(key: number, tie: number, weight: number, rank: number, value: V): number {
+    const slot = this.#freeSlots.pop() ?? this.#values.length;
+    this.#values[slot] = value;
+    const split = this.#root.insert(key, tie, weight, rank, slot);
     if (split !== undefined) {
-      const root = new Inner<E>();
-      root.append(this.#root);
-      root.append(split);
+      const root = new Inner();
+      root.insertChild(0, this.#root);
+      root.insertChild(1, split);
       this.#root = root;
     }
     this.#size++;
+    return slot;
   }
 
-  /** Takes the entry at exactly this place out, and returns it. */
-  remove(key: number, tie: number): E | undefined {
-    const entry = this.#root.remove(key, tie);
-    if (entry === undefined) return undefined;
+  /** Takes the value at a place out, if there is one, and returns it. */
+  remove(key: number, tie: number): V | undefined {
+    const slot = this.#root.remove(key, tie);
+    if (slot < 0) return undefined;
     this.#size--;
-    while (this.#root instanceof Inner) {
+    const value = this.#values[slot];
+    this.#values[slot] = undefined;
+    this.#freeSlots.push(slot);
+    while (this.#root instanceof Inner && this.#root.size <= 1) {
       const root = this.#root;
-      if (root.items.length > 1) break;
-      this.#root = root.items[0] ?? new Leaf<E>();
+      this.#root = root.children[0] ?? new Leaf();
       root.drop();
     }
-    return entry;
+    return value;
   }
 
   /**
-   * Changes an entry's key and measures where it stands. The new key must leave it between its neighbours: this is for a
-   * hole that shrinks or grows, and saves taking it out and putting it back.
+   * Changes the key and the measures of the value at a place. The new key must leave it between its neighbours: this is
+   * for a hole that shrinks or grows, and saves taking it out and putting it back.
    */
-  update(entry: E, key: number, weight: number, rank: number): void {
-    this.#root.update(entry, key, weight, rank);
-    entry.key = key;
-    entry.weight = weight;
-    entry.rank = rank;
+  update(key: number, tie: number, newKey: number, weight: number, rank: number): void {
+    this.#root.update(key, tie, newKey, weight, rank);
   }
 
   /** Takes everything out. */
   clear(): void {
-    this.#root = new Leaf<E>();
+    this.#root = new Leaf();
     this.#size = 0;
+    this.#values = [];
+    this.#freeSlots = [];
   }
 
-  /** The entry at exactly this place. */
-  find(key: number, tie: number): E | undefined {
-    return this.#root.find(key, tie);
+  /** The slot of the value at a place, or -1. */
+  slotOf(key: number, tie: number): number {
+    return this.#root.slotOf(key, tie);
   }
 
-  /** The last entry at or before this place. */
-  floor(key: number, tie: number): E | undefined {
-    return this.#root.floor(key, tie);
+  /** The value in a slot. */
+  at(slot: number): V | undefined {
+    return slot < 0 ? undefined : this.#values[slot];
   }
 
-  /** The first entry at or after this place. */
-  ceiling(key: number, tie: number): E | undefined {
-    return this.#root.firstFrom(key, tie, Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY, any);
+  /** The last value at or before a place. */
+  floor(key: number, tie: number): V | undefined {
+    return this.at(this.#root.floor(key, tie));
+  }
+
+  /** The first value at or after a place. */
+  ceiling(key: number, tie: number): V | undefined {
+    return this.at(this.#root.firstFrom(key, tie, anything));
   }
 
   /**
-   * The first entry at or after this place whose weight and rank are at least the given ones and which `accept` takes.
-   * Entries that are too small cost nothing: whole branches of them are skipped.
+   * The first value at or after a place whose weight and rank are at least the given ones and which `accept` takes.
+   * Values that are too small cost nothing: whole branches of them are skipped.
    */
-  firstFrom(key: number, tie: number, weight: number, rank: number, accept: (entry: E) => boolean): E | undefined {
-    return this.#root.firstFrom(key, tie, weight, rank, accept);
+  firstFrom(key: number, tie: number, weight: number, rank: number, accept: (value: V) => boolean): V | undefined {
+    return this.at(this.#root.firstFrom(key, tie, this.#wanted(weight, rank, accept)));
   }
 
-  /** The last entry at or before this place whose measures are at least the given ones and which `accept` takes. */
-  lastUpTo(key: number, tie: number, weight: number, rank: number, accept: (entry: E) => boolean): E | undefined {
-    return this.#root.lastUpTo(key, tie, weight, rank, accept);
+  /** The last value at or before a place whose measures are at least the given ones and which `accept` takes. */
+  lastUpTo(key: number, tie: number, weight: number, rank: number, accept: (value: V) => boolean): V | undefined {
+    return this.at(this.#root.lastUpTo(key, tie, this.#wanted(weight, rank, accept)));
   }
 
-  /** The entries from one place to another, both included, as they are now. */
-  slice(key: number, tie: number, lastKey: number, lastTie: number): E[] {
-    const entries: E[] = [];
-    this.#root.slice(key, tie, lastKey, lastTie, entries);
-    return entries;
+  /** The values from one place to another, both included, as they are now. */
+  slice(key: number, tie: number, lastKey: number, lastTie: number): V[] {
+    const values: V[] = [];
+    this.#root.visit(key, tie, lastKey, lastTie, (slot) => {
+      const value = this.#values[slot];
+      if (value !== undefined) values.push(value);
+    });
+    return values;
   }
 
-  /** All entries, in order, as they are now. */
-  toArray(): E[] {
+  /** All values, in order, as they are now. */
+  toArray(): V[] {
     return this.slice(Number.NEGATIVE_INFINITY, 0, Number.POSITIVE_INFINITY, 0);
+  }
+
+  #wanted(weight: number, rank: number, accept: (value: V) => boolean): Wanted {
+    return {
+      weight,
+      rank,
+      accept: (slot) => {
+        const value = this.#values[slot];
+        return value !== undefined && accept(value);
+      },
+    };
   }
 }
