@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { guestPool } from "./test/guest-pool/pool.js";
 
 // The examples import the package by its name, as a user would; under vitest that name is the TypeScript source.
 const alias = { vfio: fileURLToPath(new URL("./lib/index.ts", import.meta.url)) };
@@ -18,6 +19,10 @@ export default defineConfig({
         test: {
           name: "rig",
           include: ["test/rig/**/*.test.ts"],
+          // On a privileged host, with devices of its own, the tests run right here.
+          ...(process.env.VFIO_TEST_HOST === undefined
+            ? { pool: guestPool, globalSetup: "test/guest-pool/setup.ts" }
+            : {}),
           isolate: false,
           fileParallelism: false,
           testTimeout: 60_000,
