@@ -157,10 +157,10 @@ function ceilNumber(address: bigint): number {
   return near < EXACT ? near : Number((address + BigInt(GRAIN - 1)) & ~BigInt(GRAIN - 1));
 }
 
-// Where `length` bytes from `start` on end.
+// Where `length` bytes from an automatic address on end, which is a multiple of GRAIN.
 function endOf(start: number, length: number): number {
   const end = start + length;
-  return end < EXACT ? end : alignDown(start, GRAIN) + alignUp(length + (start % GRAIN), GRAIN);
+  return end < EXACT ? end : start + alignUp(length, GRAIN);
 }
 
 function toRange(start: number, end: number): IovaRange {
@@ -224,16 +224,14 @@ export class IovaAllocator {
     if (options.alignment === undefined) wanted = Math.max(wanted, naturalAlignment(bytes));
     else wanted = strict = Math.max(wanted, checkPowerOfTwo("alignment", options.alignment));
 
-    for (let alignment = wanted; ; alignment = alignment > HUGE_PAGE ? Math.max(HUGE_PAGE, strict) : strict) {
-      const found = this.#lowest(bytes, alignment, Math.max(from, LOW_END), to);
-      if (found >= 0) return BigInt(found);
-      if (alignment === strict) break;
+    let found = -1;
+    for (let alignment = wanted; found < 0 && alignment > 0; alignment = nextWeaker(alignment, strict)) {
+      found = this.#lowest(bytes, alignment, Math.max(from, LOW_END), to);
     }
-    for (let alignment = wanted; ; alignment = alignment > HUGE_PAGE ? Math.max(HUGE_PAGE, strict) : strict) {
-      const found = this.#highest(bytes, alignment, Math.max(from, this.#granularity), Math.min(to, LOW_END));
-      if (found >= 0) return BigInt(found);
-      if (alignment === strict) break;
+    for (let alignment = wanted; found < 0 && alignment > 0; alignment = nextWeaker(alignment, strict)) {
+      found = this.#highest(bytes, alignment, Math.max(from, this.#granularity), Math.min(to, LOW_END));
     }
+    if (found >= 0) return BigInt(found);
     throw this.#exhausted(checked, strict, from, to, options);
   }
 
@@ -503,6 +501,12 @@ function leastRank(bytes: number, alignment: number): number {
 function naturalAlignment(bytes: number): number {
   if (bytes >= LARGEST_PAGE) return LARGEST_PAGE;
   return Math.max(bytes & -bytes, bytes >= HUGE_PAGE ? HUGE_PAGE : 1);
+}
+
+// What to try when no hole has an alignment; 0 after the last.
+function nextWeaker(alignment: number, strict: number): number {
+  if (alignment === strict) return 0;
+  return alignment > HUGE_PAGE ? Math.max(HUGE_PAGE, strict) : strict;
 }
 
 function checkPowerOfTwo(name: string, value: number | bigint): number {
