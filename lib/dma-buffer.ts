@@ -48,14 +48,14 @@ export interface DmaBufferOptions {
    * The size of its pages. `2M` and `1G` come from the kernel's reserve (`/proc/sys/vm/nr_hugepages`); the length must
    * then be a multiple of it. `transparent` asks for huge pages where the kernel has some to give.
    */
-  readonly pages?: "4K" | "2M" | "1G" | "transparent";
+  readonly pages?: "normal" | "2M" | "1G" | "transparent";
   /** Whether its pages are kept in memory (`mlock`) even while no device has it mapped. Counts against the limit. */
   readonly locked?: boolean;
   /** The memfd's name, as `/proc/self/maps` shows it. */
   readonly name?: string;
 }
 
-const PAGE = 4096;
+const PAGE = native.pageSize();
 const MiB = 1 << 20;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 0x01;
@@ -131,9 +131,9 @@ export class DmaBuffer implements DmaMemory, Disposable {
   }
 
   private constructor(wanted: number, options: DmaBufferOptions) {
-    const pages = options.pages ?? "4K";
+    const pages = options.pages ?? "normal";
     this.pageSize = pages === "2M" || pages === "1G" ? 2 ** hugeLog2[pages] : PAGE;
-    if (pages !== "4K" && pages !== "transparent" && wanted % this.pageSize !== 0) {
+    if (pages !== "normal" && pages !== "transparent" && wanted % this.pageSize !== 0) {
       throw outOfRangeError("length", `a multiple of ${this.pageSize} with pages of ${pages}`, wanted);
     }
     const length = Math.ceil(wanted / this.pageSize) * this.pageSize;

@@ -103,6 +103,7 @@ export interface Native {
   mlock(mapping: MappingHandle, offset: U64, length: U64): number;
   munlock(mapping: MappingHandle, offset: U64, length: U64): number;
   memfdCreate(name: string, flags: number): number;
+  pageSize(): number;
 
   // mmio.cc. These throw ERR_OUT_OF_RANGE and ERR_INVALID_STATE themselves: a check in TypeScript would cost as much again.
   mmioRead8(mapping: MappingHandle, offset: number): number;

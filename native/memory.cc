@@ -8,8 +8,9 @@
 namespace vfio {
 namespace {
 
-// Maps at an address that is congruent to 0 modulo `alignment` (a power of two): the kernel can then use huge page
-// table entries for a BAR or for huge pages. 0 leaves the address to the kernel.
+// Maps at an address that is congruent to the file's offset modulo `alignment` (a power of two): the kernel can then
+// use huge page table entries, for huge pages and for a BAR (whose offset in a device's file is congruent to its
+// physical address). 0 leaves the address to the kernel.
 void* map_aligned(std::size_t length, int prot, int flags, int fd, off_t offset, std::size_t alignment) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   if (alignment <= page) return mmap(nullptr, length, prot, flags, fd, offset);
@@ -19,7 +20,7 @@ void* map_aligned(std::size_t length, int prot, int flags, int fd, off_t offset,
       static_cast<std::uint8_t*>(mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   if (reserved == MAP_FAILED) return MAP_FAILED;
   const auto start = reinterpret_cast<std::uintptr_t>(reserved);
-  auto* aligned = reserved + (((start + alignment - 1) & ~(alignment - 1)) - start);
+  auto* aligned = reserved + ((static_cast<std::uintptr_t>(offset) - start) & (alignment - 1));
   void* mapped = mmap(aligned, length, prot, flags | MAP_FIXED, fd, offset);
   if (mapped == MAP_FAILED) {
     const int saved = errno;
@@ -118,6 +119,8 @@ std::int64_t memory_unlock(Mapping* mapping, std::uint64_t offset, std::uint64_t
   return result(munlock(mapping->address + offset, length));
 }
 
+std::int64_t memory_page_size() { return sysconf(_SC_PAGESIZE); }
+
 NewFd memory_memfd(std::string name, std::uint32_t flags) {
   const int fd = memfd_create(name.c_str(), flags | MFD_CLOEXEC);
   return {fd < 0 ? -errno : fd};
@@ -136,6 +139,7 @@ void bind_memory(Napi::Object exports) {
   bind<memory_lock>(exports, "mlock");
   bind<memory_unlock>(exports, "munlock");
   bind<memory_memfd>(exports, "memfdCreate");
+  bind<memory_page_size>(exports, "pageSize");
 }
 
 }  // namespace vfio

@@ -1,0 +1,647 @@
+/**
+ * The contract of a container: devices, and the memory that they can reach.
+ *
+ * There are five kernel modes behind it, which differ in what they accept, what they answer and what they undo
+ * (`docs/modes.md`). Here they behave as one:
+ *
+ * - Memory is mapped while a device is attached: before, nobody knows which addresses are usable. Detaching the last
+ *   device ends every mapping.
+ * - A map never overlaps another one and never lies outside the usable ranges: both are refused before the kernel is asked.
+ * - An unmap removes whole mappings and says how many bytes they were; nothing to remove is an answer, not an error; a
+ *   range that would cut a mapping is refused before the kernel is asked, because native iommufd would remove the
+ *   mappings before the cut and then fail without saying how far it got.
+ * - What fails leaves everything as it was.
+ *
+ * @module
+ */
+import { constants as os } from "node:os";
+import { Device } from "../device/device.js";
+import type { DmaMemory } from "../dma-buffer.js";
+import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
+import { IovaAllocator, type IovaRange, showRanges, toIova } from "../iova.js";
+import { watchForLeak } from "../leak.js";
+import { MappingTable } from "../mapping-table.js";
+import { type LockedMemory, lockedMemory } from "../memlock.js";
+import { native } from "../native.js";
+import { DmaMapping, type MappingOwner } from "./mapping.js";
+import type { DeviceTie } from "./tie.js";
+
+/**
+ * The kernel's five ways to run a container: type1 in its first and second version behind `/dev/vfio/vfio`, the same two
+ * as emulated by iommufd behind `/dev/iommu`, and iommufd itself.
+ */
+export type ContainerMode = "type1" | "type1v2" | "compat-type1" | "compat-type1v2" | "iommufd";
+
+/** Every {@link ContainerMode}. */
+export const containerModes: readonly ContainerMode[] = [
+  "type1",
+  "type1v2",
+  "compat-type1",
+  "compat-type1v2",
+  "iommufd",
+];
+
+/** How a device is attached. */
+export interface AttachOptions {
+  /** A virtual function's shared secret with its physical function's user, as a UUID. */
+  readonly vfToken?: string;
+}
+
+/** What is mapped, where, and what devices may do with it. */
+export interface MapOptions {
+  /** The IOVA. Left out, the container chooses one. */
+  readonly iova?: number | bigint;
+  /** Where in the memory the mapping begins, in bytes: a multiple of the page size. Default 0. */
+  readonly offset?: number;
+  /** In bytes: a multiple of the page size. Default: to the end of the memory. */
+  readonly length?: number;
+  /** Whether devices may read it. Default true. */
+  readonly read?: boolean;
+  /** Whether devices may write it. Default true. */
+  readonly write?: boolean;
+  /** What a chosen IOVA is a multiple of: a power of two. Default: as far as the length and its pages can profit. */
+  readonly alignment?: number | bigint;
+  /** The device's address mask: the highest IOVA that it can drive, for example `0xfffffff` for 28 bits. */
+  readonly mask?: number | bigint;
+}
+
+/** One of many maps. */
+export interface MapRequest extends MapOptions {
+  readonly memory: DmaMemory;
+}
+
+/** What an unmap removed. */
+export interface UnmapResult {
+  /** How many bytes: 0 when nothing was mapped there. */
+  readonly bytes: bigint;
+  /** The mappings, which have ended. */
+  readonly mappings: readonly DmaMapping[];
+}
+
+/** What a container can take. */
+export interface ContainerLimits {
+  /** How many more mappings the kernel allows; `Infinity` in the modes without such a limit. */
+  readonly entriesLeft: number;
+  /** The locked-memory limit and its use, which every mapping counts against. */
+  readonly lockedMemory: LockedMemory;
+}
+
+/** What the kernel says of an I/O address space. @internal */
+export interface SpaceInfo {
+  readonly ranges: readonly IovaRange[];
+  /** A bitmap of page sizes; the lowest bit is the granularity. */
+  readonly pageSizes: bigint;
+  readonly entriesLeft: number;
+}
+
+const { EBUSY, ECANCELED, EEXIST, EFAULT, EINVAL, EIO, ENODEV, ENOMEM, ENOSPC, EOVERFLOW } = os.errno;
+const END = 1n << 64n;
+
+function hex(value: bigint | number): string {
+  return `0x${value.toString(16)}`;
+}
+
+/**
+ * A container: a set of devices that share one I/O address space.
+ *
+ * Closing it closes its devices, ends its mappings and gives its descriptors back, in that order.
+ */
+export abstract class Container implements Disposable, MappingOwner {
+  /** The kernel's mode. */
+  readonly mode: ContainerMode;
+  readonly #devices = new Map<string, Device>();
+  readonly #table = new MappingTable<DmaMapping>();
+  readonly #pending = new Set<DmaMapping>();
+  #space: SpaceInfo | undefined;
+  #iovas: IovaAllocator | undefined;
+  #granularity = native.pageSize();
+  #closed = false;
+  readonly #forget: () => void;
+
+  protected constructor(mode: ContainerMode) {
+    this.mode = mode;
+    this.#forget = watchForLeak(this, `a container (${mode})`, "close()");
+  }
+
+  // ---- what each mode does in its own way --------------------------------------------------------------------------
+
+  /** Opens and ties a device, undoing every step when a later one fails. */
+  protected abstract open(address: string, options: AttachOptions): DeviceTie;
+  /** Asks the kernel for ranges, page sizes and limits. Only while a device is attached. */
+  protected abstract readSpace(): SpaceInfo;
+  /** 0 or -errno. */
+  protected abstract kernelMap(mapping: DmaMapping): number;
+  /** 0 or -errno, on another thread. */
+  protected abstract kernelMapAsync(mapping: DmaMapping): Promise<number>;
+  /** Maps in order and stops at the first refusal. */
+  protected abstract kernelMapMany(mappings: readonly DmaMapping[]): { readonly done: number; readonly errno: number };
+  /** Bytes removed (0 for nothing), or -errno. */
+  protected abstract kernelUnmap(iova: bigint, length: bigint): number;
+  /** The same for everything. */
+  protected abstract kernelUnmapAll(): number;
+  /** The ioctls' names, for errors. */
+  protected abstract readonly requests: { readonly map: string; readonly unmap: string };
+  /** Why the kernel of this mode refused a map, where only the mode knows. */
+  protected explainMap(_errno: number, _mapping: DmaMapping): { why: string; fix?: string } | undefined {
+    return undefined;
+  }
+  /** Gives the container's own descriptors back. Devices and mappings are gone by then. */
+  protected abstract closeSelf(): void;
+
+  // ---- devices -----------------------------------------------------------------------------------------------------
+
+  /** The attached devices, by address. */
+  get devices(): ReadonlyMap<string, Device> {
+    return this.#devices;
+  }
+
+  /**
+   * Opens a device that is bound to a VFIO driver and ties it to this container.
+   *
+   * @param address a PCI address (`0000:01:00.0`, `01:00.0`), or a mediated device's UUID
+   * @throws VfioError that says what stands in the way; nothing is left open
+   */
+  attach(address: string, options: AttachOptions = {}): Device {
+    this.#live();
+    const tie = this.open(address, options);
+    const attachment = {
+      ...tie,
+      beforeClose: () => tie.beforeClose(),
+      afterClose: () => {
+        this.#devices.delete(tie.address);
+        try {
+          if (this.#devices.size === 0) this.#endSpace();
+        } finally {
+          tie.afterClose();
+        }
+      },
+    };
+    try {
+      this.#refresh();
+      const device = new Device(attachment);
+      this.#devices.set(tie.address, device);
+      return device;
+    } catch (error) {
+      tie.beforeClose();
+      tie.fd.close();
+      if (this.#devices.size === 0) this.#endSpace();
+      tie.afterClose();
+      throw error;
+    }
+  }
+
+  /** Refuses an address that is attached here already; for `open`. */
+  protected refuseAttached(address: string): void {
+    if (!this.#devices.has(address)) return;
+    throw new VfioError({
+      errno: EBUSY,
+      syscall: "open",
+      object: address,
+      why: `it is attached to this container (${this.mode}) already`,
+      fix: `use container.devices.get("${address}"), or close it first`,
+    });
+  }
+
+  #refresh(): void {
+    const space = this.readSpace();
+    this.#space = space;
+    const lowest = Number(space.pageSizes & -space.pageSizes);
+    this.#granularity = Math.max(native.pageSize(), lowest);
+    const { ranges } = space;
+    if (this.#iovas !== undefined) this.#iovas.setRanges(ranges, this.#granularity);
+    else this.#iovas = new IovaAllocator(ranges, { granularity: this.#granularity, object: this.toString() });
+  }
+
+  #endSpace(): void {
+    if (this.#space === undefined) return;
+    this.unmapAll();
+    this.#space = undefined;
+    this.#iovas = undefined;
+  }
+
+  // ---- what can be mapped ------------------------------------------------------------------------------------------
+
+  #live(): void {
+    if (this.#closed) throw invalidStateError(`the container (${this.mode}) is closed`);
+  }
+
+  #attached(request: string): { space: SpaceInfo; iovas: IovaAllocator } {
+    this.#live();
+    if (this.#space !== undefined && this.#iovas !== undefined) return { space: this.#space, iovas: this.#iovas };
+    throw new VfioError({
+      errno: ENODEV,
+      syscall: "ioctl",
+      request,
+      object: this.toString(),
+      why: "no device is attached, so the usable I/O addresses are not known yet",
+      fix: "attach a device first: container.attach(address)",
+    });
+  }
+
+  /** The I/O addresses that every attached device can use, in order. Reserved parts (interrupts) are left out. */
+  get iovaRanges(): readonly IovaRange[] {
+    return this.#attached("IOVA ranges").space.ranges;
+  }
+
+  /** The granularity of maps and unmaps, in bytes: every IOVA, offset and length is a multiple of it. */
+  get pageSize(): number {
+    return this.#granularity;
+  }
+
+  /** The page sizes of the IOMMU, ascending: memory in larger pages that is aligned to them takes fewer entries. */
+  get pageSizes(): readonly bigint[] {
+    const bitmap = this.#attached("page sizes").space.pageSizes;
+    return Array.from({ length: 64 }, (_, bit) => 1n << BigInt(bit)).filter((size) => (bitmap & size) !== 0n);
+  }
+
+  /** What the container can still take. Asks the kernel. */
+  limits(): ContainerLimits {
+    this.#attached("limits");
+    return { entriesLeft: this.readSpace().entriesLeft, lockedMemory: lockedMemory() };
+  }
+
+  // ---- map ---------------------------------------------------------------------------------------------------------
+
+  /**
+   * Lets the attached devices reach memory.
+   *
+   * Pinning takes time in proportion to the length: for more than a few MiB prefer {@link mapAsync}.
+   *
+   * @returns the mapping; disposing it unmaps
+   * @throws VfioError `EINVAL` (misaligned, empty, outside the usable ranges, neither read nor write), `EOVERFLOW` (wraps),
+   *   `EEXIST` (overlaps), `ENOSPC` (no room, or no entries left), `ENOMEM` (locked-memory limit), `EFAULT` (a BAR, where
+   *   the mode cannot map one), `ENODEV` (no device attached)
+   */
+  map(memory: DmaMemory, options: MapOptions = {}): DmaMapping {
+    const mapping = this.#plan(memory, options);
+    let status: number;
+    try {
+      status = this.kernelMap(mapping);
+    } catch (error) {
+      this.#abandon(mapping);
+      throw error;
+    }
+    if (status < 0) {
+      this.#abandon(mapping);
+      throw this.#mapError(-status, mapping);
+    }
+    this.#table.insert(mapping);
+    return mapping;
+  }
+
+  /**
+   * {@link map} on another thread: the event loop goes on while a large buffer is pinned.
+   *
+   * @param options.signal ends the wait; the kernel cannot be interrupted, so what it maps nevertheless is unmapped then
+   * @throws what {@link map} throws, or the signal's reason
+   */
+  async mapAsync(memory: DmaMemory, options: MapOptions & { readonly signal?: AbortSignal } = {}): Promise<DmaMapping> {
+    options.signal?.throwIfAborted();
+    const mapping = this.#plan(memory, options);
+    this.#pending.add(mapping);
+    let status: number;
+    try {
+      status = await this.kernelMapAsync(mapping);
+    } catch (error) {
+      this.#pending.delete(mapping);
+      this.#abandon(mapping);
+      throw error;
+    }
+    this.#pending.delete(mapping);
+    if (this.#closed) {
+      // The descriptor that the work used was the last one: the kernel has dropped the mapping with it.
+      this.#abandon(mapping);
+      throw invalidStateError(`the container (${this.mode}) was closed while it mapped`);
+    }
+    if (status < 0) {
+      this.#abandon(mapping);
+      throw this.#mapError(-status, mapping);
+    }
+    this.#table.insert(mapping);
+    if (options.signal?.aborted === true) {
+      mapping.unmap();
+      options.signal.throwIfAborted();
+    }
+    return mapping;
+  }
+
+  /**
+   * Many maps in one call into the kernel's door: all of them, or none.
+   *
+   * @throws VfioError for the first that is refused, after the others were unmapped again
+   */
+  mapMany(requests: readonly MapRequest[]): DmaMapping[] {
+    const planned: DmaMapping[] = [];
+    let made = 0;
+    try {
+      for (const request of requests) planned.push(this.#plan(request.memory, request));
+      const { done, errno } = this.kernelMapMany(planned);
+      made = done;
+      const failed = planned[done];
+      if (failed !== undefined) throw this.#mapError(errno, failed);
+    } catch (error) {
+      for (const [index, mapping] of planned.entries()) {
+        if (index < made) this.kernelUnmap(mapping.iova, BigInt(mapping.length));
+        this.#abandon(mapping);
+      }
+      throw error;
+    }
+    for (const mapping of planned) this.#table.insert(mapping);
+    return planned;
+  }
+
+  /** Checks a request, chooses its IOVA, reserves it, and holds the memory. */
+  #plan(memory: DmaMemory, options: MapOptions): DmaMapping {
+    const { iovas } = this.#attached(this.requests.map);
+    const { offset = 0, length = memory.length - offset, read = true, write = true } = options;
+    if (!Number.isSafeInteger(offset)) throw argTypeError("offset", "a safe integer", offset);
+    if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
+    if (offset < 0 || length < 0 || offset + length > memory.length) {
+      throw outOfRangeError("offset and length", `within the ${memory.length} bytes of ${memory.label}`, {
+        offset,
+        length,
+      });
+    }
+    const wanted = options.iova === undefined ? undefined : toIova("iova", options.iova);
+    const refuse = (errno: number, why: string, fix?: string) =>
+      this.#refusal(this.requests.map, errno, { iova: wanted ?? "automatic", length, offset }, why, fix);
+    if (length === 0) throw refuse(EINVAL, "the length is 0");
+    if (!read && !write) throw refuse(EINVAL, "devices could neither read nor write it", "set read, write or both");
+    this.#checkAligned(refuse, { offset, length, ...(wanted === undefined ? {} : { iova: wanted }) });
+    if (wanted !== undefined && wanted + BigInt(length) > END) {
+      throw refuse(EOVERFLOW, "the range ends beyond the last 64-bit address");
+    }
+    const { mask, alignment } = options;
+    const iova =
+      wanted ??
+      iovas.allocate(length, {
+        ...(mask === undefined ? {} : { max: mask }),
+        ...(alignment === undefined ? {} : { alignment }),
+      });
+    if (wanted !== undefined) this.#reserve(iovas, wanted, length, options, refuse);
+    const mapping = new DmaMapping(this, { iova, length, read, write, memory, offset });
+    try {
+      memory.hold(mapping);
+    } catch (error) {
+      iovas.free(iova, length);
+      throw error;
+    }
+    return mapping;
+  }
+
+  #reserve(
+    iovas: IovaAllocator,
+    iova: bigint,
+    length: number,
+    options: MapOptions,
+    refuse: (errno: number, why: string, fix?: string) => VfioError,
+  ): void {
+    const last = iova + BigInt(length) - 1n;
+    if (options.mask !== undefined && last > toIova("mask", options.mask)) {
+      throw refuse(EINVAL, `it ends at ${hex(last)}, above the device's address mask ${hex(options.mask)}`);
+    }
+    const overlapped = this.#overlapping(iova, length);
+    if (overlapped !== undefined) throw refuse(EEXIST, `it overlaps ${overlapped}`, "unmap that first");
+    if (!iovas.isUsable(iova, length)) {
+      throw refuse(EINVAL, `it is not within the usable ranges: ${showRanges(this.iovaRanges)}`);
+    }
+    iovas.reserve(iova, length);
+  }
+
+  #overlapping(iova: bigint, length: number): DmaMapping | undefined {
+    const overlapped = this.#table.firstOverlap(iova, length);
+    if (overlapped !== undefined) return overlapped;
+    const last = iova + BigInt(length) - 1n;
+    for (const mapping of this.#pending) if (mapping.iova <= last && iova <= mapping.last) return mapping;
+    return undefined;
+  }
+
+  #checkAligned(refuse: (errno: number, why: string) => VfioError, values: Record<string, number | bigint>): void {
+    for (const [name, value] of Object.entries(values)) {
+      if (BigInt(value) % BigInt(this.#granularity) === 0n) continue;
+      throw refuse(EINVAL, `${name} ${hex(value)} is not a multiple of the page size ${hex(this.#granularity)}`);
+    }
+  }
+
+  /** Undoes {@link #plan}. */
+  #abandon(mapping: DmaMapping): void {
+    this.#iovas?.free(mapping.iova, mapping.length);
+    mapping.memory.release(mapping);
+    mapping.ended();
+  }
+
+  #mapError(errno: number, mapping: DmaMapping): VfioError {
+    const { why, fix } = this.explainMap(errno, mapping) ?? this.#explainMap(errno, mapping);
+    const { iova, length, address } = mapping;
+    return this.#refusal(this.requests.map, errno, { iova, length, address }, why, fix);
+  }
+
+  #explainMap(errno: number, mapping: DmaMapping): { why: string; fix?: string } {
+    switch (errno) {
+      case EEXIST:
+        return {
+          why: "something that this object did not map is there",
+          fix: "map through one container object only, or choose another IOVA",
+        };
+      case ENOMEM: {
+        const { limit, binding, locked, pinned } = lockedMemory();
+        if (!binding) return { why: "the kernel has no memory left for it" };
+        return {
+          why:
+            `it would exceed the locked-memory limit: ${limit} bytes, of which ${locked} are locked and ${pinned} pinned ` +
+            `by this process (iommufd counts per user), and ${mapping.length} more are asked for`,
+          fix: "raise it (ulimit -l, LimitMEMLOCK= in systemd), or run with CAP_IPC_LOCK",
+        };
+      }
+      case ENOSPC:
+        return {
+          why: "the kernel's limit of mappings a container is reached",
+          fix: "map fewer, larger pieces; use the iommufd mode, which has no such limit; or raise vfio_iommu_type1.dma_entry_limit",
+        };
+      case EFAULT:
+        return mapping.memory.kind === "bar"
+          ? {
+              why: `${mapping.memory.label} is a device's memory, which this mode (${this.mode}) cannot map by address`,
+              fix: "use the iommufd mode, which maps it by dma-buf, or a type1 mode",
+            }
+          : { why: "the memory is not there: it was unmapped from this process, or its file was cut short" };
+      case EINVAL:
+        return { why: "the kernel refuses the range, although it lies within what it said to be usable" };
+      case ECANCELED:
+        return { why: "the thread is ending" };
+      default:
+        return { why: "the kernel refused it" };
+    }
+  }
+
+  #refusal(
+    request: string,
+    errno: number,
+    args: Record<string, number | bigint | string>,
+    why: string,
+    fix: string | undefined,
+  ): VfioError {
+    return new VfioError({
+      errno,
+      syscall: "ioctl",
+      request,
+      args,
+      object: this.toString(),
+      why,
+      ...(fix === undefined ? {} : { fix }),
+    });
+  }
+
+  // ---- unmap -------------------------------------------------------------------------------------------------------
+
+  /**
+   * Takes every mapping in a range away from the devices.
+   *
+   * @param iova the first address: a multiple of {@link pageSize}
+   * @param length in bytes: a multiple of {@link pageSize}, not 0
+   * @returns what was removed; nothing there is `{ bytes: 0n, mappings: [] }`
+   * @throws VfioError `EINVAL` if it is misaligned or would cut a mapping (nothing is removed then), `EOVERFLOW` if it wraps,
+   *   `EBUSY` if an asynchronous map is under way in it
+   */
+  unmap(iova: number | bigint, length: number | bigint): UnmapResult {
+    const start = toIova("iova", iova);
+    const size = toIova("length", length);
+    this.#live();
+    const refuse = (errno: number, why: string, fix?: string) =>
+      this.#refusal(this.requests.unmap, errno, { iova: start, length: size }, why, fix);
+    if (size === 0n) throw refuse(EINVAL, "the length is 0", "unmapAll() removes everything");
+    this.#checkAligned(refuse, { iova: start, length: size });
+    if (start + size > END) throw refuse(EOVERFLOW, "the range ends beyond the last 64-bit address");
+    for (const mapping of this.#pending) {
+      if (mapping.iova < start + size && start <= mapping.last) throw refuse(EBUSY, `${mapping} is being mapped`);
+    }
+    const [cut] = this.#table.cut(start, size);
+    if (cut !== undefined) {
+      throw refuse(EINVAL, `it would cut the mapping ${cut}`, "unmap whole mappings, or map in smaller pieces");
+    }
+    const mappings = this.#table.overlapping(start, size);
+    if (mappings.length === 0) return { bytes: 0n, mappings };
+    const removed = this.kernelUnmap(start, size);
+    return this.#settle(mappings, removed, refuse);
+  }
+
+  /** Takes everything away from the devices. */
+  unmapAll(): UnmapResult {
+    this.#live();
+    const mappings = [...this.#table];
+    if (mappings.length === 0) return { bytes: 0n, mappings };
+    const refuse = (errno: number, why: string) =>
+      this.#refusal(this.requests.unmap, errno, { all: "yes" }, why, undefined);
+    return this.#settle(mappings, this.kernelUnmapAll(), refuse);
+  }
+
+  /** @internal */
+  unmapOne(mapping: DmaMapping): void {
+    const size = BigInt(mapping.length);
+    const removed = this.kernelUnmap(mapping.iova, size);
+    if (removed === mapping.length) this.#remove(mapping);
+    else {
+      this.#settle([mapping], removed, (errno, why) =>
+        this.#refusal(this.requests.unmap, errno, { iova: mapping.iova, length: size }, why, undefined),
+      );
+    }
+  }
+
+  /** Brings the table in line with what the kernel answered. */
+  #settle(
+    mappings: readonly DmaMapping[],
+    removed: number,
+    refuse: (errno: number, why: string) => VfioError,
+  ): UnmapResult {
+    const expected = mappings.reduce((sum, mapping) => sum + mapping.length, 0);
+    if (removed === expected) {
+      for (const mapping of mappings) this.#remove(mapping);
+      return { bytes: BigInt(expected), mappings };
+    }
+    // The kernel may have removed some of them and not said which: ask for each, where "nothing there" is an answer too.
+    const kept = mappings.filter((mapping) => {
+      if (this.kernelUnmap(mapping.iova, BigInt(mapping.length)) < 0) return true;
+      this.#remove(mapping);
+      return false;
+    });
+    const left = kept.length === 0 ? "they are all gone now" : `still mapped: ${kept.join(", ")}`;
+    throw removed < 0
+      ? refuse(-removed, `the kernel refused; ${left}`)
+      : refuse(EIO, `the kernel removed ${removed} bytes where ${expected} were mapped; ${left}`);
+  }
+
+  #remove(mapping: DmaMapping): void {
+    this.#table.remove(mapping);
+    this.#abandon(mapping);
+  }
+
+  // ---- lookups -----------------------------------------------------------------------------------------------------
+
+  /** The mappings, in the order of their IOVAs. */
+  get mappings(): Iterable<DmaMapping> {
+    return this.#table;
+  }
+
+  /** How many mappings there are. */
+  get mappingCount(): number {
+    return this.#table.size;
+  }
+
+  /** The mapping that an IOVA lies in. */
+  mappingAt(iova: number | bigint): DmaMapping | undefined {
+    return this.#table.at(toIova("iova", iova));
+  }
+
+  /** The address in this process of what devices see at an IOVA. */
+  addressOf(iova: number | bigint): number | undefined {
+    const at = toIova("iova", iova);
+    const mapping = this.#table.at(at);
+    return mapping === undefined ? undefined : mapping.address + Number(at - mapping.iova);
+  }
+
+  /** Where devices see an address of this process: the lowest IOVA, if it is mapped more than once. */
+  iovaOf(address: number): bigint | undefined {
+    const [mapping] = this.#table.byAddress(address);
+    return mapping?.at(address - mapping.address);
+  }
+
+  // ---- the end -----------------------------------------------------------------------------------------------------
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * Closes the devices, ends the mappings, gives the descriptors back. A second call does nothing.
+   *
+   * What fails on the way does not keep the rest from being done; the first failure is thrown at the end.
+   */
+  close(): void {
+    if (this.#closed) return;
+    const failures: unknown[] = [];
+    const attempt = (step: () => void) => {
+      try {
+        step();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    for (const device of [...this.#devices.values()].reverse()) attempt(() => device.close());
+    attempt(() => this.#endSpace());
+    this.#closed = true;
+    this.#forget();
+    attempt(() => this.closeSelf());
+    // With its last descriptor the kernel has dropped every mapping, also one that it refused to unmap.
+    for (const mapping of [...this.#table]) this.#remove(mapping);
+    if (failures.length === 1) throw failures[0];
+    if (failures.length > 1) throw new AggregateError(failures, `closing the container (${this.mode}) failed in part`);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  toString(): string {
+    return `container (${this.mode})`;
+  }
+}

@@ -1,0 +1,226 @@
+/**
+ * The iommufd container: one I/O address space, and devices that come by their own nodes (`/dev/vfio/devices/vfioN`).
+ *
+ * @module
+ */
+import { constants as os } from "node:os";
+import { check, VfioError } from "../errors.js";
+import { openNode } from "../fd.js";
+import { type Ioas, Iommufd } from "../iommufd/iommufd.js";
+import { native } from "../native.js";
+import { groupViability, vfioCdevPath } from "../sysfs/index.js";
+import * as uapi from "../uapi.js";
+import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
+import { holdersOf } from "./holders.js";
+import { deviceName } from "./legacy.js";
+import type { DmaMapping } from "./mapping.js";
+import type { DeviceTie } from "./tie.js";
+
+const { EACCES, EBUSY, EINVAL, ENOENT, EPERM } = os.errno;
+
+/** The words in each batch entry: flags and descriptor, address or offset, IOVA, length; one word for the errno first. */
+const BATCH_WORDS = 4;
+
+/** A container of iommufd. Made by {@link openContainer}. */
+export class IommufdContainer extends Container {
+  declare readonly mode: "iommufd";
+  protected readonly requests = { map: "IOMMU_IOAS_MAP", unmap: "IOMMU_IOAS_UNMAP" };
+  /** The iommufd, which belongs to this container. */
+  readonly iommufd: Iommufd;
+  /** The address space that devices are attached to. */
+  readonly ioas: Ioas;
+
+  /** @internal */
+  constructor() {
+    const iommufd = Iommufd.open();
+    let ioas: Ioas;
+    try {
+      ioas = iommufd.allocIoas();
+    } catch (error) {
+      iommufd.close();
+      throw error;
+    }
+    super("iommufd");
+    this.iommufd = iommufd;
+    this.ioas = ioas;
+  }
+
+  protected open(address: string, options: AttachOptions): DeviceTie {
+    const name = deviceName(address);
+    this.refuseAttached(name);
+    const token = options.vfToken === undefined ? undefined : uuidBytes(options.vfToken);
+    const fd = openNode(vfioCdevPath(name), (errno) => (errno === EBUSY ? explainBusy(name) : {}));
+    try {
+      const iommufdId = native.vfioDeviceBindIommufd(fd.number, this.iommufd.fd, token);
+      if (iommufdId < 0) {
+        // This open of the device is of no use any more, and must not count among those who hold it.
+        fd.close();
+        throw bindRefusal(-iommufdId, name, options);
+      }
+      check(native.vfioDeviceAttachIommufdPt(fd.number, this.ioas.id), (errno) => ({
+        syscall: "ioctl",
+        request: "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
+        args: { ioas: this.ioas.id },
+        object: name,
+        ...explainAttach(errno, name),
+      }));
+      return {
+        address: name,
+        fd,
+        door: "cdev",
+        iommufdId,
+        groupFds: () => new Map(),
+        beforeClose: () => {
+          check(native.vfioDeviceDetachIommufdPt(fd.number), () => ({
+            syscall: "ioctl",
+            request: "VFIO_DEVICE_DETACH_IOMMUFD_PT",
+            object: name,
+          }));
+        },
+        afterClose: () => {},
+      };
+    } catch (error) {
+      // Closing the device also unbinds it.
+      fd.close();
+      throw error;
+    }
+  }
+
+  protected readSpace(): SpaceInfo {
+    const { ranges, alignment } = this.ioas.ranges();
+    // iommufd says the smallest page only; larger entries are used by themselves where memory and IOVA allow.
+    return { ranges, pageSizes: alignment, entriesLeft: Number.POSITIVE_INFINITY };
+  }
+
+  protected kernelMap(mapping: DmaMapping): number {
+    const { iova, length, offset, memory } = mapping;
+    const file = memory.backing();
+    const flags = mapFlags(mapping);
+    const mapped =
+      file === undefined
+        ? native.iommufdIoasMap(this.iommufd.fd, flags, this.ioas.id, mapping.address, iova, length)
+        : native.iommufdIoasMapFile(this.iommufd.fd, flags, this.ioas.id, file.fd, file.offset + offset, iova, length);
+    return typeof mapped === "number" && mapped < 0 ? mapped : 0;
+  }
+
+  protected kernelMapAsync(mapping: DmaMapping): Promise<number> {
+    const { iova, length, offset, memory } = mapping;
+    const { fd } = this.iommufd;
+    const { id } = this.ioas;
+    const file = memory.backing();
+    const flags = mapFlags(mapping);
+    return file === undefined
+      ? native.iommufdIoasMapFixedAsync(fd, flags, id, mapping.address, iova, length)
+      : native.iommufdIoasMapFileFixedAsync(fd, flags, id, file.fd, file.offset + offset, iova, length);
+  }
+
+  protected kernelMapMany(mappings: readonly DmaMapping[]): { done: number; errno: number } {
+    const batch = new BigUint64Array(1 + BATCH_WORDS * mappings.length);
+    let word = 1;
+    for (const mapping of mappings) {
+      const file = mapping.memory.backing();
+      const flags = BigInt(mapFlags(mapping));
+      batch[word++] = file === undefined ? flags : flags | (BigInt(file.fd + 1) << 32n);
+      batch[word++] = BigInt(file === undefined ? mapping.address : file.offset + mapping.offset);
+      batch[word++] = mapping.iova;
+      batch[word++] = BigInt(mapping.length);
+    }
+    const done = native.iommufdIoasMapBatch(this.iommufd.fd, this.ioas.id, batch, mappings.length);
+    return { done, errno: Number(batch[0]) };
+  }
+
+  protected kernelUnmap(iova: bigint, length: bigint): number {
+    const removed = native.iommufdIoasUnmap(this.iommufd.fd, this.ioas.id, iova, length);
+    // Nothing there: type1 answers 0 bytes, iommufd ENOENT.
+    return removed === -ENOENT ? 0 : removed;
+  }
+
+  protected kernelUnmapAll(): number {
+    return native.iommufdIoasUnmap(this.iommufd.fd, this.ioas.id, 0, (1n << 64n) - 1n);
+  }
+
+  protected override explainMap(errno: number, mapping: DmaMapping): { why: string; fix?: string } | undefined {
+    if (errno === EINVAL && mapping.memory.backing() !== undefined) {
+      return {
+        why: "the range ends beyond the end of the memory's file, or the file is of a kind that cannot be mapped",
+      };
+    }
+    return undefined;
+  }
+
+  protected closeSelf(): void {
+    try {
+      this.ioas.destroy();
+    } finally {
+      this.iommufd.close();
+    }
+  }
+}
+
+function mapFlags({ read, write }: DmaMapping): number {
+  return (
+    uapi.IOMMU_IOAS_MAP_FIXED_IOVA |
+    (read ? uapi.IOMMU_IOAS_MAP_READABLE : 0) |
+    (write ? uapi.IOMMU_IOAS_MAP_WRITEABLE : 0)
+  );
+}
+
+/** The 16 bytes of a UUID in the order that it is written. */
+export function uuidBytes(uuid: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(uuid.replaceAll("-", ""), "hex"));
+}
+
+function explainBusy(name: string): { why: string; fix: string } {
+  const holders = holdersOf(name);
+  return {
+    why: holders.length > 0 ? holders.join("; ") : "its group is open already, by way of a legacy container",
+    fix: "a device has one user: close it there first",
+  };
+}
+
+function bindRefusal(errno: number, name: string, options: AttachOptions): VfioError {
+  const call = { syscall: "ioctl", request: "VFIO_DEVICE_BIND_IOMMUFD", object: name };
+  // A device's node can be opened twice, and it is the second bind that is refused: as EINVAL, like other mistakes.
+  if (errno === EINVAL && holdersOf(name).length > 0)
+    return new VfioError({ errno: EBUSY, ...call, ...explainBusy(name) });
+  return new VfioError({ errno, ...call, ...explainBind(errno, name, options) });
+}
+
+function explainBind(errno: number, name: string, { vfToken }: AttachOptions): { why: string; fix?: string } {
+  if (errno === EPERM || errno === EBUSY) {
+    const answer = groupViability(name);
+    if (!answer.viable) {
+      return {
+        why: `its IOMMU group is not viable: ${answer.blockers.map(({ why }) => why).join("; ")}`,
+        fix: answer.blockers.map(({ fix }) => fix).join("; "),
+      };
+    }
+    return { why: "another device of its IOMMU group belongs to somebody else" };
+  }
+  if (errno === EINVAL) {
+    return vfToken === undefined
+      ? { why: "its IOMMU cannot isolate it" }
+      : { why: "the VF token is malformed, or the device is neither a virtual nor a physical function" };
+  }
+  if (errno === EACCES) {
+    return {
+      why:
+        vfToken === undefined
+          ? "it asks for a VF token"
+          : "the VF token is not the one that the physical function's user set",
+      fix: "pass the same vfToken as the physical function's user",
+    };
+  }
+  return { why: "the driver could not open the device" };
+}
+
+function explainAttach(errno: number, name: string): { why: string; fix?: string } {
+  if (errno === os.errno.EADDRINUSE) {
+    return {
+      why: `a mapping, or an allowed range, lies where ${name} has reserved addresses`,
+      fix: "attach the device before mapping, or unmap what lies there",
+    };
+  }
+  if (errno === EBUSY) return { why: "another device of its group is attached to another address space" };
+  return { why: "the IOMMU cannot use this address space for the device" };
+}

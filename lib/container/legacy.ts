@@ -1,0 +1,348 @@
+/**
+ * The legacy container: a type1 IOMMU behind `/dev/vfio/vfio`, or iommufd's emulation of one behind `/dev/iommu`, with
+ * devices that come by way of their groups (`/dev/vfio/N`).
+ *
+ * The order of the calls is the kernel's: a group must be viable before it joins, the first group must have joined before
+ * the IOMMU's type can be set, and only then does the container know its addresses. See `Documentation/driver-api/vfio.rst`.
+ *
+ * @module
+ */
+import { constants as os } from "node:os";
+import { DmaBuffer } from "../dma-buffer.js";
+import { check, errnoName, VfioError } from "../errors.js";
+import { OwnedFd, openNode } from "../fd.js";
+import { native } from "../native.js";
+import { groupViability, pciAddress, vfioGroupPath } from "../sysfs/index.js";
+import * as uapi from "../uapi.js";
+import { type AttachOptions, Container, type ContainerMode, type SpaceInfo } from "./container.js";
+import { holdersOf } from "./holders.js";
+import type { DmaMapping } from "./mapping.js";
+import type { DeviceTie } from "./tie.js";
+import { parseType1Info } from "./type1-info.js";
+
+/** The modes of a {@link LegacyContainer}. */
+export type LegacyMode = Exclude<ContainerMode, "iommufd">;
+
+const iommuTypes: Record<LegacyMode, number> = {
+  type1: uapi.VFIO_TYPE1_IOMMU,
+  type1v2: uapi.VFIO_TYPE1v2_IOMMU,
+  "compat-type1": uapi.VFIO_TYPE1_IOMMU,
+  "compat-type1v2": uapi.VFIO_TYPE1v2_IOMMU,
+};
+
+const { EBUSY, EFAULT, EINVAL, ENODEV, ENOENT, ENOSPC } = os.errno;
+
+/** A group of this container, shared by its devices here. */
+interface JoinedGroup {
+  readonly id: number;
+  readonly fd: OwnedFd;
+  users: number;
+}
+
+/** The words in each batch entry: flags, address, IOVA, size; one word for the errno goes before them all. */
+const BATCH_WORDS = 4;
+
+/** A container of type1, real or emulated. Made by {@link openContainer}. */
+export class LegacyContainer extends Container {
+  declare readonly mode: LegacyMode;
+  protected readonly requests = { map: "VFIO_IOMMU_MAP_DMA", unmap: "VFIO_IOMMU_UNMAP_DMA" };
+  readonly #fd: OwnedFd;
+  readonly #groups = new Map<number, JoinedGroup>();
+  #iommuSet = false;
+
+  /** @internal */
+  constructor(mode: LegacyMode) {
+    const fd = openContainerNode(mode);
+    try {
+      checkInterface(fd, mode);
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
+    super(mode);
+    this.#fd = fd;
+  }
+
+  /** The container's descriptor, to borrow: for a request that this class does not make. */
+  get fd(): number {
+    return this.#fd.number;
+  }
+
+  // ---- devices -----------------------------------------------------------------------------------------------------
+
+  protected open(address: string, options: AttachOptions): DeviceTie {
+    const name = deviceName(address);
+    this.refuseAttached(name);
+    const group = this.#join(name);
+    try {
+      const wanted = options.vfToken === undefined ? name : `${name} vf_token=${options.vfToken}`;
+      const fd = new OwnedFd(
+        check(native.vfioGroupGetDeviceFd(group.fd.number, wanted), (errno) => ({
+          syscall: "ioctl",
+          request: "VFIO_GROUP_GET_DEVICE_FD",
+          object: name,
+          ...explainDeviceFd(errno, name, options),
+        })),
+        name,
+      );
+      return {
+        address: name,
+        fd,
+        door: "group",
+        iommufdId: undefined,
+        groupFds: () => new Map([...this.#groups.values()].map(({ id, fd: each }) => [id, each.number])),
+        beforeClose: () => {},
+        afterClose: () => this.#leave(group),
+      };
+    } catch (error) {
+      this.#leave(group);
+      throw error;
+    }
+  }
+
+  /** Opens a device's group and lets it join, or counts one more device of a group that has joined. */
+  #join(name: string): JoinedGroup {
+    const path = vfioGroupPath(name);
+    const id = Number(/(\d+)$/.exec(path)?.[1]);
+    const joined = this.#groups.get(id);
+    if (joined !== undefined) {
+      joined.users++;
+      return joined;
+    }
+    const fd = openNode(path, (errno) => (errno === EBUSY ? explainBusyGroup(path, name) : {}));
+    try {
+      requireViable(fd, id);
+      check(native.vfioGroupSetContainer(fd.number, this.#fd.number), (errno) => ({
+        syscall: "ioctl",
+        request: "VFIO_GROUP_SET_CONTAINER",
+        object: `group ${id} (${name})`,
+        ...explainSetContainer(errno),
+      }));
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
+    const group = { id, fd, users: 1 };
+    this.#groups.set(id, group);
+    try {
+      this.#setIommu();
+    } catch (error) {
+      this.#leave(group);
+      throw error;
+    }
+    return group;
+  }
+
+  /** The type can be set once, when the first group has joined; leaving with the last group unsets it. */
+  #setIommu(): void {
+    if (this.#iommuSet) return;
+    const type = iommuTypes[this.mode];
+    check(native.vfioSetIommu(this.#fd.number, type), () => ({
+      syscall: "ioctl",
+      request: "VFIO_SET_IOMMU",
+      args: { type },
+      object: this.toString(),
+      why: "the group's IOMMU cannot be driven in this mode",
+      fix: "choose another mode: openContainer() without one chooses what the kernel has",
+    }));
+    this.#iommuSet = true;
+  }
+
+  #leave(group: JoinedGroup): void {
+    if (--group.users > 0) return;
+    this.#groups.delete(group.id);
+    // Closing the group's descriptor would do the same; asked for by name, a refusal is heard.
+    const status = native.vfioGroupUnsetContainer(group.fd.number);
+    group.fd.close();
+    if (this.#groups.size === 0) this.#iommuSet = false;
+    check(status, () => ({
+      syscall: "ioctl",
+      request: "VFIO_GROUP_UNSET_CONTAINER",
+      object: `group ${group.id}`,
+      why: "a device of the group is still open elsewhere",
+    }));
+  }
+
+  // ---- memory ------------------------------------------------------------------------------------------------------
+
+  protected readSpace(): SpaceInfo {
+    return parseType1Info(this.#getInfo());
+  }
+
+  #getInfo() {
+    // The first answer says how much room the capabilities need; they can grow between two calls, but not for ever.
+    let argsz = 256;
+    for (let attempt = 0; attempt < 8; attempt++) {
+      const info = native.vfioIommuGetInfo(this.#fd.number, argsz);
+      if (typeof info === "number") {
+        throw new VfioError({ errno: info, syscall: "ioctl", request: "VFIO_IOMMU_GET_INFO", object: this.toString() });
+      }
+      if (info.argsz <= argsz) return info;
+      argsz = info.argsz;
+    }
+    throw new VfioError({
+      errno: EINVAL,
+      syscall: "ioctl",
+      request: "VFIO_IOMMU_GET_INFO",
+      object: this.toString(),
+      why: "the answer kept growing",
+    });
+  }
+
+  protected kernelMap(mapping: DmaMapping): number {
+    return native.vfioIommuMapDma(this.#fd.number, mapFlags(mapping), mapping.address, mapping.iova, mapping.length);
+  }
+
+  protected kernelMapAsync(mapping: DmaMapping): Promise<number> {
+    const { address, iova, length } = mapping;
+    return native.vfioIommuMapDmaAsync(this.#fd.number, mapFlags(mapping), address, iova, length);
+  }
+
+  protected kernelMapMany(mappings: readonly DmaMapping[]): { done: number; errno: number } {
+    const batch = new BigUint64Array(1 + BATCH_WORDS * mappings.length);
+    let word = 1;
+    for (const mapping of mappings) {
+      batch[word++] = BigInt(mapFlags(mapping));
+      batch[word++] = BigInt(mapping.address);
+      batch[word++] = mapping.iova;
+      batch[word++] = BigInt(mapping.length);
+    }
+    const done = native.vfioIommuMapDmaBatch(this.#fd.number, batch, mappings.length);
+    return { done, errno: Number(batch[0]) };
+  }
+
+  protected kernelUnmap(iova: bigint, length: bigint): number {
+    return native.vfioIommuUnmapDma(this.#fd.number, 0, iova, length);
+  }
+
+  protected kernelUnmapAll(): number {
+    return native.vfioIommuUnmapDma(this.#fd.number, uapi.VFIO_DMA_UNMAP_FLAG_ALL, 0, 0);
+  }
+
+  protected override explainMap(errno: number, mapping: DmaMapping): { why: string; fix?: string } | undefined {
+    // iommufd's emulation has no entry limit, and its ENOSPC is about something else.
+    if (errno === ENOSPC && this.mode.startsWith("compat")) return { why: "the kernel has no room for it" };
+    if (errno === EFAULT && mapping.memory instanceof DmaBuffer && mapping.memory.closed) {
+      return { why: `${mapping.memory.label} was closed meanwhile` };
+    }
+    return undefined;
+  }
+
+  protected closeSelf(): void {
+    this.#fd.close();
+  }
+}
+
+function mapFlags({ read, write }: DmaMapping): number {
+  return (read ? uapi.VFIO_DMA_MAP_FLAG_READ : 0) | (write ? uapi.VFIO_DMA_MAP_FLAG_WRITE : 0);
+}
+
+/** The kernel's name of a device in its group: a PCI address in full, or a mediated device's UUID. */
+export function deviceName(address: string): string {
+  return /^[0-9a-f]{8}-/i.test(address) ? address.toLowerCase() : pciAddress(address);
+}
+
+function openContainerNode(mode: LegacyMode): OwnedFd {
+  const compat = mode.startsWith("compat");
+  const path = compat ? "/dev/iommu" : "/dev/vfio/vfio";
+  return openNode(path, (errno) =>
+    errno === ENOENT || errno === ENODEV
+      ? {
+          why: compat
+            ? "this kernel has no iommufd (CONFIG_IOMMUFD)"
+            : "the vfio module is not loaded, or this kernel has no legacy containers (CONFIG_VFIO_CONTAINER)",
+          fix: compat ? "use a type1 mode" : "modprobe vfio-pci; or use the iommufd mode",
+        }
+      : {},
+  );
+}
+
+/** Refuses a container of another API version, and a type that the kernel does not have. */
+function checkInterface(fd: OwnedFd, mode: LegacyMode): void {
+  const version = native.vfioGetApiVersion(fd.number);
+  if (version !== uapi.VFIO_API_VERSION) {
+    throw new VfioError({
+      errno: version < 0 ? version : EINVAL,
+      syscall: "ioctl",
+      request: "VFIO_GET_API_VERSION",
+      object: fd.label,
+      why: version < 0 ? "it is not a VFIO container" : `it speaks version ${version}, this package version 0`,
+    });
+  }
+  // The emulation answers for both of its types before a device is there; type1 itself does too.
+  const type = iommuTypes[mode];
+  const has = check(native.vfioCheckExtension(fd.number, type), () => ({
+    syscall: "ioctl",
+    request: "VFIO_CHECK_EXTENSION",
+    args: { extension: type },
+    object: fd.label,
+  }));
+  if (has > 0) return;
+  throw new VfioError({
+    errno: ENODEV,
+    syscall: "ioctl",
+    request: "VFIO_CHECK_EXTENSION",
+    args: { extension: type },
+    object: fd.label,
+    why: `the kernel has no IOMMU driver for the mode ${mode}`,
+    fix: "modprobe vfio_iommu_type1; or use the iommufd mode",
+  });
+}
+
+function requireViable(fd: OwnedFd, id: number): void {
+  const flags = check(native.vfioGroupGetStatus(fd.number), () => ({
+    syscall: "ioctl",
+    request: "VFIO_GROUP_GET_STATUS",
+    object: fd.label,
+  }));
+  if ((flags & uapi.VFIO_GROUP_FLAGS_VIABLE) !== 0) return;
+  const answer = groupViability(id);
+  const blockers = answer.viable ? [] : answer.blockers;
+  throw new VfioError({
+    errno: -1,
+    syscall: "ioctl",
+    request: "VFIO_GROUP_GET_STATUS",
+    object: `group ${id}`,
+    why: `the group is not viable: ${blockers.map(({ why }) => why).join("; ") || "a device of it is with a kernel driver"}`,
+    fix: blockers.map(({ fix }) => fix).join("; ") || "bind every device of the group to vfio-pci, or to no driver",
+  });
+}
+
+function explainBusyGroup(path: string, name: string): { why: string; fix: string } {
+  const holders = holdersOf(name);
+  return {
+    why: holders.length > 0 ? holders.join("; ") : `${path} is open already, in this process or another one`,
+    fix: "a group has one user: attach the device to that container, or close it there first",
+  };
+}
+
+function explainSetContainer(errno: number): { why: string; fix?: string } {
+  switch (errno) {
+    case EINVAL:
+      return { why: "the group is in a container already, or shares too little with the devices in this one" };
+    case EBUSY:
+      return { why: "the container is being handed over, and takes no group meanwhile", fix: "try again afterwards" };
+    default:
+      return { why: `the kernel's IOMMU driver refused the group (${errnoName(errno)})` };
+  }
+}
+
+function explainDeviceFd(errno: number, name: string, { vfToken }: AttachOptions): { why: string; fix?: string } {
+  switch (errno) {
+    case ENODEV:
+      return { why: `${name} is not in the group any more: it was unbound or unplugged` };
+    case os.errno.EACCES:
+      return vfToken === undefined
+        ? {
+            why: "it is a virtual function whose physical function's user asks for a token",
+            fix: "pass the same vfToken as that user set",
+          }
+        : { why: "the VF token is not the one that the physical function's user set" };
+    case EBUSY:
+      return { why: "it is open elsewhere" };
+    default:
+      return vfToken === undefined
+        ? { why: "the driver could not open the device" }
+        : { why: "the driver could not open the device; a VF token is only for a virtual or physical function" };
+  }
+}

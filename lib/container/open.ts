@@ -1,0 +1,35 @@
+/**
+ * Opening a container in a mode.
+ *
+ * @module
+ */
+import { existsSync } from "node:fs";
+import { outOfRangeError } from "../errors.js";
+import { type ContainerMode, containerModes } from "./container.js";
+import { IommufdContainer } from "./iommufd.js";
+import { LegacyContainer, type LegacyMode } from "./legacy.js";
+
+/** How a container is opened. */
+export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {
+  /** Default: `iommufd` where the kernel has it with device nodes, else `type1v2`. */
+  readonly mode?: Mode;
+}
+
+/**
+ * Opens an empty container. Devices are attached to it, then memory is mapped in it.
+ *
+ * @throws VfioError where the kernel does not have the mode, or the process may not use it
+ */
+export function openContainer(options?: ContainerOptions<"iommufd">): IommufdContainer;
+export function openContainer(options: ContainerOptions<LegacyMode>): LegacyContainer;
+export function openContainer(options?: ContainerOptions): IommufdContainer | LegacyContainer;
+export function openContainer(options: ContainerOptions = {}): IommufdContainer | LegacyContainer {
+  const { mode = defaultMode() } = options;
+  if (!containerModes.includes(mode)) throw outOfRangeError("mode", `one of ${containerModes.join(", ")}`, mode);
+  return mode === "iommufd" ? new IommufdContainer() : new LegacyContainer(mode);
+}
+
+function defaultMode(): ContainerMode {
+  // The class exists where the kernel was built with CONFIG_VFIO_DEVICE_CDEV; a device's group can always be used instead.
+  return existsSync("/dev/iommu") && existsSync("/sys/class/vfio-dev") ? "iommufd" : "type1v2";
+}

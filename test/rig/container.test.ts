@@ -1,0 +1,425 @@
+import { existsSync, readFileSync } from "node:fs";
+import {
+  type Binding,
+  bindDriver,
+  type Container,
+  DmaBuffer,
+  type DmaMemory,
+  listPciDevices,
+  openContainer,
+  VfioError,
+} from "vfio";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { modes } from "./modes.js";
+import { resources } from "./resources.mjs";
+
+const PAGE = 4096;
+const edu =
+  listPciDevices().find(({ vendorId, deviceId }) => vendorId === 0x1234 && deviceId === 0x11e8)?.address ?? "none";
+
+/** Runs something that must be refused, and returns the refusal. */
+function refusal(act: () => unknown): VfioError {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof VfioError) return error;
+    throw error;
+  }
+  throw new Error("it was not refused");
+}
+
+/** How the emulated VT-d maps an IOVA, from debugfs: the entry of each level, 0n below the leaf. */
+function pageTable(address: string, iova: bigint): { pud: bigint; pmd: bigint; pte: bigint } | undefined {
+  const path = `/sys/kernel/debug/iommu/intel/${address}/domain_translation_struct`;
+  if (!existsSync(path)) return undefined;
+  const frame = `0x${(iova >> 12n).toString(16).padStart(13, "0")}`;
+  const line = readFileSync(path, "latin1")
+    .split("\n")
+    .find((each) => each.startsWith(frame));
+  // IOVA_PFN | PML5E PML4E PDPE PDE PTE, and nothing below the leaf
+  const [, , pud = 0n, pmd = 0n, pte = 0n] = line?.split("|")[1]?.trim().split(/\s+/).map(BigInt) ?? [];
+  return { pud, pmd, pte };
+}
+
+/** Memory of ours that is not there: the address was never mapped. */
+function nowhere(length: number): DmaMemory {
+  return {
+    kind: "ram",
+    label: "nowhere",
+    address: 0x1000_0000,
+    length,
+    pageSize: PAGE,
+    backing: () => undefined,
+    hold: () => {},
+    release: () => {},
+  };
+}
+
+describe.each(modes)("container %s", (mode) => {
+  let binding: Binding;
+  let container: Container;
+  let before: ReturnType<typeof resources>;
+
+  beforeAll(() => {
+    binding = bindDriver(edu);
+  });
+
+  afterAll(() => {
+    binding.restore();
+  });
+
+  beforeEach(() => {
+    before = resources();
+    container = openContainer({ mode });
+    container.attach(edu);
+  });
+
+  afterEach(() => {
+    container.close();
+    expect(resources()).toEqual(before);
+  });
+
+  describe("maps and unmaps", () => {
+    const memories = [
+      ["anonymous", { backing: "anonymous" }, PAGE],
+      ["memfd", {}, PAGE],
+      ["anonymous, 2 MiB pages", { backing: "anonymous", pages: "2M" }, 2 ** 21],
+      ["memfd, 2 MiB pages", { pages: "2M" }, 2 ** 21],
+      ["memfd, 1 GiB pages", { pages: "1G" }, 2 ** 30],
+    ] as const;
+
+    it.each(memories)("%s", (_name, options, length) => {
+      using buffer = DmaBuffer.allocate(length, options);
+      const mapping = container.map(buffer);
+      expect(mapping.iova % BigInt(length)).toBe(0n);
+      expect(container.iovaOf(buffer.address)).toBe(mapping.iova);
+      expect(container.addressOf(mapping.iova + 5n)).toBe(buffer.address + 5);
+      expect(container.mappingAt(mapping.iova)).toBe(mapping);
+
+      const table = pageTable(edu, mapping.iova);
+      if (table !== undefined && !mode.endsWith("type1")) {
+        if (length === PAGE) expect(table.pte).not.toBe(0n);
+        if (length === 2 ** 21) expect([table.pte, table.pmd !== 0n]).toEqual([0n, true]);
+        if (length === 2 ** 30) expect([table.pte, table.pmd, table.pud !== 0n]).toEqual([0n, 0n, true]);
+      }
+
+      expect(container.unmap(mapping.iova, length)).toEqual({ bytes: BigInt(length), mappings: [mapping] });
+      expect(mapping.mapped).toBe(false);
+      expect(container.iovaOf(buffer.address)).toBeUndefined();
+      expect(container.mappingAt(mapping.iova)).toBeUndefined();
+      if (table !== undefined) expect(pageTable(edu, mapping.iova)).toEqual({ pud: 0n, pmd: 0n, pte: 0n });
+    });
+
+    it("the last page of the last range, and all of it at once", () => {
+      using buffer = DmaBuffer.allocate(PAGE);
+      const iova = (container.iovaRanges.at(-1)?.last ?? 0n) - BigInt(PAGE) + 1n;
+      container.map(buffer, { iova });
+      expect(container.unmap(iova, PAGE).bytes).toBe(BigInt(PAGE));
+      container.map(buffer, { iova });
+      expect(container.unmapAll().bytes).toBe(BigInt(PAGE));
+      expect(container.unmapAll()).toEqual({ bytes: 0n, mappings: [] });
+    });
+
+    it("read-only, write-only, and a part of a buffer", () => {
+      using buffer = DmaBuffer.allocate(4 * PAGE);
+      using readOnly = container.map(buffer, { write: false, length: PAGE });
+      using writeOnly = container.map(buffer, { read: false, offset: PAGE, length: 2 * PAGE });
+      expect([readOnly.read, readOnly.write]).toEqual([true, false]);
+      expect([writeOnly.read, writeOnly.write, writeOnly.length]).toEqual([false, true, 2 * PAGE]);
+      expect(container.addressOf(writeOnly.at(7))).toBe(buffer.address + PAGE + 7);
+    });
+
+    it("below a device's address mask", () => {
+      using buffer = DmaBuffer.allocate(PAGE);
+      using mapping = container.map(buffer, { mask: 0xfff_ffff });
+      expect(mapping.last).toBeLessThanOrEqual(0xfff_ffffn);
+      expect(refusal(() => container.map(buffer, { iova: 0x1000_0000, mask: 0xfff_ffff })).code).toBe("EINVAL");
+    });
+
+    it("1,000 in one call, and forgets none", () => {
+      using buffer = DmaBuffer.allocate(1000 * PAGE);
+      const mappings = container.mapMany(
+        Array.from({ length: 1000 }, (_, i) => ({ memory: buffer, offset: i * PAGE, length: PAGE })),
+      );
+      expect(container.mappingCount).toBe(1000);
+      expect(new Set(mappings.map(({ iova }) => iova)).size).toBe(1000);
+      expect(container.unmapAll().bytes).toBe(BigInt(1000 * PAGE));
+    });
+
+    it("on another thread", async () => {
+      using buffer = DmaBuffer.allocate(8 << 20);
+      using mapping = await container.mapAsync(buffer);
+      expect(container.iovaOf(buffer.address)).toBe(mapping.iova);
+    });
+  });
+
+  describe("many at once are all or none", () => {
+    it("the kernel refuses one in the middle", () => {
+      using buffer = DmaBuffer.allocate(4 * PAGE);
+      const iova = 0x4000_0000n;
+      const requests = [buffer, buffer, nowhere(PAGE), buffer].map((memory, i) => ({
+        memory,
+        iova: iova + BigInt(i * PAGE),
+        length: PAGE,
+      }));
+      const error = refusal(() => container.mapMany(requests));
+      expect([error.code, error.args.iova]).toEqual(["EFAULT", iova + BigInt(2 * PAGE)]);
+      expect(container.mappingCount).toBe(0);
+      // The kernel has forgotten them too: the same addresses can be mapped again.
+      using again = container.map(buffer, { iova });
+      expect(again.iova).toBe(iova);
+    });
+
+    it("the library refuses one before the kernel is asked", () => {
+      using buffer = DmaBuffer.allocate(PAGE);
+      const error = refusal(() =>
+        container.mapMany([
+          { memory: buffer, iova: 0x4000_0000 },
+          { memory: buffer, iova: 0x4000_0000 },
+        ]),
+      );
+      expect(error.code).toBe("EEXIST");
+      expect(container.mappingCount).toBe(0);
+      using again = container.map(buffer, { iova: 0x4000_0000 });
+      expect(again.mapped).toBe(true);
+    });
+  });
+
+  describe("one behaviour for what the modes answer differently", () => {
+    const iova = 0x4000_0000n;
+    const END = 1n << 64n;
+
+    it.each([
+      ["an empty length", { iova, length: 0 }, "EINVAL", "length is 0"],
+      ["a range that wraps", { iova: END - BigInt(PAGE), length: 2 * PAGE }, "EOVERFLOW", "64-bit"],
+      ["a misaligned IOVA", { iova: iova + 1n }, "EINVAL", "multiple of the page size"],
+      ["a misaligned length", { iova, length: 100 }, "EINVAL", "multiple of the page size"],
+      ["a misaligned offset", { iova, offset: 8, length: PAGE }, "EINVAL", "multiple of the page size"],
+      ["neither read nor write", { iova, read: false, write: false }, "EINVAL", "neither read nor write"],
+      // VT-d keeps this range for interrupts, in every address space.
+      ["a reserved range", { iova: 0xfee0_0000n }, "EINVAL", "usable ranges"],
+      ["beyond the address width", { iova: 1n << 60n }, "EINVAL", "usable ranges"],
+    ])("map: %s", (_name, options, code, why) => {
+      using buffer = DmaBuffer.allocate(4 * PAGE);
+      const error = refusal(() => container.map(buffer, options));
+      expect(error.code).toBe(code);
+      expect(error.message).toContain(why);
+      expect(container.mappingCount).toBe(0);
+    });
+
+    it("map: an overlap names the mapping that is there", () => {
+      using buffer = DmaBuffer.allocate(4 * PAGE);
+      using mapping = container.map(buffer, { iova });
+      for (const at of [iova, iova + BigInt(PAGE), iova - BigInt(PAGE)]) {
+        const error = refusal(() => container.map(buffer, { iova: at, length: 2 * PAGE }));
+        expect(error.code).toBe("EEXIST");
+        expect(error.message).toContain(mapping.toString());
+      }
+    });
+
+    it("map: memory that is not there", () => {
+      const error = refusal(() => container.map(nowhere(PAGE), { iova }));
+      expect(error.code).toBe("EFAULT");
+      expect(container.mappingCount).toBe(0);
+    });
+
+    it("unmap: nothing there", () => {
+      expect(container.unmap(iova, PAGE)).toEqual({ bytes: 0n, mappings: [] });
+    });
+
+    it.each([
+      ["starts inside a mapping", iova + BigInt(PAGE), 3 * PAGE],
+      ["ends inside a mapping", iova, PAGE],
+      ["lies inside a mapping", iova + BigInt(PAGE), PAGE],
+      ["covers one and cuts the next", iova, 6 * PAGE],
+    ])("unmap: a range that %s removes nothing", (_name, start, length) => {
+      using buffer = DmaBuffer.allocate(8 * PAGE);
+      using first = container.map(buffer, { iova, length: 4 * PAGE });
+      using second = container.map(buffer, { iova: iova + BigInt(4 * PAGE), offset: 4 * PAGE });
+      const error = refusal(() => container.unmap(start, length));
+      expect(error.code).toBe("EINVAL");
+      expect(error.message).toContain("cut the mapping");
+      expect([first.mapped, second.mapped, container.mappingCount]).toEqual([true, true, 2]);
+      // And the kernel has not removed them either.
+      expect(container.unmapAll().bytes).toBe(BigInt(8 * PAGE));
+    });
+
+    it("unmap: several whole mappings with holes between", () => {
+      using buffer = DmaBuffer.allocate(8 * PAGE);
+      for (const i of [0, 2, 5]) container.map(buffer, { iova: iova + BigInt(i * PAGE), length: PAGE });
+      const { bytes, mappings } = container.unmap(iova, 8 * PAGE);
+      expect([bytes, mappings.length, container.mappingCount]).toEqual([BigInt(3 * PAGE), 3, 0]);
+    });
+
+    it.each([
+      ["wraps", END - BigInt(PAGE), 2 * PAGE, "EOVERFLOW"],
+      ["is empty", iova, 0, "EINVAL"],
+      ["is misaligned", iova + 8n, PAGE, "EINVAL"],
+    ])("unmap: a range that %s", (_name, start, length, code) => {
+      expect(refusal(() => container.unmap(start, length)).code).toBe(code);
+    });
+
+    it("before a device is attached, and after the last one left", () => {
+      using buffer = DmaBuffer.allocate(PAGE);
+      using fresh = openContainer({ mode });
+      const error = refusal(() => fresh.map(buffer));
+      expect(error.code).toBe("ENODEV");
+      expect(error.fix).toContain("attach");
+      expect(fresh.unmap(iova, PAGE).bytes).toBe(0n);
+
+      const mapping = container.map(buffer, { iova });
+      container.devices.get(edu)?.close();
+      expect(mapping.mapped).toBe(false);
+      expect(refusal(() => container.map(buffer)).code).toBe("ENODEV");
+      container.attach(edu);
+      using again = container.map(buffer, { iova });
+      expect(again.mapped).toBe(true);
+    });
+  });
+
+  describe("memory and its mappings", () => {
+    it("a mapped buffer refuses to close, and says where it is mapped", () => {
+      const buffer = DmaBuffer.allocate(PAGE);
+      const mapping = container.map(buffer);
+      const error = refusal(() => buffer.close());
+      expect(error.code).toBe("EBUSY");
+      expect(error.message).toContain(mapping.toString());
+      buffer.bytes[0] = 1;
+      mapping.unmap();
+      mapping.unmap();
+      buffer.close();
+      expect(buffer.closed).toBe(true);
+    });
+
+    it("a closed buffer cannot be mapped, and nothing stays behind", () => {
+      const buffer = DmaBuffer.allocate(PAGE);
+      buffer.close();
+      expect(() => container.map(buffer)).toThrow(/closed/);
+      expect(container.mappingCount).toBe(0);
+    });
+
+    it("closing the container lets its buffers go", () => {
+      const buffer = DmaBuffer.allocate(PAGE);
+      const mapping = container.map(buffer);
+      container.close();
+      expect(mapping.mapped).toBe(false);
+      buffer.close();
+      expect(() => container.map(buffer)).toThrow(/closed/);
+    });
+
+    it("an aborted map is undone", async () => {
+      using buffer = DmaBuffer.allocate(8 << 20);
+      const stop = new AbortController();
+      const mapping = container.mapAsync(buffer, { signal: stop.signal });
+      stop.abort(new Error("enough"));
+      await expect(mapping).rejects.toThrow("enough");
+      expect(container.mappingCount).toBe(0);
+      await expect(container.mapAsync(buffer, { signal: stop.signal })).rejects.toThrow("enough");
+    });
+
+    it("a map under way is seen by maps and unmaps", async () => {
+      using buffer = DmaBuffer.allocate(8 << 20);
+      const iova = 0x4000_0000n;
+      const pending = container.mapAsync(buffer, { iova });
+      expect(refusal(() => container.map(buffer, { iova, length: PAGE })).code).toBe("EEXIST");
+      expect(refusal(() => container.unmap(iova, PAGE)).code).toBe("EBUSY");
+      (await pending).unmap();
+    });
+
+    it("a container that is closed during a map keeps nothing", async () => {
+      using buffer = DmaBuffer.allocate(8 << 20);
+      const pending = container.mapAsync(buffer);
+      container.close();
+      await expect(pending).rejects.toThrow(/closed/);
+    });
+  });
+
+  describe("limits", () => {
+    it("counts entries where the kernel does", () => {
+      using buffer = DmaBuffer.allocate(2 * PAGE);
+      const { entriesLeft } = container.limits();
+      using _mapping = container.map(buffer);
+      const now = container.limits().entriesLeft;
+      if (mode === "type1" || mode === "type1v2") expect([entriesLeft, now]).toEqual([65535, 65534]);
+      else expect([entriesLeft, now]).toEqual([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
+      expect(container.limits().lockedMemory.limit).toBeGreaterThan(0);
+    });
+
+    it("knows ranges and page sizes", () => {
+      expect(container.pageSize).toBe(PAGE);
+      expect(container.pageSizes[0]).toBe(BigInt(PAGE));
+      const [first] = container.iovaRanges;
+      expect(first).toEqual({ start: 0n, last: 0xfedf_ffffn });
+    });
+  });
+
+  describe("what cannot be attached", () => {
+    it.each([
+      ["a malformed address", "0000:zz:00.0", /PCI address like/],
+      ["an address that is none", "", /PCI address like/],
+    ])("%s", (_name, address, text) => {
+      expect(() => container.attach(address)).toThrow(text);
+    });
+
+    it("a device that does not exist", () => {
+      const error = refusal(() => container.attach("0000:7f:00.0"));
+      expect(error.code).toBe("ENODEV");
+      expect(error.fix).toMatch(/list/i);
+    });
+
+    it("a device that is bound to another driver", () => {
+      const igb = listPciDevices().find(({ driver }) => driver === "igb")?.address ?? "none";
+      const error = refusal(() => container.attach(igb));
+      expect(error.why).toContain("igb");
+      expect(error.fix).toContain("vfio-pci");
+    });
+
+    it("a device that is attached here already", () => {
+      expect(refusal(() => container.attach(edu)).code).toBe("EBUSY");
+      expect(container.devices.size).toBe(1);
+    });
+
+    it("a device that another container has", () => {
+      using other = openContainer({ mode });
+      const error = refusal(() => other.attach(edu));
+      expect(error.code).toBe("EBUSY");
+      expect(error.why).toContain("this process");
+      expect(other.devices.size).toBe(0);
+    });
+
+    it("a VF token for a device that is not virtual", () => {
+      using other = openContainer({ mode });
+      container.close();
+      const held = resources();
+      refusal(() => other.attach(edu, { vfToken: "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001" }));
+      expect(resources()).toEqual(held);
+      using device = other.attach(edu);
+      expect(device.address).toBe(edu);
+    });
+
+    it("a device in a group that is not viable, and after the sibling left it is", () => {
+      const pair = listPciDevices().filter(({ driver }) => driver === "serial");
+      const group = pair[0]?.iommuGroup;
+      const inGroup = listPciDevices().filter(
+        ({ iommuGroup, vendorId, deviceId }) => iommuGroup === group && vendorId === 0x1234 && deviceId === 0x11e8,
+      );
+      const [first, second] = inGroup.map(({ address }) => address);
+      const serial = pair[0]?.address;
+      if (first === undefined || second === undefined || serial === undefined) throw new Error("not the rig's machine");
+      using boundFirst = bindDriver(first);
+      using boundSecond = bindDriver(second);
+      expect([boundFirst.address, boundSecond.address]).toEqual([first, second]);
+      const held = resources();
+      const error = refusal(() => container.attach(first));
+      expect(error.code).toBe("EPERM");
+      expect(error.message).toContain(serial);
+      expect(error.fix).toContain("vfio-pci");
+      expect(resources()).toEqual(held);
+
+      using _serial = bindDriver(serial);
+      using one = container.attach(first);
+      using two = container.attach(second);
+      expect([...container.devices.keys()]).toEqual([edu, one.address, two.address]);
+    });
+  });
+});

@@ -1,0 +1,111 @@
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { Worker } from "node:worker_threads";
+import { type Binding, bindDriver, listPciDevices } from "vfio";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { modes } from "./modes.js";
+import { resources } from "./resources.mjs";
+
+const edu = listPciDevices().find(({ vendorId, deviceId }) => vendorId === 0x1234 && deviceId === 0x11e8)?.address;
+const library = new URL("../../dist/index.js", import.meta.url).href;
+const counter = fileURLToPath(new URL("resources.mjs", import.meta.url));
+const run = promisify(execFile);
+
+/** Runs a program in a process of its own, with `gc` and the library; it prints JSON, which is returned. */
+async function program(body: string): Promise<{ answer: unknown; warnings: string }> {
+  const source = `
+    const { openContainer, DmaBuffer } = await import(${JSON.stringify(library)});
+    const { resources } = await import(${JSON.stringify(counter)});
+    const address = ${JSON.stringify(edu)};
+    const collect = async () => {
+      for (let i = 0; i < 5; i++) { gc(); await new Promise((done) => setImmediate(done)); }
+    };
+    ${body}`;
+  const { stdout, stderr } = await run(process.execPath, ["--expose-gc", "--input-type=module", "-e", source]);
+  return { answer: JSON.parse(stdout), warnings: stderr };
+}
+
+let binding: Binding;
+
+beforeAll(() => {
+  binding = bindDriver(edu ?? "none");
+});
+
+afterAll(() => {
+  binding.restore();
+});
+
+describe.each(modes)("garbage collection in %s", (mode) => {
+  it("leaves alone what a container has mapped", async () => {
+    const { answer } = await program(`
+      const container = openContainer({ mode: "${mode}" });
+      container.attach(address);
+      const addresses = [];
+      (() => {
+        for (let i = 0; i < 50; i++) {
+          const buffer = DmaBuffer.allocate(65536);
+          buffer.bytes.fill(i);
+          addresses.push([container.map(buffer).iova, buffer.address]);
+        }
+      })();
+      for (let i = 0; i < 20; i++) { new Array(1e5).fill({}); await collect(); }
+      const intact = addresses.every(([iova, address], i) => {
+        const { memory } = container.mappingAt(iova);
+        return memory.address === address && memory.bytes.every((byte) => byte === i);
+      });
+      const { bytes } = container.unmapAll();
+      console.log(JSON.stringify({ intact, bytes: Number(bytes) }));
+      container.close();
+    `);
+    expect(answer).toEqual({ intact: true, bytes: 50 * 65536 });
+  });
+
+  it("warns of what was forgotten, and leaks it", async () => {
+    const { answer, warnings } = await program(`
+      const before = resources();
+      await (async () => {
+        const container = openContainer({ mode: "${mode}" });
+        container.attach(address);
+        container.map(DmaBuffer.allocate(65536, { name: "forgotten" }));
+      })();
+      const held = resources();
+      await collect();
+      const after = resources();
+      console.log(JSON.stringify({ grew: held.descriptors.length > before.descriptors.length,
+        same: JSON.stringify(held) === JSON.stringify(after) }));
+    `);
+    expect(answer).toEqual({ grew: true, same: true });
+    expect(warnings).toContain("VFIO_LEAK");
+    expect(warnings).toContain(`a container (${mode}) was garbage-collected without close()`);
+    expect(warnings).toContain("a DMA buffer of 65536 bytes");
+  });
+});
+
+describe.each(modes)("a worker in %s", (mode) => {
+  it("releases everything when it is terminated", async () => {
+    const before = resources();
+    const worker = new Worker(
+      `
+      const { parentPort } = require("node:worker_threads");
+      import(${JSON.stringify(library)}).then(({ openContainer, DmaBuffer }) => {
+        const container = openContainer({ mode: "${mode}" });
+        const device = container.attach(${JSON.stringify(edu)});
+        const buffer = DmaBuffer.allocate(1 << 20);
+        buffer.bytes.fill(1);
+        container.map(buffer);
+        device.msi.enable(1);
+        device.msi.vector(0).on("interrupt", () => {});
+        container.mapAsync(DmaBuffer.allocate(8 << 20));
+        parentPort.postMessage("ready");
+        for (;;) device.config.vendorId;
+      });`,
+      { eval: true },
+    );
+    await once(worker, "message");
+    expect(resources().descriptors.length).toBeGreaterThan(before.descriptors.length);
+    await worker.terminate();
+    expect(resources()).toEqual(before);
+  });
+});
