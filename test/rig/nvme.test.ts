@@ -1,0 +1,224 @@
+/** The NVMe disk, driven by examples/nvme.ts in every container mode: by interrupt and by polling, and DMA that is stopped. */
+import { randomFillSync } from "node:crypto";
+import { type Binding, bindDriver, DmaBuffer, listPciDevices, openContainer, type PciAddress } from "vfio";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type DmaPiece, Nvme, type NvmeOptions } from "../../examples/nvme.js";
+import { modes } from "./modes.js";
+import { resources } from "./resources.mjs";
+
+/** QEMU's, and no other: these tests overwrite the disk. */
+function find(vendor: number, device: number): PciAddress {
+  const found = listPciDevices().find(({ vendorId, deviceId }) => vendorId === vendor && deviceId === device);
+  if (found === undefined) throw new Error("the rig lacks a device");
+  return found.address;
+}
+
+const address = find(0x1b36, 0x0010);
+let binding: Binding;
+beforeAll(() => {
+  binding = bindDriver(address);
+});
+afterAll(() => binding.restore());
+
+const BLOCK = 512;
+const INVALID_NAMESPACE = 0x0b;
+
+/** A part of a piece of the pool. */
+function part(piece: DmaPiece, offset: number, length: number) {
+  return {
+    iova: piece.iova + BigInt(offset),
+    length,
+    bytes: piece.bytes.subarray(offset, offset + length),
+  };
+}
+
+describe.each(modes)("NVMe in mode %s", (mode) => {
+  test("says what it is", async () => {
+    using container = openContainer({ mode });
+    using disk = await Nvme.open(container, address);
+    expect(disk.controller).toMatchObject({
+      vendorId: 0x1b36,
+      serial: "rig",
+      model: "QEMU NVMe Ctrl",
+      version: "1.4.0",
+      volatileCache: true,
+    });
+    expect(disk.namespace).toEqual({ id: 1, blocks: BigInt((256 << 20) / BLOCK), blockSize: BLOCK });
+  });
+
+  describe.each(["interrupt", "polling"] as const)("completion by %s", (completion) => {
+    const open = (container: ReturnType<typeof openContainer>, options: NvmeOptions = {}) =>
+      Nvme.open(container, address, { completion, ...options });
+
+    test("writes, flushes and reads back", async () => {
+      using container = openContainer({ mode });
+      using disk = await open(container);
+      expect(disk.device.msix.enabled).toBe(completion === "interrupt");
+      const { maxTransfer } = disk.controller;
+      using source = disk.allocate(maxTransfer + 2 * BLOCK);
+      using target = disk.allocate(source.length);
+      // One block, a page, two pages, a list of pages, the most, more than that; from the start of a page and from within.
+      for (const length of [BLOCK, 4096, 8192, 12288, maxTransfer, maxTransfer + BLOCK]) {
+        for (const offset of [0, BLOCK]) {
+          randomFillSync(source.bytes);
+          target.bytes.fill(0);
+          await disk.write(1000, part(source, offset, length));
+          await disk.flush();
+          await disk.read(1000, part(target, offset, length));
+          const expected = Buffer.alloc(target.length);
+          expected.set(part(source, offset, length).bytes, offset);
+          expect(expected.equals(target.bytes)).toBe(true);
+        }
+      }
+    });
+
+    test("has many commands in flight, more than the queue holds", async () => {
+      using container = openContainer({ mode });
+      using disk = await open(container, { queueDepth: 8 });
+      const count = 200;
+      using source = disk.allocate(count * BLOCK);
+      using target = disk.allocate(count * BLOCK);
+      randomFillSync(source.bytes);
+      const blocks = Array.from({ length: count }, (_, index) => index);
+      await Promise.all(blocks.map((block) => disk.write(5000 + block, part(source, block * BLOCK, BLOCK))));
+      await Promise.all(blocks.map((block) => disk.read(5000 + block, part(target, block * BLOCK, BLOCK))));
+      expect(Buffer.compare(source.bytes, target.bytes)).toBe(0);
+    });
+
+    test("a command without an answer ends, and the disk can be opened again", async () => {
+      using container = openContainer({ mode });
+      {
+        using disk = await open(container, { timeout: 200 });
+        using memory = disk.allocate(BLOCK);
+        // It can no longer fetch what it is told to do.
+        disk.device.busMaster = false;
+        const [first, second] = await Promise.allSettled([disk.read(0, memory), disk.read(1, memory)]);
+        expect(first).toMatchObject({ reason: { message: expect.stringMatching(/no answer to Read within 200 ms/) } });
+        expect(second).toMatchObject({ status: "rejected" });
+        await expect(disk.read(0, memory)).rejects.toThrow(/no answer/);
+      }
+      using disk = await open(container);
+      using memory = disk.allocate(BLOCK);
+      await disk.read(0, memory);
+    });
+  });
+
+  test("what was written is there when it is opened again", async () => {
+    using container = openContainer({ mode });
+    const written = randomFillSync(Buffer.alloc(4096));
+    {
+      using disk = await Nvme.open(container, address);
+      using memory = disk.allocate(4096);
+      memory.bytes.set(written);
+      await disk.write(disk.namespace.blocks - 8n, memory);
+    }
+    using disk = await Nvme.open(container, address);
+    using memory = disk.allocate(4096);
+    await disk.read(disk.namespace.blocks - 8n, memory);
+    expect(written.equals(memory.bytes)).toBe(true);
+  });
+
+  // A disk may or may not notice, and QEMU's does not: it reports success. What counts is what was not touched.
+  describe("the IOMMU stops", () => {
+    test("a disk that writes into memory mapped for reading only", async () => {
+      using container = openContainer({ mode });
+      using disk = await Nvme.open(container, address);
+      using buffer = DmaBuffer.allocate(16384);
+      using mapping = container.map(buffer, { write: false });
+      const before = randomFillSync(buffer.bytes).slice();
+      await disk.write(2000, mapping);
+      await Promise.allSettled([disk.read(3000, mapping)]);
+      expect(Buffer.compare(buffer.bytes, before)).toBe(0);
+      // To read it was allowed.
+      using copy = disk.allocate(16384);
+      await disk.read(2000, copy);
+      expect(Buffer.compare(copy.bytes, before)).toBe(0);
+    });
+
+    test("a disk that writes into memory no longer mapped, or reads from it", async () => {
+      using container = openContainer({ mode });
+      using disk = await Nvme.open(container, address);
+      using buffer = DmaBuffer.allocate(4096);
+      const mapping = container.map(buffer);
+      randomFillSync(buffer.bytes);
+      await disk.write(2000, mapping);
+      await disk.read(2000, mapping);
+      mapping.unmap();
+      const before = randomFillSync(buffer.bytes).slice();
+      await Promise.allSettled([disk.read(2000, mapping)]);
+      expect(Buffer.compare(buffer.bytes, before)).toBe(0);
+      await Promise.allSettled([disk.write(2000, mapping)]);
+      // The disk goes on, and has nothing of what the memory held.
+      using copy = disk.allocate(4096);
+      await disk.read(2000, copy);
+      expect(Buffer.compare(copy.bytes, before)).not.toBe(0);
+    });
+  });
+
+  test("nothing stays behind, and what was under way is told", async () => {
+    const before = resources();
+    {
+      using container = openContainer({ mode });
+      const disk = await Nvme.open(container, address);
+      const { iova, length } = disk.allocate(4096);
+      const memory = { iova, length };
+      const reading = disk.read(0, memory);
+      disk[Symbol.dispose]();
+      await expect(reading).rejects.toThrow(/was shut down/);
+      await expect(disk.read(0, memory)).rejects.toThrow(/was shut down/);
+      expect(container.devices.size).toBe(0);
+    }
+    expect(resources()).toEqual(before);
+  });
+});
+
+test("the container's end is the disk's end too", async () => {
+  const before = resources();
+  for (const completion of ["interrupt", "polling"] as const) {
+    const container = openContainer();
+    using disk = await Nvme.open(container, address, { completion });
+    const { iova, length } = disk.allocate(4096);
+    const reading = disk.read(0, { iova, length });
+    container.close();
+    disk[Symbol.dispose]();
+    await expect(reading).rejects.toThrow(/was shut down/);
+  }
+  expect(resources()).toEqual(before);
+});
+
+describe("refusals", () => {
+  test("blocks, lengths and memory that cannot be", async () => {
+    using container = openContainer();
+    using disk = await Nvme.open(container, address);
+    using memory = disk.allocate(2 * BLOCK);
+    const { blocks } = disk.namespace;
+    await expect(disk.read(blocks - 1n, memory)).rejects.toThrow(RangeError);
+    await expect(disk.read(-1, memory)).rejects.toThrow(RangeError);
+    await expect(disk.read(0, part(memory, 0, BLOCK - 1))).rejects.toThrow(/block size/);
+    await expect(disk.read(0, part(memory, 2, BLOCK))).rejects.toThrow(/multiple of 4/);
+    expect(() => disk.allocate(1 << 30)).toThrow(/pool/);
+  });
+
+  test.each([
+    [
+      "a namespace that is not there",
+      address,
+      { namespace: 7 },
+      { message: expect.stringMatching(/no active namespace 7/) },
+    ],
+    ["a namespace that cannot be", address, { namespace: 0xffff }, { name: "NvmeError", status: INVALID_NAMESPACE }],
+    ["a pool too small for the queues", address, { poolSize: 8192 }, { message: expect.stringMatching(/pool/) }],
+    ["a queue of one entry", address, { queueDepth: 1 }, { name: "RangeError" }],
+    ["a device that is no NVMe controller", find(0x1af4, 0x1110), {}, { message: expect.stringMatching(/no NVMe/) }],
+  ] as const)("%s: nothing stays open", async (_, device, options, error) => {
+    using bound = device === address ? undefined : bindDriver(device);
+    const before = resources();
+    {
+      using container = openContainer();
+      await expect(Nvme.open(container, device, options)).rejects.toMatchObject(error);
+      expect(container.devices.size).toBe(0);
+    }
+    expect(resources()).toEqual(before);
+    expect(bound?.active).not.toBe(false);
+  });
+});
