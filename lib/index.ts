@@ -3,6 +3,14 @@
  *
  * @module
  */
+export {
+  AddressSpace,
+  type AddressSpaceListener,
+  type Section,
+  SectionError,
+  type SectionInit,
+  type Subscription,
+} from "./address-space.js";
 export * from "./container/index.js";
 export * from "./device/index.js";
 export { DmaBuffer, type DmaBufferOptions, type DmaMemory } from "./dma-buffer.js";

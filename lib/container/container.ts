@@ -15,6 +15,7 @@
  * @module
  */
 import { constants as os } from "node:os";
+import type { AddressSpace, Subscription } from "../address-space.js";
 import { Device } from "../device/device.js";
 import type { DmaMemory } from "../dma-buffer.js";
 import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
@@ -24,6 +25,7 @@ import { MappingTable } from "../mapping-table.js";
 import { type LockedMemory, lockedMemory } from "../memlock.js";
 import { native } from "../native.js";
 import { DmaMapping, type MappingOwner } from "./mapping.js";
+import { ContainerMirror, type MemoryPart } from "./mirror.js";
 import type { DeviceTie } from "./tie.js";
 
 /**
@@ -112,6 +114,7 @@ export abstract class Container implements Disposable, MappingOwner {
   readonly #devices = new Map<string, Device>();
   readonly #table = new MappingTable<DmaMapping>();
   readonly #pending = new Set<DmaMapping>();
+  readonly #mirrors = new Set<Subscription>();
   #space: SpaceInfo | undefined;
   #iovas: IovaAllocator | undefined;
   #granularity = native.pageSize();
@@ -214,6 +217,8 @@ export abstract class Container implements Disposable, MappingOwner {
 
   #endSpace(): void {
     if (this.#space === undefined) return;
+    for (const mirror of this.#mirrors) mirror[Symbol.dispose]();
+    this.#mirrors.clear();
     this.unmapAll();
     this.#space = undefined;
     this.#iovas = undefined;
@@ -348,6 +353,25 @@ export abstract class Container implements Disposable, MappingOwner {
     }
     for (const mapping of planned) this.#table.insert(mapping);
     return planned;
+  }
+
+  /**
+   * Maps what stands in an address space, and follows its changes: each section is one mapping at its address, and a
+   * transaction is all of its maps and unmaps or none (a refusal here refuses the transaction).
+   *
+   * Ends when it is disposed of, which unmaps the sections, or with the last device.
+   *
+   * @throws SectionError for a section that cannot be mapped; nothing of the address space is mapped then
+   */
+  mirror(space: AddressSpace<MemoryPart>): Subscription {
+    this.#attached(this.requests.map);
+    const subscription = space.attachListener(new ContainerMirror(this));
+    this.#mirrors.add(subscription);
+    const detach = () => {
+      subscription.detach();
+      this.#mirrors.delete(subscription);
+    };
+    return { detach, [Symbol.dispose]: detach };
   }
 
   /** Checks a request, chooses its IOVA, reserves it, and holds the memory. */

@@ -12,4 +12,5 @@ export {
 export { IommufdContainer } from "./iommufd.js";
 export { LegacyContainer, type LegacyMode } from "./legacy.js";
 export { DmaMapping } from "./mapping.js";
+export type { MemoryPart } from "./mirror.js";
 export { type ContainerOptions, openContainer } from "./open.js";
