@@ -153,12 +153,14 @@ function readSriov(path: string): PciSriov | undefined {
 function readDevice(address: PciAddress, paths: HostPaths | undefined, roots: Roots): PciDevice | undefined {
   const path = pciDevicePath(address, roots);
   const id = (name: string) => readNumber(join(path, name));
+  const vendorId = id("vendor");
+  if (vendorId === undefined) return undefined;
   const numaNode = id("numa_node");
   const physfn = linkedAddress(join(path, "physfn"));
   const device: PciDevice = {
     address,
     sysfsPath: path,
-    vendorId: id("vendor") ?? 0,
+    vendorId,
     deviceId: id("device") ?? 0,
     subsystemVendorId: id("subsystem_vendor") ?? 0,
     subsystemDeviceId: id("subsystem_device") ?? 0,

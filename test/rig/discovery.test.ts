@@ -82,7 +82,7 @@ describe("IOMMU groups", () => {
     expect(groups.length).toBeGreaterThan(0);
     for (const { address, iommuGroup } of listPciDevices()) {
       const home = groups.filter(({ devices }) => devices.some(({ name }) => name === address));
-      expect(home.map(({ id }) => id)).toEqual([iommuGroup]);
+      expect(home.map(({ id }) => id)).toEqual(iommuGroup === undefined ? [] : [iommuGroup]);
     }
   });
 
@@ -94,35 +94,45 @@ describe("IOMMU groups", () => {
     });
   });
 
-  test("behind a conventional bridge all share one group, and the serial port's driver is in the way", () => {
-    const serial = device(0x1b36, 0x0002);
-    const viability = groupViability(serial.address);
-    expect(viability.group.devices.filter(({ bus }) => bus === "pci")).toHaveLength(4);
-    expect(viability).toMatchObject({ viable: false, blockers: [{ name: serial.address, driver: "serial" }] });
-  });
+  // Not every machine of the rig has the bridge.
+  const [serial] = devices(0x1b36, 0x0002);
+  test.runIf(serial !== undefined)(
+    "behind a conventional bridge all share one, whose serial port is in the way",
+    () => {
+      if (serial === undefined) return;
+      const viability = groupViability(serial.address);
+      expect(viability.group.devices.filter(({ bus }) => bus === "pci")).toHaveLength(4);
+      expect(viability).toMatchObject({ viable: false, blockers: [{ name: serial.address, driver: "serial" }] });
+    },
+  );
 });
 
 describe("devices that come and go while they are listed", () => {
-  test("a listing never fails, and never misses one that stays", { timeout: 120_000 }, async () => {
+  test("a listing never fails, and never misses one that stays", async () => {
     const igb = device(0x8086, 0x10c9);
     const staying = listPciDevices().map(({ address }) => address);
-    // Reading sriov_numvfs waits while it is being written; without a pause the listing would only ever run in between.
-    const script = 'for i in 1 2; do echo 3 >"$0/sriov_numvfs"; sleep 0.3; echo 0 >"$0/sriov_numvfs"; done';
-    const child = spawn("sh", ["-c", script, igb.sysfsPath], { stdio: "inherit" });
+    // They stay until they were seen; the listings before and after run into their coming and going.
+    const script = 'echo 3 >"$0/sriov_numvfs"; read -r _; echo 0 >"$0/sriov_numvfs"';
+    const child = spawn("sh", ["-c", script, igb.sysfsPath], { stdio: ["pipe", "inherit", "inherit"] });
     const ended = once(child, "exit");
-    let seen = 0;
-    while (child.exitCode === null) {
-      const listed = listPciDevices();
-      expect(listed.map(({ address }) => address)).toEqual(expect.arrayContaining(staying));
-      for (const vf of listed.filter(({ isVf }) => isVf)) {
-        seen++;
-        expect(vf.vendorId).toBe(0x8086);
+    const letGo = () => {
+      if (!child.stdin.writableEnded) child.stdin.end("\n");
+    };
+    try {
+      while (child.exitCode === null) {
+        const listed = listPciDevices();
+        expect(listed.map(({ address }) => address)).toEqual(expect.arrayContaining(staying));
+        const vfs = listed.filter(({ isVf }) => isVf);
+        for (const vf of vfs) expect(vf.vendorId).toBe(0x8086);
+        if (vfs.length > 0) letGo();
+        listIommuGroups();
+        await setImmediate();
       }
-      listIommuGroups();
-      await setImmediate();
+    } finally {
+      letGo();
+      await ended;
     }
     expect(await ended).toEqual([0, null]);
-    expect(seen).toBeGreaterThan(0);
     expect(listPciDevices().map(({ address }) => address)).toEqual(staying);
   });
 });
