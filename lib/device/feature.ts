@@ -14,6 +14,7 @@ import {
   VFIO_DEVICE_FEATURE_SET,
 } from "../uapi.js";
 import type { OpenDevice } from "./open-device.js";
+import { vfTokenBytes } from "./vf-token.js";
 
 const { EINVAL, ENOTTY, EOPNOTSUPP } = constants.errno;
 
@@ -76,7 +77,7 @@ export class DeviceFeatures {
    * @throws VfioError ENOTTY if the device is not a physical function with SR-IOV
    */
   setVfToken(token: string): void {
-    this.set(VFIO_DEVICE_FEATURE_PCI_VF_TOKEN, parseUuid("token", token));
+    this.set(VFIO_DEVICE_FEATURE_PCI_VF_TOKEN, vfTokenBytes(token));
   }
 
   #refusal(operation: "probe" | "get" | "set", feature: number, status: number): VfioError {
@@ -104,18 +105,4 @@ function checkFeature(feature: number): number {
     throw outOfRangeError("feature", `an integer from 0 to 0x${VFIO_DEVICE_FEATURE_MASK.toString(16)}`, feature);
   }
   return feature;
-}
-
-/**
- * The 16 bytes of a UUID, in the order in which it is written.
- *
- * @param name the argument's name, for errors
- * @throws TypeError, RangeError
- */
-export function parseUuid(name: string, uuid: string): Uint8Array {
-  if (typeof uuid !== "string") throw argTypeError(name, "a UUID", uuid);
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(uuid)) {
-    throw outOfRangeError(name, "a UUID like 2ab74924-c335-45f4-9b16-8569e5b08258", uuid);
-  }
-  return Uint8Array.from(Buffer.from(uuid.replaceAll("-", ""), "hex"));
 }

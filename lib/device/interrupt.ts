@@ -10,7 +10,10 @@ import { OwnedFd } from "../fd.js";
 import { native, type PollHandle } from "../native.js";
 
 const { EAGAIN, EINTR, ETIMEDOUT } = constants.errno;
+// Node's timers count up to here, in milliseconds.
 const LONGEST = 2 ** 31 - 1;
+// A worker that is told to terminate does so between two calls into the addon, never during one.
+const SLICE_MS = 100;
 
 /** How long to wait. */
 export interface WaitOptions {
@@ -37,7 +40,8 @@ interface Waiter {
  * An interrupt that is switched on.
  *
  * The kernel counts: what is delivered is how many came since the last delivery, so nothing is lost while nobody looks,
- * and a burst is one delivery. There are three ways to hear of it:
+ * and a burst is one delivery. (The processor may have merged messages of one vector before: read the device's own state,
+ * and do not take the count for a number of events.) There are three ways to hear of it:
  *
  * - `on("interrupt", (count) => ...)`, and {@link wait} or `for await`, on the event loop. It is watched only while
  *   there is a listener or somebody waits, and keeps the process (or worker) alive only then, unless {@link unref} says
@@ -287,13 +291,11 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
     const deadline = timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeout;
     for (;;) {
       const left = Math.max(0, deadline - performance.now());
-      // poll(2) counts in whole milliseconds, and -1 is for ever.
-      const limit = left === Number.POSITIVE_INFINITY ? -1 : Math.ceil(left);
-      const count = native.eventfdWait(this.#eventfd.number, limit);
+      const count = native.eventfdWait(this.#eventfd.number, Math.min(Math.ceil(left), SLICE_MS));
       if (count > 0) return Number(count);
-      if (count === -ETIMEDOUT) return 0;
-      // Another process or thread was first, or a signal came: wait for the rest of the time.
-      if (count === -EAGAIN || count === -EINTR) continue;
+      // A slice is over; or a signal came, or another reader was first.
+      if (count === -ETIMEDOUT && left <= SLICE_MS) return 0;
+      if (count === -ETIMEDOUT || count === -EAGAIN || count === -EINTR) continue;
       throw new VfioError({ errno: Number(count), syscall: "poll", object: this.label });
     }
   }
@@ -365,7 +367,6 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
 
 function checkTimeout(timeout: number): void {
   if (typeof timeout !== "number") throw argTypeError("timeout", "a number of milliseconds", timeout);
-  // Node's timers and poll(2) count up to here.
   if ((timeout >= 0 && timeout <= LONGEST) || timeout === Number.POSITIVE_INFINITY) return;
   throw outOfRangeError("timeout", `a number of milliseconds from 0 to ${LONGEST}, or Infinity`, timeout);
 }

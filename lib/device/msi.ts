@@ -29,6 +29,17 @@ export class MessageInterrupts extends IrqIndex implements InterruptOwner {
   }
 
   /**
+   * A vector that is on.
+   *
+   * @throws an error with `code` `ERR_INVALID_STATE` if it is off
+   */
+  vector(index: number): Interrupt {
+    const vector = this.#vectors.get(index);
+    if (vector === undefined) throw invalidStateError(`${this.#label(index)} is off`);
+    return vector;
+  }
+
+  /**
    * Switches it on with vectors 0 to `count - 1`.
    *
    * @returns the vectors, in order

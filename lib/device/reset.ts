@@ -49,7 +49,7 @@ export interface HotResetInfo {
 }
 
 function refuseReset(device: OpenDevice, status: number): VfioError {
-  const reasons = new Map<number, { why: string; fix?: string }>([
+  const reasons: ReadonlyMap<number, { why: string; fix?: string }> = new Map([
     [
       EAGAIN,
       {
@@ -57,13 +57,7 @@ function refuseReset(device: OpenDevice, status: number): VfioError {
         fix: "try again",
       },
     ],
-    [
-      EINVAL,
-      {
-        why: "the device has no reset of its own: neither FLR nor a power-management reset, nor a bus of its own",
-        fix: "use hotReset(), which resets its slot or bus with all devices there",
-      },
-    ],
+    [EINVAL, noReset(device)],
     [ENOTTY, { why: "the device, or its driver, has no reset" }],
   ]);
   return new VfioError({
@@ -73,6 +67,12 @@ function refuseReset(device: OpenDevice, status: number): VfioError {
     object: device.address,
     ...reasons.get(-status),
   });
+}
+
+function noReset(device: OpenDevice): { why: string; fix?: string } {
+  const why = "the device has no reset of its own: neither FLR nor a power-management reset, nor a bus of its own";
+  if (hotResetInfo(device) === undefined) return { why };
+  return { why, fix: "use hotReset(), which resets its slot or bus with all devices there" };
 }
 
 /** Blocks this thread. */
@@ -169,20 +169,29 @@ export function hotReset(device: OpenDevice): HotResetInfo {
     throw new VfioError({
       ...call,
       errno: ENODEV,
-      why: "neither its slot nor its bus can be reset: it has none of its own, or shares it with a bridge",
-      fix: "use reset(), if the device's info says that it can",
+      why: "neither its slot nor its bus can be reset: it sits on the root complex, or has a bridge beside it",
     });
   }
   const foreign = info.devices.filter(({ owned }) => !owned);
   if (foreign.length > 0) throw refuseForeign(device, info, foreign);
   const status = native.vfioDevicePciHotReset(device.fd, resetFiles(device, info));
   if (status < 0) {
-    const reasons = new Map<number, string>([
-      [EINVAL, "one of the affected devices is not bound to a VFIO driver"],
-      [EBUSY, "a register of one of the devices is being accessed by another thread"],
+    const reasons: ReadonlyMap<number, { why: string; fix?: string }> = new Map([
+      [
+        EINVAL,
+        { why: "one of the affected devices is not bound to a VFIO driver", fix: "bind all of them to vfio-pci" },
+      ],
+      [EBUSY, { why: "a register of one of the devices is being accessed by another thread", fix: "try again" }],
+      [EAGAIN, { why: "something else holds one of the devices (a bind, another reset)", fix: "try again" }],
+      [
+        ENOTTY,
+        {
+          why: "the reset was made, but the kernel did not see the link or a device come back in time",
+          fix: "look into the kernel's log (dmesg); close the devices and attach them again",
+        },
+      ],
     ]);
-    const why = reasons.get(-status);
-    throw new VfioError({ ...call, errno: status, ...(why === undefined ? {} : { why }) });
+    throw new VfioError({ ...call, errno: status, ...reasons.get(-status) });
   }
   return info;
 }

@@ -31,10 +31,3 @@ export declare class DeviceFeatures {
      */
     setVfToken(token: string): void;
 }
-/**
- * The 16 bytes of a UUID, in the order in which it is written.
- *
- * @param name the argument's name, for errors
- * @throws TypeError, RangeError
- */
-export declare function parseUuid(name: string, uuid: string): Uint8Array;

@@ -9,7 +9,8 @@ export interface WaitOptions {
  * An interrupt that is switched on.
  *
  * The kernel counts: what is delivered is how many came since the last delivery, so nothing is lost while nobody looks,
- * and a burst is one delivery. There are three ways to hear of it:
+ * and a burst is one delivery. (The processor may have merged messages of one vector before: read the device's own state,
+ * and do not take the count for a number of events.) There are three ways to hear of it:
  *
  * - `on("interrupt", (count) => ...)`, and {@link wait} or `for await`, on the event loop. It is watched only while
  *   there is a listener or somebody waits, and keeps the process (or worker) alive only then, unless {@link unref} says

@@ -12,6 +12,12 @@ export declare class MessageInterrupts extends IrqIndex implements InterruptOwne
     /** The vectors that are on, by their numbers. */
     get vectors(): ReadonlyMap<number, Interrupt>;
     /**
+     * A vector that is on.
+     *
+     * @throws an error with `code` `ERR_INVALID_STATE` if it is off
+     */
+    vector(index: number): Interrupt;
+    /**
      * Switches it on with vectors 0 to `count - 1`.
      *
      * @returns the vectors, in order

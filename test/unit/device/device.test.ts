@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Attachment } from "../../../lib/device/attachment.js";
 import { Device } from "../../../lib/device/device.js";
-import { parseUuid } from "../../../lib/device/feature.js";
 import { growingInfo } from "../../../lib/device/info.js";
+import { vfTokenBytes } from "../../../lib/device/vf-token.js";
 import { openNode } from "../../../lib/fd.js";
 import type { RawInfo } from "../../../lib/native.js";
 
@@ -60,11 +60,11 @@ describe("an info call", () => {
 
 describe("a VF token", () => {
   it("is the bytes of a UUID in the order in which it is written", () => {
-    expect([...parseUuid("token", "00112233-4455-6677-8899-aAbBcCdDeEfF")]).toEqual([
+    expect([...vfTokenBytes("00112233-4455-6677-8899-aAbBcCdDeEfF")]).toEqual([
       0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
     ]);
     for (const bad of ["", "00112233445566778899aabbccddeeff", "00112233-4455-6677-8899-aabbccddeef", "g".repeat(36)]) {
-      expect(() => parseUuid("token", bad)).toThrow(expect.objectContaining({ code: "ERR_OUT_OF_RANGE" }));
+      expect(() => vfTokenBytes(bad)).toThrow(expect.objectContaining({ code: "ERR_OUT_OF_RANGE" }));
     }
   });
 });
