@@ -1,0 +1,55 @@
+/**
+ * Building the native addon in a checkout, with the tools that it takes.
+ *
+ * @module
+ */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { cacheDirectory } from "../rig/cache.js";
+import { Debian, missingPackages, readRelease } from "../rig/debian.js";
+import { RigError, tail } from "../rig/errors.js";
+import { runProgram } from "../rig/process.js";
+import type { ProgressListener } from "../rig/progress.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const addon = fileURLToPath(new URL("../../build/Release/vfio.node", import.meta.url));
+const packages = ["g++", "make", "python3"];
+
+async function has(program: string): Promise<boolean> {
+  return (await runProgram("sh", ["-c", `command -v ${program}`])).status === 0;
+}
+
+/** What of a compiler, make and Python is not there. */
+async function missingTools(): Promise<string[]> {
+  const there = await Promise.all(packages.map(has));
+  return packages.filter((_, index) => there[index] !== true);
+}
+
+/**
+ * Builds the addon if it is not built yet, after installing what that takes where this process may.
+ *
+ * @throws RigError `ERR_RIG_MISSING` that says what to install, or shows why the build failed
+ */
+export async function ensureAddon(onProgress?: ProgressListener): Promise<void> {
+  if (existsSync(addon)) return;
+  const missing = await missingTools();
+  if (missing.length > 0) await installTools(missing, onProgress);
+  onProgress?.({ step: "building the native addon" });
+  const { status, output } = await runProgram("npm", ["run", "--silent", "build:native"], { cwd: root });
+  if (status !== 0) {
+    throw new RigError("ERR_RIG_MISSING", "The native addon could not be built (npm run build:native)", {
+      log: tail(output, 40),
+    });
+  }
+}
+
+async function installTools(missing: readonly string[], onProgress: ProgressListener | undefined): Promise<void> {
+  const release = await readRelease();
+  const debian = new Debian(release, cacheDirectory(), { onProgress });
+  const ours = release.codename === "" ? missing : await missingPackages(missing).catch(() => missing);
+  if (await debian.install(ours).catch(() => false)) return;
+  throw new RigError(
+    "ERR_RIG_MISSING",
+    `The native addon needs ${missing.join(", ")} to be built. As root:\n${await debian.installCommands(ours)}`,
+  );
+}
