@@ -195,11 +195,12 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
   }
 
   #firstOverlap(start: bigint, last: bigint): M | undefined {
-    const before = this.#at(start);
-    if (before !== undefined) return before;
+    // Mappings do not overlap, so if the last one that begins in the range or before it ends before it, they all do.
+    const lastKey = approximate(last);
+    const final = this.#iovas.floor(lastKey, tieOf(last, lastKey));
+    if (final === undefined || start - final.iova >= final.length) return undefined;
     const key = approximate(start);
-    const after = this.#iovas.ceiling(key, tieOf(start, key));
-    return after !== undefined && after.iova <= last ? after : undefined;
+    return this.#at(start) ?? this.#iovas.ceiling(key, tieOf(start, key));
   }
 
   #count(bytes: number | bigint, sign: 1 | -1): void {
