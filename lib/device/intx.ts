@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { check, invalidStateError } from "../errors.js";
+import { check, invalidStateError, outOfRangeError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import { Interrupt, type InterruptOwner, type WaitOptions } from "./interrupt.js";
@@ -77,6 +77,10 @@ export class IntxLine extends Interrupt {
    */
   setUnmaskEventfd(eventfd?: number): number {
     this.#on();
+    // -1 would take the eventfd back.
+    if (eventfd !== undefined && !(Number.isInteger(eventfd) && eventfd >= 0)) {
+      throw outOfRangeError("eventfd", "a file descriptor", eventfd);
+    }
     let own: OwnedFd | undefined;
     if (eventfd === undefined) {
       const fd = check(native.eventfd(), () => ({ syscall: "eventfd2", object: this.label }));

@@ -4,7 +4,7 @@
  * @module
  */
 import { constants } from "node:os";
-import { check, VfioError } from "../errors.js";
+import { check, outOfRangeError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";
@@ -55,6 +55,10 @@ export class Ioeventfd implements DevicePart, Disposable {
       width === 8 || typeof options.value === "bigint"
         ? checkValue64(options.value)
         : checkValue(options.value, masks[width]);
+    // -1 would take an order back.
+    if (options.eventfd !== undefined && !(Number.isInteger(options.eventfd) && options.eventfd >= 0)) {
+      throw outOfRangeError("eventfd", "a file descriptor", options.eventfd);
+    }
     this.label = `ioeventfd at 0x${offset.toString(16)} in ${region.label}`;
     this.#device = device;
     this.#arguments = { width, at: region.fileOffset + BigInt(offset), value };

@@ -7,10 +7,11 @@ import { constants } from "node:os";
 import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
+import { VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi.js";
 import { exportDmaBuf } from "./dma-buf.js";
 import { Ioeventfd, type IoeventfdOptions } from "./ioeventfd.js";
 import type { OpenDevice } from "./open-device.js";
-import { isBar, type RegionArea, type RegionInfo, type RegionType, regionName } from "./region-info.js";
+import { isBar, type RegionArea, type RegionInfo, type RegionType, readRegionInfo, regionName } from "./region-info.js";
 import { RegionMap } from "./region-map.js";
 import {
   checkRegister,
@@ -274,10 +275,10 @@ export class Region implements Registers {
   }
 
   #isIoBar(): boolean {
-    const config = native.vfioDeviceGetRegionInfo(this.#device.fd, 7, 32);
-    if (typeof config === "number") return false;
+    const config = readRegionInfo(this.#device, VFIO_PCI_CONFIG_REGION_INDEX, `config of ${this.#device.address}`);
+    if (config === undefined) return false;
     const bytes = new Uint8Array(4);
-    const at = config.offset + BigInt(CONFIG_BAR0 + 4 * this.index);
+    const at = config.fileOffset + BigInt(CONFIG_BAR0 + 4 * this.index);
     return native.pread(this.#device.fd, bytes, at) === 4 && ((bytes[0] ?? 0) & BAR_IS_IO) !== 0;
   }
 

@@ -364,7 +364,7 @@ describe.each(modes)("in %s", (mode) => {
     expect(() => bar.ioeventfd({ offset: 0, width: 1, value: 256 })).toThrow(outOfRange);
   });
 
-  test("a closed device is closed, with all that it gave out, and can be attached again", () => {
+  test("a closed device is closed, with all that it gave out, and can be attached again", async () => {
     const { config } = edu;
     const bar = edu.region("bar0");
     const map = bar.map(0, PAGE);
@@ -385,7 +385,7 @@ describe.each(modes)("in %s", (mode) => {
     expect(() => bar.map()).toThrow(closed);
     expect(() => registers.read32(0)).toThrow(closed);
     expect(() => order.signal()).toThrow(state);
-    expect(() => line.wait({ timeout: 0 })).rejects.toThrow(closed);
+    await expect(line.wait({ timeout: 0 })).rejects.toThrow(closed);
     expect(() => edu.intx.enable()).toThrow(closed);
     expect(() => edu.msi.enable(1)).toThrow(closed);
     expect(() => edu.reset()).toThrow(closed);

@@ -1,7 +1,7 @@
 /** Interrupts: what the kernel delivers, what it refuses, and what is left when they are off. */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readlinkSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import {
@@ -11,9 +11,11 @@ import {
   type IntxLine,
   openContainer,
   type Registers,
-  type VfioError,
+  VfioError,
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { native } from "../../lib/native.js";
+import { VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_DATA_EVENTFD, VFIO_IRQ_SET_DATA_NONE } from "../../lib/uapi.js";
 import { bind, devices, interruptHandlers, Mdev } from "./devices.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";
@@ -34,10 +36,19 @@ function refusal(act: () => unknown): VfioError {
   try {
     act();
   } catch (error) {
-    if (error instanceof Error && error.name === "VfioError" && "code" in error) return error as VfioError;
+    if (error instanceof VfioError) return error;
     throw error;
   }
   throw new Error("it was not refused");
+}
+
+/** Where a link of /proc leads; nowhere if it is gone. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
 }
 
 let bound: Disposable;
@@ -212,6 +223,27 @@ describe("INTx of edu", () => {
     line.setUnmaskEventfd();
   });
 
+  test("refuses an eventfd that is none", () => {
+    const file = openSync("/dev/null", "r+");
+    try {
+      const held = resources();
+      const refused = refusal(() => line.setUnmaskEventfd(file));
+      expect(refused).toMatchObject({
+        code: "EINVAL",
+        object: devices.edu,
+        args: { action: "UNMASK", data: "eventfd" },
+      });
+      expect(refused.why).toMatch(/^could not set the UNMASK eventfd of intx 0: .*the descriptor is no eventfd$/);
+      expect(() => line.setUnmaskEventfd(-2)).toThrow(expect.objectContaining({ code: "ERR_OUT_OF_RANGE" }));
+      const bar = device.region("bar0");
+      expect(() => bar.ioeventfd({ offset: 4, width: 4, value: 0, eventfd: file })).toThrow(/EINVAL.*an eventfd/);
+      expect(line.unmaskEventfd).toBeUndefined();
+      expect(resources()).toEqual(held);
+    } finally {
+      closeSync(file);
+    }
+  });
+
   test("is raised by loopback", async () => {
     line.trigger();
     expect(await line.wait()).toBe(1);
@@ -329,18 +361,30 @@ describe("MSI-X of igb", () => {
   });
 
   test("leaves nothing open when the kernel refuses", () => {
-    const outside = resources();
-    // Behind the library's back the line is on: the kernel refuses a second kind.
-    const line = device.intx.enable();
-    using other = openContainer({ mode: "iommufd" });
-    expect(other.mode).toBe("iommufd");
-    const held = resources();
-    expect(() => device.msix.enable(4)).toThrow(/EBUSY/);
-    expect(() => device.msix.enableVector(1)).toThrow(/EBUSY/);
-    expect(resources()).toEqual(held);
-    line.close();
-    other.close();
-    expect(resources()).toEqual(outside);
+    // Behind the library's back the line is on: only the kernel knows.
+    const descriptor = readdirSync("/proc/self/fd").find((fd) => /vfio\/devices/.test(linkOf(`/proc/self/fd/${fd}`)));
+    const intx = (data: number, count: number) =>
+      native.vfioDeviceSetIrqs(
+        Number(descriptor),
+        VFIO_IRQ_SET_ACTION_TRIGGER | data,
+        0,
+        0,
+        count,
+        new Int32Array([-1]),
+      );
+    expect(intx(VFIO_IRQ_SET_DATA_EVENTFD, 1)).toBe(0);
+    try {
+      const held = resources();
+      const refused = refusal(() => device.msix.enable(4));
+      expect(refused).toMatchObject({ code: "EINVAL", request: "VFIO_DEVICE_SET_IRQS", object: devices.igb });
+      expect(refused.why).toMatch(/^could not set the TRIGGER eventfds of msix: .*another of INTx, MSI and MSI-X is/);
+      expect(() => device.msix.enableVector(3)).toThrow(/could not set the TRIGGER eventfd of msix 0: /);
+      expect(device.msix.enabled).toBe(false);
+      expect(resources()).toEqual(held);
+    } finally {
+      expect(intx(VFIO_IRQ_SET_DATA_NONE, 0)).toBe(0);
+    }
+    expect(device.msix.enable(4)).toHaveLength(4);
   });
 
   test("stays on over a reset", async () => {
