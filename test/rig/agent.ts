@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { DmaBufferOptions } from "../../lib/dma-buffer.js";
@@ -23,6 +23,15 @@ export interface AgentOptions {
   readonly ipcLock?: boolean;
   /** Its locked-memory limit in bytes. Default: as here. */
   readonly memlock?: number;
+}
+
+/** Changes a process's locked-memory limit (the soft one): bytes, or Infinity. */
+export function setMemlock(pid: number, limit: number): void {
+  execFileSync("prlimit", [
+    "--pid",
+    `${pid}`,
+    `--memlock=${limit === Number.POSITIVE_INFINITY ? "unlimited" : limit}:`,
+  ]);
 }
 
 /** Memory of an {@link Agent}. Numbers mean something only there. */
@@ -51,7 +60,7 @@ export class Agent implements AsyncDisposable {
   static async start(options: AgentOptions = {}): Promise<Agent> {
     const command = [process.execPath, fileURLToPath(new URL("agent.mjs", import.meta.url))];
     if (options.ipcLock !== true) command.unshift("setpriv", "--bounding-set", "-ipc_lock", "--inh-caps", "-ipc_lock");
-    if (options.memlock !== undefined) command.unshift("prlimit", `--memlock=${options.memlock}:${options.memlock}`);
+    if (options.memlock !== undefined) command.unshift("prlimit", `--memlock=${options.memlock}:`);
     const [program = "", ...args] = command;
     const child = spawn(program, args, {
       stdio: ["ignore", "inherit", "inherit", "ipc", ...(options.fds ?? [])],
@@ -100,6 +109,11 @@ export class Agent implements AsyncDisposable {
   /** How much is locked (`VmLck`) and pinned (`VmPin`) there, in bytes. */
   async accounted(): Promise<{ locked: number; pinned: number }> {
     return { locked: Number(await this.#ask("locked")), pinned: Number(await this.#ask("pinned")) };
+  }
+
+  /** Changes its locked-memory limit. */
+  setMemlock(limit: number): void {
+    setMemlock(this.#child.pid ?? 0, limit);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,14 +2,13 @@
  * iommufd held to the kernel's own rules, with the kernel's mock devices: the assertions of its self-test
  * (tools/testing/selftests/iommu/iommufd.c, Linux 7.3) that concern the requests this package makes, in our words.
  */
-import { execFileSync } from "node:child_process";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { DmaBuffer } from "../../lib/dma-buffer.js";
 import { type Ioas, Iommufd } from "../../lib/iommufd/iommufd.js";
 import { lockedMemory } from "../../lib/memlock.js";
 import { native } from "../../lib/native.js";
 import { IOMMU_OPTION_HUGE_PAGES, IOMMU_OPTION_OP_SET, IOMMU_OPTION_RLIMIT_MODE } from "../../lib/uapi.js";
-import { Agent } from "./agent.js";
+import { Agent, setMemlock } from "./agent.js";
 import { Memory, MiB, PAGE } from "./memory.js";
 import {
   APERTURE_LAST,
@@ -601,35 +600,13 @@ describe.each([
   });
 
   // The other variants would show nothing more, and a process takes its time to start.
-  describe.runIf(count < 2 && batch === undefined)("takes memory of another process", () => {
-    it("that is still there", async () => {
-      await using agent = await Agent.start({ fds: [iommufd.fd], ipcLock: true });
-      const memory = await agent.allocate(SIZE, { backing: "anonymous" });
-      await memory.fill(0x77);
-      const mapped = await agent.call(
-        "iommufdIoasMap",
-        agent.fd(0),
-        READ_WRITE_FIXED,
-        ioas.id,
-        memory.address,
-        APERTURE_START,
-        SIZE,
-      );
-      expect(BigInt(mapped)).toBe(APERTURE_START);
-      using late = MockDevice.attach(iommufd, ioas);
-      using access = MockAccess.create(iommufd, ioas);
-      const seen = new Uint8Array(SIZE);
-      access.simulateDma(APERTURE_START, seen);
-      expect(seen.every((byte) => byte === 0x77)).toBe(true);
-      late.destroy();
-    });
-
-    it("that is gone: pages that a device has stay, others cannot be had any more", async () => {
-      {
+  if (count < 2 && batch === undefined)
+    describe("takes memory of another process", () => {
+      it("that is still there", async () => {
         await using agent = await Agent.start({ fds: [iommufd.fd], ipcLock: true });
         const memory = await agent.allocate(SIZE, { backing: "anonymous" });
-        await memory.fill(0x78);
-        await agent.call(
+        await memory.fill(0x77);
+        const mapped = await agent.call(
           "iommufdIoasMap",
           agent.fd(0),
           READ_WRITE_FIXED,
@@ -638,18 +615,41 @@ describe.each([
           APERTURE_START,
           SIZE,
         );
-      }
-      if (!attached) {
-        expect(code(() => MockDevice.attach(iommufd, ioas))).toBe("EFAULT");
-        return;
-      }
-      using _late = MockDevice.attach(iommufd, ioas);
-      using access = MockAccess.create(iommufd, ioas);
-      const seen = new Uint8Array(SIZE);
-      access.simulateDma(APERTURE_START, seen);
-      expect(seen.every((byte) => byte === 0x78)).toBe(true);
+        expect(BigInt(mapped)).toBe(APERTURE_START);
+        using late = MockDevice.attach(iommufd, ioas);
+        using access = MockAccess.create(iommufd, ioas);
+        const seen = new Uint8Array(SIZE);
+        access.simulateDma(APERTURE_START, seen);
+        expect(seen.every((byte) => byte === 0x77)).toBe(true);
+        late.destroy();
+      });
+
+      it("that is gone: pages that a device has stay, others cannot be had any more", async () => {
+        {
+          await using agent = await Agent.start({ fds: [iommufd.fd], ipcLock: true });
+          const memory = await agent.allocate(SIZE, { backing: "anonymous" });
+          await memory.fill(0x78);
+          await agent.call(
+            "iommufdIoasMap",
+            agent.fd(0),
+            READ_WRITE_FIXED,
+            ioas.id,
+            memory.address,
+            APERTURE_START,
+            SIZE,
+          );
+        }
+        if (!attached) {
+          expect(code(() => MockDevice.attach(iommufd, ioas))).toBe("EFAULT");
+          return;
+        }
+        using _late = MockDevice.attach(iommufd, ioas);
+        using access = MockAccess.create(iommufd, ioas);
+        const seen = new Uint8Array(SIZE);
+        access.simulateDma(APERTURE_START, seen);
+        expect(seen.every((byte) => byte === 0x78)).toBe(true);
+      });
     });
-  });
 
   describe("takes a dma-buf", () => {
     it("whole or in part, and not beyond its end", () => {
@@ -847,15 +847,14 @@ describe("what is pinned", () => {
   });
 
   it("counts twice for a user while it changes hands, and is not touched when that is too much", async () => {
-    const limit = (soft: string) => execFileSync("prlimit", ["--pid", `${process.pid}`, `--memlock=${soft}:`]);
-    const { limit: old } = lockedMemory();
+    const { limit } = lockedMemory();
     const ioas = iommufd.allocIoas();
     using _device = MockDevice.attach(iommufd, ioas);
     await using agent = await Agent.start({ fds: [iommufd.fd] });
     const fd = agent.fd(0);
     const memory = await agent.allocate(SIZE);
     await agent.call("iommufdIoasMapFile", fd, READ_WRITE_FIXED, ioas.id, memory.fd, 0, APERTURE_START, SIZE);
-    limit(`${SIZE + SIZE / 2}`);
+    setMemlock(process.pid, SIZE + SIZE / 2);
     try {
       expect(refusal(() => iommufd.changeProcess())).toMatchObject({
         code: "ENOMEM",
@@ -863,7 +862,7 @@ describe("what is pinned", () => {
         fix: /ulimit -l/,
       });
     } finally {
-      limit(old === Number.POSITIVE_INFINITY ? "unlimited" : `${old}`);
+      setMemlock(process.pid, limit);
     }
     expect(await agent.accounted()).toEqual(accounted(0, PAGES));
     expect(mine()).toEqual(accounted(0, 0));

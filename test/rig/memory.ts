@@ -4,6 +4,7 @@ import { native } from "../../lib/native.js";
 export const PAGE = native.pageSize();
 export const MiB = 1 << 20;
 
+const PROT_READ = 1;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
@@ -16,8 +17,15 @@ export class Memory implements Disposable {
   readonly #unmap: () => void;
   readonly #arrayBuffer: () => ArrayBuffer;
 
-  private constructor(length: number, flags: number, fd: number, offset: number | bigint, alignment: number) {
-    const mapping = native.mmap(length, PROT_READ_WRITE, flags, fd, offset, alignment);
+  private constructor(
+    length: number,
+    prot: number,
+    flags: number,
+    fd: number,
+    offset: number | bigint,
+    alignment: number,
+  ) {
+    const mapping = native.mmap(length, prot, flags, fd, offset, alignment);
     if (typeof mapping === "number") throw new VfioError({ errno: mapping, syscall: "mmap", args: { length, fd } });
     this.address = native.mappingAddress(mapping);
     this.length = length;
@@ -37,17 +45,22 @@ export class Memory implements Disposable {
 
   /** Memory of nobody's, aligned to a huge page so that no alignment is left to luck, on ordinary pages (so it is shared). */
   static anonymous(length: number): Memory {
-    return new Memory(length, MAP_SHARED | MAP_ANONYMOUS, -1, 0, 2 * MiB);
+    return new Memory(length, PROT_READ_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0, 2 * MiB);
   }
 
   /** A file, or a region of a device. The descriptor is borrowed. */
   static shared(fd: number, length: number, offset: number | bigint = 0): Memory {
-    return new Memory(length, MAP_SHARED, fd, offset, 0);
+    return new Memory(length, PROT_READ_WRITE, MAP_SHARED, fd, offset, 0);
   }
 
   /** A file's pages, until they are written: then the process has its own. */
   static private(fd: number, length: number): Memory {
-    return new Memory(length, MAP_PRIVATE, fd, 0, 0);
+    return new Memory(length, PROT_READ_WRITE, MAP_PRIVATE, fd, 0, 0);
+  }
+
+  /** A file that this process may not write. */
+  static readOnly(fd: number, length: number): Memory {
+    return new Memory(length, PROT_READ, MAP_SHARED, fd, 0, 0);
   }
 
   get bytes(): Uint8Array {
