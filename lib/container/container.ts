@@ -16,6 +16,7 @@
  */
 import { constants as os } from "node:os";
 import type { AddressSpace, Subscription } from "../address-space.js";
+import type { Attachment } from "../device/attachment.js";
 import { Device } from "../device/device.js";
 import type { DmaMemory } from "../dma-buffer.js";
 import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
@@ -26,7 +27,6 @@ import { type LockedMemory, lockedMemory } from "../memlock.js";
 import { native } from "../native.js";
 import { DmaMapping, type MappingOwner } from "./mapping.js";
 import { ContainerMirror, type MemoryPart } from "./mirror.js";
-import type { DeviceTie } from "./tie.js";
 
 /**
  * The kernel's five ways to run a container: type1 in its first and second version behind `/dev/vfio/vfio`, the same two
@@ -129,7 +129,7 @@ export abstract class Container implements Disposable, MappingOwner {
   // ---- what each mode does in its own way --------------------------------------------------------------------------
 
   /** Opens and ties a device, undoing every step when a later one fails. */
-  protected abstract open(address: string, options: AttachOptions): DeviceTie;
+  protected abstract open(address: string, options: AttachOptions): Attachment;
   /** Asks the kernel for ranges, page sizes and limits. Only while a device is attached. */
   protected abstract readSpace(): SpaceInfo;
   /** 0 or -errno. */
@@ -177,6 +177,8 @@ export abstract class Container implements Disposable, MappingOwner {
         } finally {
           tie.afterClose();
         }
+        // What the device could not reach may be usable again.
+        if (this.#devices.size > 0) this.#refresh();
       },
     };
     try {

@@ -4,6 +4,7 @@
  * @module
  */
 import { constants as os } from "node:os";
+import type { Attachment } from "../device/attachment.js";
 import { check, VfioError } from "../errors.js";
 import { openNode } from "../fd.js";
 import { type Ioas, Iommufd } from "../iommufd/iommufd.js";
@@ -14,7 +15,6 @@ import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
 import { holdersOf } from "./holders.js";
 import { deviceName } from "./legacy.js";
 import type { DmaMapping } from "./mapping.js";
-import type { DeviceTie } from "./tie.js";
 
 const { EACCES, EBUSY, EINVAL, ENOENT, EPERM } = os.errno;
 
@@ -45,7 +45,7 @@ export class IommufdContainer extends Container {
     this.ioas = ioas;
   }
 
-  protected open(address: string, options: AttachOptions): DeviceTie {
+  protected open(address: string, options: AttachOptions): Attachment {
     const name = deviceName(address);
     this.refuseAttached(name);
     const token = options.vfToken === undefined ? undefined : uuidBytes(options.vfToken);

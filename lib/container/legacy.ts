@@ -8,6 +8,7 @@
  * @module
  */
 import { constants as os } from "node:os";
+import type { Attachment } from "../device/attachment.js";
 import { DmaBuffer } from "../dma-buffer.js";
 import { check, errnoName, VfioError } from "../errors.js";
 import { OwnedFd, openNode } from "../fd.js";
@@ -17,7 +18,6 @@ import * as uapi from "../uapi.js";
 import { type AttachOptions, Container, type ContainerMode, type SpaceInfo } from "./container.js";
 import { holdersOf } from "./holders.js";
 import type { DmaMapping } from "./mapping.js";
-import type { DeviceTie } from "./tie.js";
 import { parseType1Info } from "./type1-info.js";
 
 /** The modes of a {@link LegacyContainer}. */
@@ -70,7 +70,7 @@ export class LegacyContainer extends Container {
 
   // ---- devices -----------------------------------------------------------------------------------------------------
 
-  protected open(address: string, options: AttachOptions): DeviceTie {
+  protected open(address: string, options: AttachOptions): Attachment {
     const name = deviceName(address);
     this.refuseAttached(name);
     const group = this.#join(name);
