@@ -4,7 +4,7 @@
  * @module
  */
 import { walkCapabilities } from "../caps.js";
-import type { IovaRange } from "../iova.js";
+import { type IovaRange, MAX_IOVA } from "../iova.js";
 import { native, type RawIommuInfo } from "../native.js";
 import * as uapi from "../uapi.js";
 import type { SpaceInfo } from "./container.js";
@@ -14,12 +14,17 @@ const DEFAULT_ENTRIES = 65535;
 /** iommufd's emulation has no limit, and says so with the largest number there is. */
 const NO_LIMIT = 0xffff_ffff;
 
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** `struct vfio_iommu_type1_info_cap_iova_range`: header 8, u32 nr_iovas, u32 reserved, { u64 start, u64 end } each. */
 function parseRanges(bytes: Uint8Array): IovaRange[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  // { header 8, u32 nr_iovas, u32 reserved, { u64 start, u64 end } [nr_iovas] }
-  const count = view.getUint32(8, true);
-  const room = Math.floor((bytes.length - 16) / 16);
-  return Array.from({ length: Math.min(count, room) }, (_, i) => ({
+  const view = viewOf(bytes);
+  // A count that the capability's bytes do not bear out is a broken kernel's; what is there is taken.
+  const room = Math.max(0, Math.floor((bytes.length - 16) / 16));
+  const count = room === 0 ? 0 : Math.min(room, view.getUint32(8, true));
+  return Array.from({ length: count }, (_, i) => ({
     start: view.getBigUint64(16 + 16 * i, true),
     last: view.getBigUint64(24 + 16 * i, true),
   }));
@@ -27,13 +32,14 @@ function parseRanges(bytes: Uint8Array): IovaRange[] {
 
 /** @internal */
 export function parseType1Info(info: RawIommuInfo): SpaceInfo {
-  let ranges: IovaRange[] = [{ start: 0n, last: (1n << 64n) - 1n }];
+  let ranges: IovaRange[] = [{ start: 0n, last: MAX_IOVA }];
   let entriesLeft = DEFAULT_ENTRIES;
   if ((info.flags & uapi.VFIO_IOMMU_INFO_CAPS) !== 0 && info.capOffset !== 0) {
-    for (const capability of walkCapabilities(info.bytes, info.capOffset)) {
-      if (capability.id === uapi.VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE) ranges = parseRanges(capability.bytes);
-      if (capability.id === uapi.VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL) {
-        entriesLeft = new DataView(capability.bytes.buffer, capability.bytes.byteOffset).getUint32(8, true);
+    for (const { id, bytes } of walkCapabilities(info.bytes, info.capOffset)) {
+      if (id === uapi.VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE) ranges = parseRanges(bytes);
+      // struct vfio_iommu_type1_info_dma_avail: header 8, u32 avail
+      if (id === uapi.VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL && bytes.length >= 12) {
+        entriesLeft = viewOf(bytes).getUint32(8, true);
       }
     }
   }
