@@ -12,7 +12,25 @@ export default defineConfig({
     execArgv: ["--expose-gc"],
     projects: [
       { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
-      { extends: true, test: { name: "integration", include: ["test/integration/**/*.test.ts"] } },
+      {
+        extends: true,
+        test: {
+          name: "integration",
+          include: ["test/integration/**/*.test.ts"],
+          exclude: ["test/integration/rig/**"],
+        },
+      },
+      // The rig itself, seen from the host: guests come and go, one at a time.
+      {
+        extends: true,
+        test: {
+          name: "guest",
+          include: ["test/integration/rig/**/*.test.ts"],
+          globalSetup: "test/guest-pool/setup.ts",
+          fileParallelism: false,
+          testTimeout: 120_000,
+        },
+      },
       // One guest, one set of devices: the files take turns, in one process, because a fork costs seconds under emulation.
       {
         extends: true,

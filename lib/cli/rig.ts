@@ -77,6 +77,14 @@ export function rigCommand(): Command {
         .default(600),
     )
     .passThroughOptions()
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : failureCode))
+    .addHelpText(
+      "after",
+      `
+The guest's file system is the host's, under an overlay that is thrown away: a command may write anywhere.
+The exit code is the command's; ${failureCode} means that the rig itself failed.
+The guest's kernel is built once, which takes minutes. docs/rig.md describes the machine.`,
+    )
     .action(run);
 }
 
@@ -93,6 +101,11 @@ async function run(command: string[], options: Options, self: Command): Promise<
       abort.abort();
     });
   }
+  // Whoever read the output has gone, as in `rig ... | head`.
+  process.stdout.once("error", () => {
+    signalled = 141;
+    abort.abort();
+  });
   using progress = new ProgressPrinter(process.stderr, "rig");
   using _terminal = interactive ? rawTerminal() : undefined;
   try {
@@ -105,6 +118,9 @@ async function run(command: string[], options: Options, self: Command): Promise<
       cpus: options.cpus,
       iommu: options.iommu,
       devices: options.device,
+      env: interactive
+        ? { LINES: String(process.stdout.rows ?? 24), COLUMNS: String(process.stdout.columns ?? 80) }
+        : {},
       // Nobody wants to be thrown out of a shell.
       timeout: interactive ? 0 : options.timeout * 1000,
       stdin: process.stdin,
@@ -121,7 +137,7 @@ async function run(command: string[], options: Options, self: Command): Promise<
     }
     if (!(error instanceof RigError)) throw error;
     process.exitCode = failureCode;
-    report(error);
+    reportRigError(error);
   } finally {
     // An open standard input would keep this process alive.
     process.stdin.destroy();
@@ -129,7 +145,7 @@ async function run(command: string[], options: Options, self: Command): Promise<
 }
 
 /** Say what went wrong, and show the console or log that belongs to it. A panic's message has its text already. */
-function report(error: RigError): void {
+export function reportRigError(error: RigError): void {
   const lines = [`${pc.red("rig:")} ${error.message}`];
   if (error.log !== "" && error.code !== "ERR_RIG_PANIC") {
     const what =

@@ -65,7 +65,9 @@ export const buildPackages = ["gcc", "make", "libc6-dev", "flex", "bison", "bc",
 
 /** Those of some packages that are not installed. */
 export async function missingPackages(names: readonly string[]): Promise<string[]> {
-  const { output } = await runProgram("dpkg-query", ["-W", "-f", "${db:Status-Status} ${Package}\\n", ...names]);
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
+  const format = "${db:Status-Status} ${Package}\\n";
+  const { output } = await runProgram("dpkg-query", ["-W", "-f", format, ...names]);
   const installed = new Set(
     output.split("\n").flatMap((line) => (line.startsWith("installed ") ? [line.slice(10)] : [])),
   );

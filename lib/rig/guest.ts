@@ -150,16 +150,8 @@ class Guest {
       });
     this.#control(this.#channel("control"));
     this.#streams(boot);
-    this.#after(bootTimeout, () => {
-      if (this.#ready === undefined)
-        this.#fail(new RigError("ERR_RIG_BOOT", this.#silence("did not come up", bootTimeout)));
-    });
-    if (run.timeout > 0) {
-      this.#after(run.timeout, () => {
-        if (this.#exitCode === undefined)
-          this.#fail(new RigError("ERR_RIG_TIMEOUT", this.#silence("did not end", run.timeout)));
-      });
-    }
+    this.#limit(bootTimeout, () => this.#ready === undefined);
+    if (run.timeout > 0) this.#limit(run.timeout, () => this.#exitCode === undefined);
     const abort = () => this.#fail(new RigError("ERR_RIG_ABORTED", "The guest was stopped"));
     if (run.signal?.aborted) abort();
     run.signal?.addEventListener("abort", abort, { once: true });
@@ -199,11 +191,17 @@ class Guest {
   #streams(boot: Boot): void {
     const { stdin, stdout, stderr } = this.#run;
     const input = this.#channel("stdin");
+    this.#qemu.once("close", () => stdin?.unpipe(input));
     const output = this.#channel(boot.interactive ? "stdin" : "stdout");
     // The guest may end before it has read all: that is no error of ours.
     input.on("error", () => {});
     if (stdin === undefined) input.end();
-    else stdin.pipe(input);
+    else if (!boot.interactive) stdin.pipe(input);
+    else {
+      // A terminal has no end of file; a person types Ctrl-D.
+      stdin.pipe(input, { end: false });
+      stdin.once("end", () => input.write("\x04"));
+    }
     output.pipe(stdout, { end: false });
     if (!boot.interactive) this.#channel("stderr").pipe(stderr, { end: false });
   }
@@ -221,33 +219,40 @@ class Guest {
     this.#qemu.kill("SIGKILL");
   }
 
-  #silence(what: string, timeout: number): string {
-    return `The guest ${what} within ${timeout / 1000} s and was killed`;
+  /** Kill the guest after a time, if by then something still has not happened. */
+  #limit(milliseconds: number, missing: () => boolean): void {
+    this.#after(milliseconds, () => {
+      if (!missing()) return;
+      const booting = this.#ready === undefined;
+      const text = `The guest did not ${booting ? "come up" : "end"} within ${milliseconds / 1000} s and was killed`;
+      this.#fail(new RigError(booting ? "ERR_RIG_BOOT" : "ERR_RIG_TIMEOUT", text));
+    });
+  }
+
+  #ended(exitCode: number): GuestResult {
+    const now = performance.now();
+    const bootTime = (this.#ready ?? now) - this.#started;
+    return { exitCode, console: this.#console, bootTime, time: now - this.#started };
   }
 
   #result(): GuestResult {
-    const now = performance.now();
-    this.#run.stdin?.unpipe();
     const log = this.#console;
     const panic = panicText(log);
     if (panic !== undefined) throw new RigError("ERR_RIG_PANIC", `The guest's kernel panicked:\n${panic}`, { log });
     if (this.#failure !== undefined) {
       throw new RigError(this.#failure.code, this.#failure.message, { log, cause: this.#failure.cause });
     }
-    if (this.#exitCode !== undefined) {
-      return {
-        exitCode: this.#exitCode,
-        console: log,
-        bootTime: (this.#ready ?? now) - this.#started,
-        time: now - this.#started,
-      };
-    }
+    if (this.#exitCode !== undefined) return this.#ended(this.#exitCode);
     const { exitCode, signalCode } = this.#qemu;
     if (exitCode !== 0) {
       const how = signalCode === null ? `exit code ${exitCode}` : `signal ${signalCode}`;
-      throw new RigError("ERR_RIG_QEMU", `QEMU ended with ${how}:\n${tail(this.#qemuErrors, 20)}`, { log });
+      // It always warns that the network cards are connected to nobody.
+      const errors = this.#qemuErrors.split("\n").filter((line) => !line.includes(": warning: hub "));
+      throw new RigError("ERR_RIG_QEMU", `QEMU ended with ${how}:\n${tail(errors.join("\n"), 20)}`, { log });
     }
     if (this.#ready === undefined) throw new RigError("ERR_RIG_BOOT", "The guest ended before it was up", { log });
+    // Whoever has a shell may power off as they like.
+    if (this.#run.job.shell !== undefined) return this.#ended(0);
     throw new RigError("ERR_RIG_ENDED", "The guest powered off, or rebooted, before the command had ended", { log });
   }
 }

@@ -7,7 +7,7 @@
 # code on the control port and powers the machine off. Lines on the control port, guest to host:
 #   ready           the job starts now
 #   exit <code>     the job ended; everything it wrote has been delivered
-#   error <text>    the guest could not be set up
+# Should it fail, the kernel panics for want of a first process, and that is reported with the console's text.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 

@@ -66,6 +66,9 @@ export function jobScript(job: Job): string {
           "RIG_INTERACTIVE=1",
           "rig_interactive() {",
           "rig_environment",
+          // The terminal's size cannot travel otherwise; a shell that finds the variables would never look again.
+          `[ -n "$COLUMNS" ] && [ -n "$LINES" ] && stty cols "$COLUMNS" rows "$LINES"`,
+          "unset COLUMNS LINES",
           ...(job.shell === "after" ? [`(exec ${command}); code=$?`, `echo "[exit code $code]"`] : []),
           shell,
           ...(job.shell === "after" ? ["exit $code"] : []),

@@ -110,7 +110,8 @@ function iommuArguments(iommu: IommuKind): string[] {
       // Caching mode makes the kernel invalidate after a map too, which is what shows a mapping that was never made.
       return ["-device", "intel-iommu,caching-mode=on"];
     case "amd":
-      return ["-device", "amd-iommu"];
+      // Without it, devices go around the IOMMU, whatever the kernel has mapped.
+      return ["-device", "amd-iommu,dma-remap=on"];
     case "virtio":
       return ["-device", "virtio-iommu-pci,addr=1c.0"];
   }
@@ -139,6 +140,8 @@ export function kernelCommandLine(machine: Machine, boot: Boot): string {
     "console=ttyS0",
     "quiet",
     "loglevel=4",
+    // The check that the timer ticks counts on real time, and panics on a busy host; an emulated timer ticks.
+    "no_timer_check",
     // A panic ends the machine (with -no-reboot), and an oops is a panic: neither may look like a hang.
     "panic=-1",
     "oops=panic",

@@ -9,7 +9,8 @@ import { delimiter, join, resolve } from "node:path";
 import { cacheDirectory } from "./cache.js";
 import { Debian, missingPackages, qemuPackages, readRelease, suitesFor } from "./debian.js";
 import { RigError, tail } from "./errors.js";
-import { runProgram } from "./process.js";
+import type { IommuKind } from "./machine.js";
+import { type Outcome, runProgram } from "./process.js";
 import type { ProgressListener } from "./progress.js";
 
 const program = "qemu-system-x86_64";
@@ -22,6 +23,8 @@ const neededDevices = [
 
 /** How QEMU is provided. */
 export interface QemuOptions {
+  /** The IOMMU that it shall emulate. Every QEMU that has the devices has `intel` and `virtio`. */
+  readonly iommu?: IommuKind | undefined;
   /** A QEMU of the user's: a path, or a name in `PATH`. */
   readonly qemu?: string | undefined;
   /** Where apt's private state may live; {@link cacheDirectory} if left out. */
@@ -47,16 +50,34 @@ async function find(name: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** What a QEMU lacks of the default machine; undefined if nothing. */
-async function shortcoming(path: string): Promise<string | undefined> {
-  const { status, output } = await runProgram(path, ["-device", "help"]).catch((cause: Error) => {
+async function ask(path: string, args: readonly string[]): Promise<Outcome> {
+  return await runProgram(path, args).catch((cause: Error) => {
     throw new RigError("ERR_RIG_QEMU", `Cannot start ${path}: ${cause.message}`, { cause });
   });
+}
+
+/** What a QEMU lacks of the default machine; undefined if nothing. */
+async function shortcoming(path: string): Promise<string | undefined> {
+  const { status, output } = await ask(path, ["-device", "help"]);
   if (status !== 0) return `${path} does not run (${status}): ${tail(output, 3)}`;
   const missing = neededDevices.filter((device) => !output.includes(`name "${device}"`));
   if (missing.length === 0) return undefined;
-  const version = (await runProgram(path, ["--version"])).output.split("\n")[0];
+  const version = await versionOf(path);
   return `${path} (${version}) has no ${missing.join(", ")}; 8.0 or newer, not cut down, has all the rig's devices`;
+}
+
+async function versionOf(path: string): Promise<string> {
+  return (await ask(path, ["--version"])).output.split("\n")[0] ?? "";
+}
+
+/** Refuse an IOMMU that does not translate: the kernel's own drivers would wait a minute for DMA that went astray. */
+async function checkIommu(path: string, iommu: IommuKind | undefined): Promise<void> {
+  if (iommu !== "amd" || (await ask(path, ["-device", "amd-iommu,help"])).output.includes("dma-remap=")) return;
+  throw new RigError(
+    "ERR_RIG_MISSING",
+    `${path} (${await versionOf(path)}) has an AMD IOMMU that does not translate addresses; ` +
+      "10.2 or newer has one that does. Name one with --qemu <binary>, or take another --iommu.",
+  );
 }
 
 /**
@@ -78,7 +99,10 @@ export async function ensureQemu(options: QemuOptions = {}): Promise<string> {
   }
   const problem = found === undefined ? `There is no ${program}` : await shortcoming(found);
   if (found !== undefined && (options.qemu !== undefined || problem === undefined)) {
-    if (problem === undefined) return found;
+    if (problem === undefined) {
+      await checkIommu(found, options.iommu);
+      return found;
+    }
     throw new RigError("ERR_RIG_MISSING", problem);
   }
   return await installQemu(problem ?? "", options);
@@ -103,7 +127,10 @@ async function installQemu(problem: string, options: QemuOptions): Promise<strin
   }
   const installed = await find(program);
   const stillMissing = installed === undefined ? "apt installed no QEMU" : await shortcoming(installed);
-  if (installed !== undefined && stillMissing === undefined) return installed;
+  if (installed !== undefined && stillMissing === undefined) {
+    await checkIommu(installed, options.iommu);
+    return installed;
+  }
   const packages = await missingPackages(qemuPackages);
   throw new RigError(
     "ERR_RIG_MISSING",

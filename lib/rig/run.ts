@@ -95,7 +95,7 @@ export async function runInGuest(options: RunInGuestOptions): Promise<RunInGuest
   checkOptions(options);
   const { command, shell, stdin, timeout = 0, signal, onProgress } = options;
   const [qemu, kernel] = await Promise.all([
-    ensureQemu({ qemu: options.qemu, onProgress, signal }),
+    ensureQemu({ qemu: options.qemu, iommu: options.iommu, onProgress, signal }),
     options.kernel === undefined ? undefined : checkKernel(options.kernel).then(() => options.kernel),
   ]);
   const stdout = new Collector();
