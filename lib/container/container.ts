@@ -652,6 +652,8 @@ export abstract class Container implements Disposable, MappingOwner {
         failures.push(error);
       }
     };
+    // A device refuses to close while its BAR is mapped: the mapping keeps it open in the kernel.
+    for (const mapping of this.#table) if (mapping.memory.kind === "bar") attempt(() => mapping.unmap());
     for (const device of [...this.#devices.values()].reverse()) attempt(() => device.close());
     attempt(() => this.#endSpace());
     this.#closed = true;

@@ -5,15 +5,15 @@
  */
 import { constants as os } from "node:os";
 import type { Attachment } from "../device/attachment.js";
+import { vfTokenBytes } from "../device/vf-token.js";
 import { check, VfioError } from "../errors.js";
 import { openNode } from "../fd.js";
 import { type Ioas, Iommufd } from "../iommufd/iommufd.js";
 import { native } from "../native.js";
 import { groupViability, vfioCdevPath } from "../sysfs/index.js";
 import * as uapi from "../uapi.js";
+import { deviceName, holdersOf, unsafeInterrupts } from "./attaching.js";
 import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
-import { holdersOf } from "./holders.js";
-import { deviceName } from "./legacy.js";
 import type { DmaMapping } from "./mapping.js";
 
 const { EACCES, EBUSY, EINVAL, ENOENT, EPERM } = os.errno;
@@ -48,7 +48,7 @@ export class IommufdContainer extends Container {
   protected open(address: string, options: AttachOptions): Attachment {
     const name = deviceName(address);
     this.refuseAttached(name);
-    const token = options.vfToken === undefined ? undefined : uuidBytes(options.vfToken);
+    const token = options.vfToken === undefined ? undefined : vfTokenBytes(options.vfToken);
     const fd = openNode(vfioCdevPath(name), (errno) => (errno === EBUSY ? explainBusy(name) : {}));
     try {
       const iommufdId = native.vfioDeviceBindIommufd(fd.number, this.iommufd.fd, token);
@@ -165,11 +165,6 @@ function mapFlags({ read, write }: DmaMapping): number {
   );
 }
 
-/** The 16 bytes of a UUID in the order that it is written. */
-export function uuidBytes(uuid: string): Uint8Array {
-  return Uint8Array.from(Buffer.from(uuid.replaceAll("-", ""), "hex"));
-}
-
 function explainBusy(name: string): { why: string; fix: string } {
   const holders = holdersOf(name);
   return {
@@ -195,7 +190,10 @@ function explainBind(errno: number, name: string, { vfToken }: AttachOptions): {
         fix: answer.blockers.map(({ fix }) => fix).join("; "),
       };
     }
-    return { why: "another device of its IOMMU group belongs to somebody else" };
+    return {
+      why: "another device of its IOMMU group belongs to somebody else, or the IOMMU does not remap interrupts, so that the device could raise any interrupt of the machine",
+      fix: unsafeInterrupts("iommufd"),
+    };
   }
   if (errno === EINVAL) {
     return vfToken === undefined

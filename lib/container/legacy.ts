@@ -9,14 +9,15 @@
  */
 import { constants as os } from "node:os";
 import type { Attachment } from "../device/attachment.js";
+import { vfTokenBytes } from "../device/vf-token.js";
 import { DmaBuffer } from "../dma-buffer.js";
 import { check, errnoName, VfioError } from "../errors.js";
 import { OwnedFd, openNode } from "../fd.js";
 import { native } from "../native.js";
 import { groupViability, pciAddress, vfioGroupPath } from "../sysfs/index.js";
 import * as uapi from "../uapi.js";
+import { deviceName, holdersOf, unsafeInterrupts } from "./attaching.js";
 import { type AttachOptions, Container, type ContainerMode, type SpaceInfo } from "./container.js";
-import { holdersOf } from "./holders.js";
 import type { DmaMapping } from "./mapping.js";
 import { parseType1Info } from "./type1-info.js";
 
@@ -30,7 +31,7 @@ const iommuTypes: Record<LegacyMode, number> = {
   "compat-type1v2": uapi.VFIO_TYPE1v2_IOMMU,
 };
 
-const { EBUSY, EFAULT, EINVAL, ENODEV, ENOENT, ENOSPC } = os.errno;
+const { EBUSY, EFAULT, EINVAL, ENODEV, ENOENT, ENOSPC, EPERM } = os.errno;
 
 /** A group of this container, shared by its devices here. */
 interface JoinedGroup {
@@ -73,6 +74,7 @@ export class LegacyContainer extends Container {
   protected open(address: string, options: AttachOptions): Attachment {
     const name = deviceName(address);
     this.refuseAttached(name);
+    if (options.vfToken !== undefined) vfTokenBytes(options.vfToken);
     const group = this.#join(name);
     try {
       const wanted = options.vfToken === undefined ? name : `${name} vf_token=${options.vfToken}`;
@@ -137,13 +139,20 @@ export class LegacyContainer extends Container {
   #setIommu(): void {
     if (this.#iommuSet) return;
     const type = iommuTypes[this.mode];
-    check(native.vfioSetIommu(this.#fd.number, type), () => ({
+    check(native.vfioSetIommu(this.#fd.number, type), (errno) => ({
       syscall: "ioctl",
       request: "VFIO_SET_IOMMU",
       args: { type },
       object: this.toString(),
-      why: "the group's IOMMU cannot be driven in this mode",
-      fix: "choose another mode: openContainer() without one chooses what the kernel has",
+      ...(errno === EPERM
+        ? {
+            why: "the IOMMU does not remap interrupts, so that a device could raise any interrupt of the machine",
+            fix: unsafeInterrupts(this.mode.startsWith("compat") ? "iommufd" : "vfio_iommu_type1"),
+          }
+        : {
+            why: "the group's IOMMU cannot be driven in this mode",
+            fix: "choose another mode: openContainer() without one chooses what the kernel has",
+          }),
     }));
     this.#iommuSet = true;
   }
@@ -235,11 +244,6 @@ export class LegacyContainer extends Container {
 
 function mapFlags({ read, write }: DmaMapping): number {
   return (read ? uapi.VFIO_DMA_MAP_FLAG_READ : 0) | (write ? uapi.VFIO_DMA_MAP_FLAG_WRITE : 0);
-}
-
-/** The kernel's name of a device in its group: a PCI address in full, or a mediated device's UUID. */
-export function deviceName(address: string): string {
-  return /^[0-9a-f]{8}-/i.test(address) ? address.toLowerCase() : pciAddress(address);
 }
 
 function openContainerNode(mode: LegacyMode): OwnedFd {

@@ -73,6 +73,13 @@ describe.each(withBars)("another device's BAR in %s", (mode) => {
     expect(at.container.unmap(mapping.iova, mapping.length).bytes).toBe(BigInt(bar.length));
   });
 
+  it("goes with the container, mapped or not", () => {
+    const bar = at.memory.region("bar2").map();
+    const mapping = at.container.map(bar);
+    at.container.close();
+    expect([mapping.mapped, at.memory.closed, bar.closed]).toEqual([false, true, true]);
+  });
+
   it("refuses to go while it is mapped", () => {
     using bar = at.memory.region("bar2").map();
     using _mapping = at.container.map(bar);
