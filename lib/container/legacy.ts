@@ -14,7 +14,7 @@ import { DmaBuffer } from "../dma-buffer.js";
 import { check, errnoName, VfioError } from "../errors.js";
 import { OwnedFd, openNode } from "../fd.js";
 import { native } from "../native.js";
-import { groupViability, pciAddress, vfioGroupPath } from "../sysfs/index.js";
+import { groupViability, vfioGroupPath } from "../sysfs/index.js";
 import * as uapi from "../uapi.js";
 import { deviceName, holdersOf, unsafeInterrupts } from "./attaching.js";
 import { type AttachOptions, Container, type ContainerMode, type SpaceInfo } from "./container.js";
