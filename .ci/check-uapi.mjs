@@ -14,6 +14,8 @@ const DESCRIBED = { major: 7, minor: 3 };
 const HEADERS = [
   { ours: "native/uapi/vfio.h", kernel: "linux/vfio.h" },
   { ours: "native/uapi/iommufd.h", kernel: "linux/iommufd.h" },
+  // Of KVM only what a device's interrupts need: what the kernel has beyond that is no difference.
+  { ours: "native/uapi/kvm.h", kernel: "linux/kvm.h", includes: ["asm/kvm.h"], partial: true },
 ];
 
 // What the kernel has and we leave out, and why. Everything else that a kernel adds must be added to native/uapi.
@@ -55,7 +57,7 @@ function compileAndRun(directory, name, source, flags) {
 
 // ---- What a header declares: the names of its constants, and its structures with their members.
 
-function parseHeader(file) {
+function parseHeader(file, wantedStructure = () => true) {
   const text = readFileSync(file, "utf8")
     .replace(/\/\*[\s\S]*?\*\//g, " ")
     .replace(/\/\/.*/g, "")
@@ -73,6 +75,7 @@ function parseHeader(file) {
   }
   const structures = new Map();
   for (const match of code.matchAll(/\bstruct\s+(\w+)\s*\{/g)) {
+    if (!wantedStructure(match[1])) continue;
     structures.set(match[1], parseMembers(match[1], bodyAt(code, match.index + match[0].length)));
   }
   return { constants, functionMacros, structures };
@@ -90,12 +93,15 @@ function bodyAt(code, start) {
   return code.slice(start, end - 1);
 }
 
-// Anonymous unions and structures are flattened: their members are named as the structure's own. A trailing array is
-// kept apart, because ours has none.
+// Anonymous unions and structures are flattened: their members are named as the structure's own. A nested one that has a
+// name is one member. A trailing array is kept apart, because ours has none.
 function parseMembers(structure, body) {
   const members = [];
   let trailing;
-  const flat = body.replace(/\b(?:union|struct)\s*\{/g, "").replaceAll("}", "");
+  const named = body
+    .replace(/\b(?:union|struct)\s*\{[^{}]*\}\s*(\w+)\s*;/g, "named $1;")
+    .replace(/\b__DECLARE_FLEX_ARRAY\([\w ]+, (\w+)\)/g, "named $1[]");
+  const flat = named.replace(/\b(?:union|struct)\s*\{/g, "").replaceAll("}", "");
   for (const declaration of flat.split(";").map((part) => part.trim().replace(/\s+/g, " "))) {
     if (declaration === "") continue;
     const match =
@@ -103,7 +109,7 @@ function parseMembers(structure, body) {
         declaration,
       );
     if (!match) throw new Error(`.ci/check-uapi.mjs cannot read this member of struct ${structure}: "${declaration}"`);
-    if (match[2] === "[]") trailing = match[1];
+    if (match[2] === "[]" || match[2] === "[0]") trailing = match[1];
     else members.push(match[1]);
   }
   return { members, trailing };
@@ -170,15 +176,35 @@ function valuesOf(directory, side, source, flags) {
 
 // ---- The comparison of one header.
 
+// Before Linux 6.5 this macro's empty structure, which has a size in C++ only, moved the array.
+const FLEXIBLE_ARRAYS = `
+#include <linux/stddef.h>
+#undef __DECLARE_FLEX_ARRAY
+#define __DECLARE_FLEX_ARRAY(T, member) T member[0]
+`;
+
 // A header that an old kernel does not have at all.
 const NOTHING = { constants: new Set(), functionMacros: new Set(), structures: new Map() };
 
-function compare(header, kernelFlags, kernelInclude, older) {
+// Everything that a kernel's header declares, or, of one that we describe in part, everything that ours declares too.
+function parseKernel(header, includes, ours) {
+  const find = (name) => includes.map((directory) => join(directory, name)).find(existsSync) ?? join(includes[0], name);
+  if (!header.partial) return parseHeader(find(header.kernel));
+  const part = { constants: new Set(), functionMacros: new Set(), structures: new Map() };
+  for (const name of [header.kernel, ...header.includes]) {
+    const { constants, structures } = parseHeader(find(name), (structure) => ours.structures.has(structure));
+    for (const constant of constants) if (ours.constants.has(constant)) part.constants.add(constant);
+    for (const [structure, members] of structures) part.structures.set(structure, members);
+  }
+  return part;
+}
+
+function compare(header, kernelFlags, kernelIncludes, older) {
   const directory = mkdtempSync(join(tmpdir(), "check-uapi-"));
   try {
     const ours = parseHeader(join(root, header.ours));
-    const kernelFile = join(kernelInclude, header.kernel);
-    const kernel = older && !existsSync(kernelFile) ? NOTHING : parseHeader(kernelFile);
+    const absentThere = !kernelIncludes.some((directory) => existsSync(join(directory, header.kernel)));
+    const kernel = older && absentThere ? NOTHING : parseKernel(header, kernelIncludes, ours);
     const counted = { constants: ours.constants.size, structures: ours.structures.size, members: 0 };
     for (const { members } of ours.structures.values()) counted.members += members.length;
 
@@ -195,7 +221,7 @@ function compare(header, kernelFlags, kernelInclude, older) {
     };
     const ourSource = printer(`"${header.ours}"`, "using namespace vfio::uapi;", ours);
     const ourValues = valuesOf(directory, "our", ourSource, ["-I", root]);
-    const kernelSource = printer(`<${header.kernel}>`, "", theirs);
+    const kernelSource = FLEXIBLE_ARRAYS + printer(`<${header.kernel}>`, "", theirs);
     const kernelValues = kernel === NOTHING ? new Map() : valuesOf(directory, "kernel", kernelSource, kernelFlags);
 
     const errors = [];
@@ -281,14 +307,15 @@ function main() {
 
   // Debian keeps <asm/...> in a directory of the architecture's own; headers_install does not.
   const multiarch = spawnSync(compiler, ["-print-multiarch"], { encoding: "utf8" }).stdout?.trim() ?? "";
-  const flags = [include, join(include, multiarch)].filter(existsSync).flatMap((path) => ["-isystem", path]);
+  const includes = [include, join(include, multiarch)].filter(existsSync);
+  const flags = includes.flatMap((path) => ["-isystem", path]);
 
   const errors = [];
   const absent = [];
   const skipped = new Map();
   const ours = new Map();
   for (const header of HEADERS) {
-    const result = compare(header, flags, include, older);
+    const result = compare(header, flags, includes, older);
     const { constants, structures, members } = result.counted;
     console.log(`${header.ours}: ${constants} constants, ${structures} structures with ${members} members`);
     errors.push(...result.errors);

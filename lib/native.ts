@@ -119,6 +119,8 @@ export interface Native {
   // eventfd.cc
   eventfd(): number;
   eventfdRead(fd: number): number | bigint;
+  eventfdReadNow(fd: number): number | bigint;
+  eventfdPending(fd: number): number;
   eventfdWrite(fd: number, count: U64): number;
   eventfdWait(fd: number, timeout: number): number | bigint;
   pollStart(fd: number, callback: (count: number) => void): PollHandle | number;
@@ -205,6 +207,24 @@ export interface Native {
   iommufdOption(iommufd: number, option: number, operation: number, object: number, value: U64): number;
   iommufdVfioIoas(iommufd: number, operation: number, ioas: number): number;
   iommufdIoasChangeProcess(iommufd: number): number;
+
+  // kvm.cc
+  kvmGetApiVersion(kvm: number): number;
+  kvmCheckExtension(kvmOrVm: number, extension: number): number;
+  kvmCreateVm(kvm: number, type: number): number;
+  kvmEnableCap(vm: number, cap: number, argument: U64): number;
+  kvmCreateIrqchip(vm: number): number;
+  kvmCreateVcpu(vm: number, id: number): number;
+  kvmGetLapic(vcpu: number, registers: Bytes): number;
+  kvmSetLapic(vcpu: number, registers: Bytes): number;
+  kvmIrqLine(vm: number, gsi: number, level: boolean): number;
+  kvmSetGsiRouting(vm: number, entries: Uint32Array): number;
+  kvmSignalMsi(vm: number, address: U64, data: number, device?: number): number;
+  kvmIrqfd(vm: number, eventfd: number, gsi: number, flags: number, resample: number): number;
+  kvmIoeventfd(vm: number, eventfd: number, address: U64, length: number, flags: number, match: U64): number;
+  kvmCreateDevice(vm: number, type: number): number;
+  kvmHasDeviceAttr(device: number, group: number, attribute: U64): number;
+  kvmSetDeviceAttrFd(device: number, group: number, attribute: U64, file: number): number;
 }
 
 /** The C library of this process, which a prebuilt binary must match. */

@@ -76,3 +76,25 @@ export const IOMMU_OPTION_HUGE_PAGES = 1;
 export const IOMMU_VFIO_IOAS_GET = 0;
 export const IOMMU_VFIO_IOAS_SET = 1;
 export const IOMMU_VFIO_IOAS_CLEAR = 2;
+
+// linux/kvm.h
+export const KVM_API_VERSION = 12;
+export const KVM_CAP_IRQ_ROUTING = 25;
+export const KVM_CAP_IRQFD = 32;
+export const KVM_CAP_IRQFD_RESAMPLE = 82;
+export const KVM_CAP_SPLIT_IRQCHIP = 121;
+export const KVM_IRQCHIP_PIC_MASTER = 0;
+export const KVM_IRQCHIP_PIC_SLAVE = 1;
+export const KVM_IRQCHIP_IOAPIC = 2;
+export const KVM_IRQ_ROUTING_IRQCHIP = 1;
+export const KVM_IRQ_ROUTING_MSI = 2;
+export const KVM_MSI_VALID_DEVID = 1;
+export const KVM_IRQFD_FLAG_DEASSIGN = 1;
+export const KVM_IRQFD_FLAG_RESAMPLE = 2;
+export const KVM_IOEVENTFD_FLAG_DATAMATCH = 1;
+export const KVM_IOEVENTFD_FLAG_PIO = 2;
+export const KVM_IOEVENTFD_FLAG_DEASSIGN = 4;
+export const KVM_DEV_TYPE_VFIO = 4;
+export const KVM_DEV_VFIO_FILE = 1;
+export const KVM_DEV_VFIO_FILE_ADD = 1;
+export const KVM_DEV_VFIO_FILE_DEL = 2;

@@ -16,6 +16,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   bind_vfio_container(exports);
   bind_vfio_device(exports);
   bind_iommufd(exports);
+  bind_kvm(exports);
   return exports;
 }
 

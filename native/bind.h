@@ -340,5 +340,6 @@ void bind_eventfd(Napi::Object exports);
 void bind_vfio_container(Napi::Object exports);
 void bind_vfio_device(Napi::Object exports);
 void bind_iommufd(Napi::Object exports);
+void bind_kvm(Napi::Object exports);
 
 }  // namespace vfio

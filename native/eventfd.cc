@@ -2,6 +2,7 @@
 // worker).
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "bind.h"
@@ -43,6 +44,23 @@ U64OrErrno eventfd_take(Fd fd) {
   std::uint64_t count = 0;
   if (read(fd.value, &count, sizeof(count)) < 0) return {0, errno};
   return {count, 0};
+}
+
+// The same for an eventfd that may be a blocking one; -EOPNOTSUPP where the kernel cannot tell (before 5.8).
+U64OrErrno eventfd_take_now(Fd fd) {
+  std::uint64_t count = 0;
+  const iovec into{&count, sizeof(count)};
+  if (preadv2(fd.value, &into, 1, -1, RWF_NOWAIT) < 0) return {0, errno};
+  return {count, 0};
+}
+
+// Whether the counter is not 0. It stays as it is.
+std::int64_t eventfd_pending(Fd fd) {
+  pollfd poll_fd{fd.value, POLLIN, 0};
+  const int ready = poll(&poll_fd, 1, 0);
+  if (ready < 0) return result(ready);
+  if ((poll_fd.revents & POLLNVAL) != 0) return -EBADF;
+  return (poll_fd.revents & POLLIN) != 0 ? 1 : 0;
 }
 
 std::int64_t eventfd_add(Fd fd, std::uint64_t count) { return result(write(fd.value, &count, sizeof(count))); }
@@ -133,6 +151,8 @@ std::int64_t poll_set_ref(Poller* poller, bool referenced) {
 void bind_eventfd(Napi::Object exports) {
   bind<eventfd_create>(exports, "eventfd");
   bind<eventfd_take>(exports, "eventfdRead");
+  bind<eventfd_take_now>(exports, "eventfdReadNow");
+  bind<eventfd_pending>(exports, "eventfdPending");
   bind<eventfd_add>(exports, "eventfdWrite");
   bind<eventfd_wait>(exports, "eventfdWait");
   bind<poll_start>(exports, "pollStart");
