@@ -60,3 +60,10 @@ export declare function argTypeError(name: string, expected: string, actual: unk
 export declare function outOfRangeError(name: string, expected: string, actual: unknown): RangeError;
 /** A call on something that is closed, detached or otherwise not in the state for it: `ERR_INVALID_STATE`. */
 export declare function invalidStateError(message: string): Error;
+/**
+ * Throws what a native call was refused with, or returns its result.
+ *
+ * @param status a value >= 0, or `-errno`
+ * @param describe what was asked, of what and why it failed; called only for a refusal
+ */
+export declare function check(status: number, describe: (errno: number) => Omit<VfioErrorInit, "errno">): number;

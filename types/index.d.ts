@@ -3,4 +3,13 @@
  *
  * @module
  */
+export { AddressSpace, type AddressSpaceListener, type Section, SectionError, type SectionInit, type Subscription, } from "./address-space.js";
+export * from "./container/index.js";
+export * from "./device/index.js";
+export { DmaBuffer, type DmaBufferOptions, type DmaMemory } from "./dma-buffer.js";
 export { errnoName, VfioError, type VfioErrorInit } from "./errors.js";
+export { OwnedFd } from "./fd.js";
+export { Ioas, type IoasMapOptions, type IoasRanges, Iommufd } from "./iommufd/iommufd.js";
+export { IovaAllocator, type IovaRange } from "./iova.js";
+export { type LockedMemory, lockedMemory } from "./memlock.js";
+export * from "./sysfs/index.js";

@@ -25,7 +25,7 @@ import { watchForLeak } from "../leak.js";
 import { MappingTable } from "../mapping-table.js";
 import { type LockedMemory, lockedMemory } from "../memlock.js";
 import { native } from "../native.js";
-import { DmaMapping, type MappingOwner } from "./mapping.js";
+import { DmaMapping } from "./mapping.js";
 import { ContainerMirror, type MemoryPart } from "./mirror.js";
 
 /**
@@ -88,7 +88,7 @@ export interface ContainerLimits {
   readonly lockedMemory: LockedMemory;
 }
 
-/** What the kernel says of an I/O address space. @internal */
+/** What the kernel says of an I/O address space. */
 export interface SpaceInfo {
   readonly ranges: readonly IovaRange[];
   /** A bitmap of page sizes; the lowest bit is the granularity. */
@@ -108,7 +108,7 @@ function hex(value: bigint | number): string {
  *
  * Closing it closes its devices, ends its mappings and gives its descriptors back, in that order.
  */
-export abstract class Container implements Disposable, MappingOwner {
+export abstract class Container implements Disposable {
   /** The kernel's mode. */
   readonly mode: ContainerMode;
   readonly #devices = new Map<string, Device>();

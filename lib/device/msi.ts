@@ -5,7 +5,7 @@
  */
 import { constants } from "node:os";
 import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
-import { Interrupt, type InterruptOwner } from "./interrupt.js";
+import { Interrupt } from "./interrupt.js";
 import { IrqIndex, type SetIrqs } from "./irq-index.js";
 
 /**
@@ -14,7 +14,7 @@ import { IrqIndex, type SetIrqs } from "./irq-index.js";
  * It is on while it has vectors: {@link enable} or {@link enableVector} switches it on, {@link disable} or the closing of
  * the last vector switches it off.
  */
-export class MessageInterrupts extends IrqIndex implements InterruptOwner {
+export class MessageInterrupts extends IrqIndex {
   readonly #vectors = new Map<number, Interrupt>();
   /** How many vectors the kernel set aside when it was switched on; all those below can be set singly. */
   #allocated = 0;

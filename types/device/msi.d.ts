@@ -1,4 +1,4 @@
-import { Interrupt, type InterruptOwner } from "./interrupt.js";
+import { Interrupt } from "./interrupt.js";
 import { IrqIndex } from "./irq-index.js";
 /**
  * MSI or MSI-X of a device.
@@ -6,7 +6,7 @@ import { IrqIndex } from "./irq-index.js";
  * It is on while it has vectors: {@link enable} or {@link enableVector} switches it on, {@link disable} or the closing of
  * the last vector switches it off.
  */
-export declare class MessageInterrupts extends IrqIndex implements InterruptOwner {
+export declare class MessageInterrupts extends IrqIndex {
     #private;
     get enabled(): boolean;
     /** The vectors that are on, by their numbers. */

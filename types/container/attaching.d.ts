@@ -1,0 +1,6 @@
+/** A sentence for each process that has a PCI device, or its group, open; empty where none can be seen. */
+export declare function holdersOf(device: string): string[];
+/** How to do without interrupt remapping, for those who may. */
+export declare function unsafeInterrupts(module: "iommufd" | "vfio_iommu_type1"): string;
+/** The kernel's name of a device in its group: a PCI address in full, or a mediated device's UUID. */
+export declare function deviceName(address: string): string;

@@ -1,0 +1,187 @@
+import type { AddressSpace, Subscription } from "../address-space.js";
+import type { Attachment } from "../device/attachment.js";
+import { Device } from "../device/device.js";
+import type { DmaMemory } from "../dma-buffer.js";
+import { type IovaRange } from "../iova.js";
+import { type LockedMemory } from "../memlock.js";
+import { DmaMapping } from "./mapping.js";
+import { type MemoryPart } from "./mirror.js";
+/**
+ * The kernel's five ways to run a container: type1 in its first and second version behind `/dev/vfio/vfio`, the same two
+ * as emulated by iommufd behind `/dev/iommu`, and iommufd itself.
+ */
+export type ContainerMode = "type1" | "type1v2" | "compat-type1" | "compat-type1v2" | "iommufd";
+/** Every {@link ContainerMode}. */
+export declare const containerModes: readonly ContainerMode[];
+/** How a device is attached. */
+export interface AttachOptions {
+    /** A virtual function's shared secret with its physical function's user, as a UUID. */
+    readonly vfToken?: string;
+}
+/** What is mapped, where, and what devices may do with it. */
+export interface MapOptions {
+    /** The IOVA. Left out, the container chooses one. */
+    readonly iova?: number | bigint;
+    /** Where in the memory the mapping begins, in bytes: a multiple of the page size. Default 0. */
+    readonly offset?: number;
+    /** In bytes: a multiple of the page size. Default: to the end of the memory. */
+    readonly length?: number;
+    /** Whether devices may read it. Default true. */
+    readonly read?: boolean;
+    /** Whether devices may write it. Default true. */
+    readonly write?: boolean;
+    /** What a chosen IOVA is a multiple of: a power of two. Default: as far as the length and its pages can profit. */
+    readonly alignment?: number | bigint;
+    /** The device's address mask: the highest IOVA that it can drive, for example `0xfffffff` for 28 bits. */
+    readonly mask?: number | bigint;
+}
+/** One of many maps. */
+export interface MapRequest extends MapOptions {
+    readonly memory: DmaMemory;
+}
+/** What an unmap removed. */
+export interface UnmapResult {
+    /** How many bytes: 0 when nothing was mapped there. */
+    readonly bytes: bigint;
+    /** The mappings, which have ended. */
+    readonly mappings: readonly DmaMapping[];
+}
+/** What a container can take. */
+export interface ContainerLimits {
+    /** How many more mappings the kernel allows; `Infinity` in the modes without such a limit. */
+    readonly entriesLeft: number;
+    /** The locked-memory limit and its use, which every mapping counts against. */
+    readonly lockedMemory: LockedMemory;
+}
+/** What the kernel says of an I/O address space. */
+export interface SpaceInfo {
+    readonly ranges: readonly IovaRange[];
+    /** A bitmap of page sizes; the lowest bit is the granularity. */
+    readonly pageSizes: bigint;
+    readonly entriesLeft: number;
+}
+/**
+ * A container: a set of devices that share one I/O address space.
+ *
+ * Closing it closes its devices, ends its mappings and gives its descriptors back, in that order.
+ */
+export declare abstract class Container implements Disposable {
+    #private;
+    /** The kernel's mode. */
+    readonly mode: ContainerMode;
+    protected constructor(mode: ContainerMode);
+    /** Opens and ties a device, undoing every step when a later one fails. */
+    protected abstract open(address: string, options: AttachOptions): Attachment;
+    /** Asks the kernel for ranges, page sizes and limits. Only while a device is attached. */
+    protected abstract readSpace(): SpaceInfo;
+    /** 0 or -errno. */
+    protected abstract kernelMap(mapping: DmaMapping): number;
+    /** 0 or -errno, on another thread. */
+    protected abstract kernelMapAsync(mapping: DmaMapping): Promise<number>;
+    /** Maps in order and stops at the first refusal. */
+    protected abstract kernelMapMany(mappings: readonly DmaMapping[]): {
+        readonly done: number;
+        readonly errno: number;
+    };
+    /** Bytes removed (0 for nothing), or -errno. */
+    protected abstract kernelUnmap(iova: bigint, length: bigint): number;
+    /** The same for everything. */
+    protected abstract kernelUnmapAll(): number;
+    /** The ioctls' names, for errors. */
+    protected abstract readonly requests: {
+        readonly map: string;
+        readonly unmap: string;
+    };
+    /** Why the kernel of this mode refused a map, where only the mode knows. */
+    protected explainMap(_errno: number, _mapping: DmaMapping): {
+        why: string;
+        fix?: string;
+    } | undefined;
+    /** Gives the container's own descriptors back. Devices and mappings are gone by then. */
+    protected abstract closeSelf(): void;
+    /** The attached devices, by address. */
+    get devices(): ReadonlyMap<string, Device>;
+    /**
+     * Opens a device that is bound to a VFIO driver and ties it to this container.
+     *
+     * @param address a PCI address (`0000:01:00.0`, `01:00.0`), or a mediated device's UUID
+     * @throws VfioError that says what stands in the way; nothing is left open
+     */
+    attach(address: string, options?: AttachOptions): Device;
+    /** Refuses an address that is attached here already; for `open`. */
+    protected refuseAttached(address: string): void;
+    /** The I/O addresses that every attached device can use, in order. Reserved parts (interrupts) are left out. */
+    get iovaRanges(): readonly IovaRange[];
+    /** The granularity of maps and unmaps, in bytes: every IOVA, offset and length is a multiple of it. */
+    get pageSize(): number;
+    /** The page sizes of the IOMMU, ascending: memory in larger pages that is aligned to them takes fewer entries. */
+    get pageSizes(): readonly bigint[];
+    /** What the container can still take. Asks the kernel. */
+    limits(): ContainerLimits;
+    /**
+     * Lets the attached devices reach memory.
+     *
+     * Pinning takes time in proportion to the length: for more than a few MiB prefer {@link mapAsync}.
+     *
+     * @returns the mapping; disposing it unmaps
+     * @throws VfioError `EINVAL` (misaligned, empty, outside the usable ranges, neither read nor write), `EOVERFLOW` (wraps),
+     *   `EEXIST` (overlaps), `ENOSPC` (no room, or no entries left), `ENOMEM` (locked-memory limit), `EFAULT` (a BAR, where
+     *   the mode cannot map one), `ENODEV` (no device attached)
+     */
+    map(memory: DmaMemory, options?: MapOptions): DmaMapping;
+    /**
+     * {@link map} on another thread: the event loop goes on while a large buffer is pinned.
+     *
+     * @param options.signal ends the wait; the kernel cannot be interrupted, so what it maps nevertheless is unmapped then
+     * @throws what {@link map} throws, or the signal's reason
+     */
+    mapAsync(memory: DmaMemory, options?: MapOptions & {
+        readonly signal?: AbortSignal;
+    }): Promise<DmaMapping>;
+    /**
+     * Many maps in one call into the kernel's door: all of them, or none.
+     *
+     * @throws VfioError for the first that is refused, after the others were unmapped again
+     */
+    mapMany(requests: readonly MapRequest[]): DmaMapping[];
+    /**
+     * Maps what stands in an address space, and follows its changes: each section is one mapping at its address, and a
+     * transaction is all of its maps and unmaps or none (a refusal here refuses the transaction).
+     *
+     * Ends when it is disposed of, which unmaps the sections, or with the last device.
+     *
+     * @throws SectionError for a section that cannot be mapped; nothing of the address space is mapped then
+     */
+    mirror(space: AddressSpace<MemoryPart>): Subscription;
+    /**
+     * Takes every mapping in a range away from the devices.
+     *
+     * @param iova the first address: a multiple of {@link pageSize}
+     * @param length in bytes: a multiple of {@link pageSize}, not 0
+     * @returns what was removed; nothing there is `{ bytes: 0n, mappings: [] }`
+     * @throws VfioError `EINVAL` if it is misaligned or would cut a mapping (nothing is removed then), `EOVERFLOW` if it wraps,
+     *   `EBUSY` if an asynchronous map is under way in it
+     */
+    unmap(iova: number | bigint, length: number | bigint): UnmapResult;
+    /** Takes everything away from the devices. */
+    unmapAll(): UnmapResult;
+    /** The mappings, in the order of their IOVAs. */
+    get mappings(): Iterable<DmaMapping>;
+    /** How many mappings there are. */
+    get mappingCount(): number;
+    /** The mapping that an IOVA lies in. */
+    mappingAt(iova: number | bigint): DmaMapping | undefined;
+    /** The address in this process of what devices see at an IOVA. */
+    addressOf(iova: number | bigint): number | undefined;
+    /** Where devices see an address of this process: the lowest IOVA, if it is mapped more than once. */
+    iovaOf(address: number): bigint | undefined;
+    get closed(): boolean;
+    /**
+     * Closes the devices, ends the mappings, gives the descriptors back. A second call does nothing.
+     *
+     * What fails on the way does not keep the rest from being done; the first failure is thrown at the end.
+     */
+    close(): void;
+    [Symbol.dispose](): void;
+    toString(): string;
+}

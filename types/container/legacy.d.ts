@@ -1,0 +1,31 @@
+import type { Attachment } from "../device/attachment.js";
+import { type AttachOptions, Container, type ContainerMode, type SpaceInfo } from "./container.js";
+import type { DmaMapping } from "./mapping.js";
+/** The modes of a {@link LegacyContainer}. */
+export type LegacyMode = Exclude<ContainerMode, "iommufd">;
+/** A container of type1, real or emulated. Made by {@link openContainer}. */
+export declare class LegacyContainer extends Container {
+    #private;
+    readonly mode: LegacyMode;
+    protected readonly requests: {
+        map: string;
+        unmap: string;
+    };
+    /** The container's descriptor, to borrow: for a request that this class does not make. */
+    get fd(): number;
+    protected open(address: string, options: AttachOptions): Attachment;
+    protected readSpace(): SpaceInfo;
+    protected kernelMap(mapping: DmaMapping): number;
+    protected kernelMapAsync(mapping: DmaMapping): Promise<number>;
+    protected kernelMapMany(mappings: readonly DmaMapping[]): {
+        done: number;
+        errno: number;
+    };
+    protected kernelUnmap(iova: bigint, length: bigint): number;
+    protected kernelUnmapAll(): number;
+    protected explainMap(errno: number, mapping: DmaMapping): {
+        why: string;
+        fix?: string;
+    } | undefined;
+    protected closeSelf(): void;
+}

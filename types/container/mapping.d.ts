@@ -1,0 +1,42 @@
+/**
+ * One mapping: memory of ours that a device may reach at an IOVA.
+ *
+ * @module
+ */
+import type { DmaMemory } from "../dma-buffer.js";
+/**
+ * Memory that the devices of a container can reach at {@link iova}, until {@link unmap}.
+ *
+ * It keeps its memory alive (a buffer refuses to close while it is mapped), and dies with its container.
+ */
+export declare class DmaMapping implements Disposable {
+    #private;
+    /** The first I/O virtual address. */
+    readonly iova: bigint;
+    /** In bytes. */
+    readonly length: number;
+    /** Whether a device may read the memory. */
+    readonly read: boolean;
+    /** Whether a device may write the memory. */
+    readonly write: boolean;
+    /** The memory that is mapped. */
+    readonly memory: DmaMemory;
+    /** Where in the memory the mapping begins, in bytes. */
+    readonly offset: number;
+    /** The last I/O virtual address, inclusive. */
+    get last(): bigint;
+    /** The address of the mapped memory in this process. */
+    get address(): number;
+    /** Whether the devices can still reach it. */
+    get mapped(): boolean;
+    /** The IOVA of a byte of the mapping, for a descriptor or a register. */
+    at(offset: number): bigint;
+    /**
+     * Takes it away from the devices. Does nothing when it is gone already, also by way of `container.unmap` or `close`.
+     *
+     * @throws VfioError where the kernel refuses; the mapping then still stands
+     */
+    unmap(): void;
+    [Symbol.dispose](): void;
+    toString(): string;
+}

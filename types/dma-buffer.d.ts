@@ -1,0 +1,90 @@
+/**
+ * Memory that a container can map for a device: a {@link DmaBuffer}, or a BAR's mapped part.
+ *
+ * A mapping holds on to its memory: what is mapped cannot be closed.
+ */
+export interface DmaMemory {
+    /** Whether it is RAM, or a device's own memory behind a BAR. */
+    readonly kind: "ram" | "bar";
+    /** For messages. */
+    readonly label: string;
+    /** The address in this process. */
+    readonly address: number;
+    /** In bytes. */
+    readonly length: number;
+    /** The size of its pages: IOVAs aligned to it let the IOMMU use large entries. */
+    readonly pageSize: number;
+    /**
+     * The file behind it and where in the file it begins, or `undefined` for memory without a file. The descriptor is
+     * borrowed. Where there is one, iommufd maps by file, which a live update needs.
+     *
+     * @throws VfioError where there should be one and the kernel refuses it
+     */
+    backing(): {
+        readonly fd: number;
+        readonly offset: number;
+    } | undefined;
+}
+/** How a {@link DmaBuffer} is made. */
+export interface DmaBufferOptions {
+    /**
+     * `memfd` (the default) is shared memory with a descriptor, which a live update can hand to another process;
+     * `anonymous` is private memory, for comparison and for what must not have a descriptor.
+     */
+    readonly backing?: "memfd" | "anonymous";
+    /**
+     * The size of its pages. `2M` and `1G` come from the kernel's reserve (`/proc/sys/vm/nr_hugepages`); the length must
+     * then be a multiple of it. `transparent` asks for huge pages where the kernel has some to give.
+     */
+    readonly pages?: "normal" | "2M" | "1G" | "transparent";
+    /** Whether its pages are kept in memory (`mlock`) even while no device has it mapped. Counts against the limit. */
+    readonly locked?: boolean;
+    /** The memfd's name, as `/proc/self/maps` shows it. */
+    readonly name?: string;
+}
+/**
+ * A buffer that a device may read and write.
+ *
+ * It is ordinary memory, so views of {@link arrayBuffer} are the way to use it; a word that the device changes while the
+ * program looks at it is read with `Atomics.load`. Its pages are not moved and not freed while it is open, whatever the
+ * garbage collector does; forgetting it leaks it, with a warning.
+ *
+ * `close` refuses while a mapping exists, and afterwards every view of it is empty (its `ArrayBuffer` is detached).
+ */
+export declare class DmaBuffer implements DmaMemory, Disposable {
+    #private;
+    readonly kind = "ram";
+    readonly label: string;
+    readonly length: number;
+    readonly pageSize: number;
+    readonly address: number;
+    /**
+     * @param length in bytes; rounded up to whole pages
+     * @throws VfioError ENOMEM (no memory, or no huge pages in reserve), EAGAIN (locked-memory limit)
+     */
+    static allocate(length: number, options?: DmaBufferOptions): DmaBuffer;
+    private constructor();
+    get closed(): boolean;
+    /** The whole buffer. Node 20 cannot have one above 4 GiB: use {@link window} there. */
+    get arrayBuffer(): ArrayBuffer;
+    /** The whole buffer as bytes. */
+    get bytes(): Uint8Array;
+    /**
+     * An `ArrayBuffer` over a part. Each takes some 100 us to make: keep it, and use `subarray` of a view for small parts.
+     *
+     * Do not `transfer()` it: the memory would then be reachable where {@link close} cannot detach it, so `close` would have
+     * to leak it.
+     */
+    window(offset: number, length: number): ArrayBuffer;
+    backing(): {
+        readonly fd: number;
+        readonly offset: number;
+    } | undefined;
+    /**
+     * Detaches every view and gives the memory back. A second call does nothing.
+     *
+     * @throws VfioError EBUSY while a container has it mapped: the buffer stays as it is
+     */
+    close(): void;
+    [Symbol.dispose](): void;
+}

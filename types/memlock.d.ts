@@ -1,0 +1,13 @@
+/** How much memory this process may pin and lock, and how much it does. In bytes. */
+export interface LockedMemory {
+    /** The soft limit (`ulimit -l`), or `Infinity`. Root and CAP_IPC_LOCK are not bound by it. */
+    readonly limit: number;
+    /** Whether the limit binds this process: it does not have CAP_IPC_LOCK. */
+    readonly binding: boolean;
+    /** Locked: `mlock`, and what type1 containers and iommufds in `mm` accounting have pinned (`VmLck`). */
+    readonly locked: number;
+    /** Pinned for devices (`VmPin`): iommufd and io_uring count here. */
+    readonly pinned: number;
+}
+/** Reads the limit and what is used of it, from `/proc/self`. */
+export declare function lockedMemory(): LockedMemory;
