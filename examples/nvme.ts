@@ -183,6 +183,7 @@ class DmaPool implements Disposable {
 
   /** The first run of free pages that is long enough, zeroed. */
   allocate(length: number): DmaPiece {
+    if (!Number.isSafeInteger(length) || length <= 0) throw new RangeError(`cannot allocate ${length} bytes`);
     const pages = Math.ceil(length / PAGE);
     let run = 0;
     for (let page = 0; page < this.#used.length; page++) {
@@ -265,7 +266,7 @@ class Queue {
     this.#commandWords = words(this.submissions);
     this.#completionWords = words(this.completions);
     this.#doors = doors;
-    // [3.1.24, 3.1.25]
+    // [3.1]: a submission queue's and a completion queue's in turn
     this.#tailDoorbell = DOORBELLS + 2 * id * doors.doorbellStride;
     this.#headDoorbell = DOORBELLS + (2 * id + 1) * doors.doorbellStride;
     // A ring is full with one entry left empty, or full would look like empty.
@@ -448,7 +449,7 @@ class Controller implements Disposable {
         new Error(`the NVMe controller ${this.device.address} ${text} (CSTS 0x${status.toString(16)})`);
       if (status === GONE) throw failed("is gone");
       if ((status & CSTS_READY) === ready) return;
-      if ((status & CSTS_FATAL) !== 0) throw failed("reports a fatal error");
+      if (ready && (status & CSTS_FATAL) !== 0) throw failed("reports a fatal error");
       if (performance.now() > deadline) throw failed(`did not ${ready ? "start" : "stop"} in ${this.#readyTimeout} ms`);
       await delay(1);
     }
@@ -669,6 +670,7 @@ async function identify<Result>(
   return parse(Buffer.from(page.bytes));
 }
 
+// [5.15.2.2]
 function identifyController(link: Controller): Promise<NvmeController> {
   return identify(link, { name: "Identify Controller", selector: 1 }, (page) => {
     const text = (start: number, end: number) => page.toString("latin1", start, end).trim();
@@ -688,6 +690,7 @@ function identifyController(link: Controller): Promise<NvmeController> {
   });
 }
 
+// [5.15.2.1]
 function identifyNamespace(link: Controller, id: number): Promise<NvmeNamespace> {
   return identify(link, { name: "Identify Namespace", selector: 0, namespace: id }, (page) => {
     const blocks = page.readBigUInt64LE(0);

@@ -197,6 +197,7 @@ describe("refusals", () => {
     await expect(disk.read(0, part(memory, 0, BLOCK - 1))).rejects.toThrow(/block size/);
     await expect(disk.read(0, part(memory, 2, BLOCK))).rejects.toThrow(/multiple of 4/);
     expect(() => disk.allocate(1 << 30)).toThrow(/pool/);
+    expect(() => disk.allocate(0)).toThrow(RangeError);
   });
 
   test.each([
