@@ -22,6 +22,9 @@ export const bootTimeout = 90_000;
 /** How long a guest whose command has ended may take to power off, in milliseconds, before it is killed. */
 const powerOffTimeout = 5_000;
 
+/** Milliseconds between the Ctrl-D characters that end a shell whose input has ended. */
+const endInterval = 500;
+
 /** How much of the console is kept, in characters: a boot with its warnings and any panic fit many times over. */
 const consoleLimit = 1024 * 1024;
 
@@ -191,16 +194,17 @@ class Guest {
   #streams(boot: Boot): void {
     const { stdin, stdout, stderr } = this.#run;
     const input = this.#channel("stdin");
-    this.#qemu.once("close", () => stdin?.unpipe(input));
+    // A shell's terminal has no end of file; a person types Ctrl-D, and again if the shell did not listen yet.
+    const typeEnd = () => this.#timers.push(setInterval(() => input.write("\x04"), endInterval));
+    this.#qemu.once("close", () => stdin?.unpipe(input).off("end", typeEnd));
     const output = this.#channel(boot.interactive ? "stdin" : "stdout");
     // The guest may end before it has read all: that is no error of ours.
     input.on("error", () => {});
     if (stdin === undefined) input.end();
     else if (!boot.interactive) stdin.pipe(input);
     else {
-      // A terminal has no end of file; a person types Ctrl-D.
       stdin.pipe(input, { end: false });
-      stdin.once("end", () => input.write("\x04"));
+      stdin.once("end", typeEnd);
     }
     output.pipe(stdout, { end: false });
     if (!boot.interactive) this.#channel("stderr").pipe(stderr, { end: false });

@@ -1,0 +1,138 @@
+/**
+ * `npm test`: every test, one part after the other, and one sum at the end.
+ *
+ * The parts `unit` and `integration` need no privileges. `guest` tests the rig, `rig` tests the package in it: both need a
+ * kernel and QEMU, which are provided if this machine allows it. With `CI=true` they are required.
+ *
+ * usage: node test/run.mjs [what vitest takes: a file's name, -t <test's name>, ...]
+ *
+ * With VFIO_TEST_TOTALS, the two numbers of the sum are written to the file that it names.
+ *
+ * @module
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import pc from "picocolors";
+import { ensureAddon } from "../dist/cli/addon.js";
+import { reportRigError } from "../dist/cli/rig.js";
+import { ensureKernel, ensureQemu, ProgressPrinter, RigError } from "../dist/rig/index.js";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const vitest = join(root, "node_modules/vitest/vitest.mjs");
+const required = process.env.CI === "true" || process.env.CI === "1";
+
+/**
+ * @typedef {object} Sum
+ * @property {string} part
+ * @property {number} passed
+ * @property {number} failed
+ * @property {number} skipped
+ * @property {number} seconds
+ * @property {string} [note]
+ */
+
+/**
+ * @param {string} program
+ * @param {readonly string[]} args
+ * @returns {Promise<number>} its exit code
+ */
+async function run(program, args) {
+  const child = spawn(program, args, { cwd: root, stdio: "inherit" });
+  const [code] = await once(child, "close");
+  return typeof code === "number" ? code : 1;
+}
+
+/** An addon that is older than its sources is built again; vitest would test yesterday's. */
+async function buildAddon() {
+  using progress = new ProgressPrinter(process.stderr, "test");
+  await ensureAddon(progress.listener);
+  const built = (await stat(join(root, "build/Release/vfio.node"))).mtimeMs;
+  for (const name of await readdir(join(root, "native"), { recursive: true })) {
+    if ((await stat(join(root, "native", name))).mtimeMs <= built) continue;
+    if ((await run("npm", ["run", "--silent", "build:native"])) !== 0) throw new Error("The addon could not be built");
+    return;
+  }
+}
+
+/**
+ * Run one part and count what its JSON report says.
+ *
+ * @param {string} part
+ * @param {string} directory for the report
+ * @returns {Promise<Sum>}
+ */
+async function runPart(part, directory) {
+  const report = join(directory, `${part}.json`);
+  const start = performance.now();
+  process.stdout.write(pc.bold(`\n${part}\n`));
+  const code = await run(process.execPath, [
+    ...[vitest, "run", "--project", part, "--passWithNoTests"],
+    ...["--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...process.argv.slice(2)],
+  ]);
+  const seconds = (performance.now() - start) / 1000;
+  /** @type {{ testResults: { status: string, assertionResults: { status: string }[] }[] }} */
+  const { testResults } = JSON.parse(await readFile(report, "utf8").catch(() => '{"testResults":[]}'));
+  const tests = testResults.flatMap(({ assertionResults }) => assertionResults.map(({ status }) => status));
+  const passed = tests.filter((status) => status === "passed").length;
+  const failedTests = tests.filter((status) => status === "failed").length;
+  // A file that could not be loaded has no failed test and has failed all the same.
+  const failedFiles = testResults.filter(
+    ({ status, assertionResults }) =>
+      status === "failed" && !assertionResults.some((assertion) => assertion.status === "failed"),
+  ).length;
+  // So has a run that ended badly for a reason that is no test's: an unhandled error, a guest that died.
+  const failed = failedTests + failedFiles || (code === 0 ? 0 : 1);
+  return { part, passed, failed, skipped: tests.length - passed - failedTests, seconds };
+}
+
+/**
+ * Have the rig ready, or know why not.
+ *
+ * @returns {Promise<RigError | undefined>}
+ */
+async function prepareRig() {
+  using progress = new ProgressPrinter(process.stderr, "rig");
+  try {
+    await ensureQemu({ onProgress: progress.listener });
+    await ensureKernel({ onProgress: progress.listener });
+    return undefined;
+  } catch (error) {
+    if (error instanceof RigError) return error;
+    throw error;
+  }
+}
+
+const directory = await mkdtemp(join(tmpdir(), "vfio-test-"));
+/** @type {Sum[]} */
+const sums = [];
+try {
+  await buildAddon();
+  for (const part of ["unit", "integration"]) sums.push(await runPart(part, directory));
+  const missing = await prepareRig();
+  for (const part of ["guest", "rig"]) {
+    if (missing === undefined) sums.push(await runPart(part, directory));
+    else sums.push({ part, passed: 0, failed: required ? 1 : 0, skipped: 0, seconds: 0, note: "not run: no rig" });
+  }
+  if (missing !== undefined) {
+    process.stderr.write(`\n${required ? "With CI=true the rig is required.\n" : ""}`);
+    reportRigError(missing);
+  }
+} finally {
+  await rm(directory, { recursive: true, force: true });
+}
+
+const passed = sums.reduce((sum, part) => sum + part.passed, 0);
+const failed = sums.reduce((sum, part) => sum + part.failed, 0);
+process.stdout.write(`\n${pc.dim("part         passed  failed  skipped      time")}\n`);
+for (const sum of sums) {
+  const numbers = [String(sum.passed).padStart(8), String(sum.failed).padStart(8), String(sum.skipped).padStart(9)];
+  const line = `${sum.part.padEnd(11)}${numbers.join("")}${`${sum.seconds.toFixed(1)} s`.padStart(10)}`;
+  process.stdout.write(`${sum.failed > 0 ? pc.red(line) : line}${sum.note === undefined ? "" : `  ${sum.note}`}\n`);
+}
+process.stdout.write(`${passed} passed, ${failed} failed\n`);
+if (process.env.VFIO_TEST_TOTALS !== undefined) await writeFile(process.env.VFIO_TEST_TOTALS, `${passed} ${failed}\n`);
+process.exitCode = failed === 0 ? 0 : 1;
