@@ -46,10 +46,24 @@ async function run(program, args) {
   return typeof code === "number" ? code : 1;
 }
 
+/**
+ * Plain JavaScript has no `using` before Node 24.
+ *
+ * @param {string} prefix
+ * @param {(listener: import("../lib/rig/progress.js").ProgressListener) => Promise<void>} work
+ */
+async function withProgress(prefix, work) {
+  const progress = new ProgressPrinter(process.stderr, prefix);
+  try {
+    await work(progress.listener);
+  } finally {
+    progress[Symbol.dispose]();
+  }
+}
+
 /** An addon that is older than its sources is built again; vitest would test yesterday's. */
 async function buildAddon() {
-  using progress = new ProgressPrinter(process.stderr, "test");
-  await ensureAddon(progress.listener);
+  await withProgress("test", (listener) => ensureAddon(listener));
   const built = (await stat(join(root, "build/Release/vfio.node"))).mtimeMs;
   for (const name of await readdir(join(root, "native"), { recursive: true })) {
     if ((await stat(join(root, "native", name))).mtimeMs <= built) continue;
@@ -95,10 +109,11 @@ async function runPart(part, directory) {
  * @returns {Promise<RigError | undefined>}
  */
 async function prepareRig() {
-  using progress = new ProgressPrinter(process.stderr, "rig");
   try {
-    await ensureQemu({ onProgress: progress.listener });
-    await ensureKernel({ onProgress: progress.listener });
+    await withProgress("rig", async (onProgress) => {
+      await ensureQemu({ onProgress });
+      await ensureKernel({ onProgress });
+    });
     return undefined;
   } catch (error) {
     if (error instanceof RigError) return error;

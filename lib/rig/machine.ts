@@ -91,6 +91,8 @@ export function defaultDevices(iommu: IommuKind, disk: string): string[] {
     // 00:07.0: a 256 MiB, 64-bit, prefetchable BAR that is plain memory. The host pays for the pages that are touched.
     ["-object", "memory-backend-memfd,id=shared,size=256M,share=on"],
     ["-device", "ivshmem-plain,memdev=shared,addr=07.0"],
+    // 00:09.0: several vectors of MSI, which no other device here has.
+    ["-device", "qemu-xhci,addr=09.0,msi=on,msix=off"],
     // 06:01.0 to 06:03.0: devices behind a conventional bridge share its requester id, and so one IOMMU group. The kernel
     // has a driver for the serial port, so the group is not viable until somebody unbinds it. QEMU's virtio-iommu does not
     // know the devices behind such a bridge, and Linux then gives up the IOMMU altogether: it has to do without them. The
@@ -175,7 +177,9 @@ export function qemuArguments(machine: Machine, boot: Boot): string[] {
   ];
   return [
     ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
-    ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"],
+    // 36 bits of physical addresses keep SeaBIOS's windows below 4 GiB: QEMU 10 forgets the upper half of a virtual
+    // function's BAR address.
+    ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,phys-bits=36"],
     ["-smp", String(machine.cpus), "-m", `${machine.memory}M`],
     ["-kernel", boot.kernel, "-append", kernelCommandLine(machine, boot)],
     [...channel("console"), "-serial", "chardev:console"],
