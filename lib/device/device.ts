@@ -167,7 +167,7 @@ export class Device implements Disposable {
    * Resets the device's function (`VFIO_DEVICE_RESET`). It blocks for 100 ms and more; while something else holds the
    * device, it tries again for 200 ms.
    *
-   * Interrupts stay switched on. Config space is as it was when the device was opened, the BARs' contents are the
+   * Interrupts stay switched on. Config space is as it was before the reset, the BARs' contents are the
    * device's own business. A dma-buf that was made of a BAR has lost its memory in every importer.
    *
    * @throws VfioError `EINVAL` if the device has no reset of its own, `EAGAIN` if something else holds it
