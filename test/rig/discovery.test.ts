@@ -18,6 +18,8 @@ import {
   vfioCdevPath,
   vfioGroupPath,
 } from "../../lib/sysfs/index.js";
+import { onlyIf, rigOnly } from "./devices.js";
+import { inRig, usableDevices } from "./selection.js";
 
 function devices(vendorId: number, deviceId: number): PciDevice[] {
   return listPciDevices().filter((device) => device.vendorId === vendorId && device.deviceId === deviceId);
@@ -29,7 +31,7 @@ function device(vendorId: number, deviceId: number): PciDevice {
   return found;
 }
 
-describe("the machine's devices", () => {
+describe("the rig's devices", rigOnly("knows the rig's devices"), () => {
   test("edu: no driver, one memory BAR of 1 MiB, alone in its group", () => {
     const edu = devices(0x1234, 0x11e8).find(({ iommuGroup }) => readIommuGroup(iommuGroup ?? -1).devices.length === 1);
     expect(edu).toMatchObject({
@@ -66,14 +68,14 @@ describe("the machine's devices", () => {
   test("nvme: its class", () => {
     expect(device(0x1b36, 0x0010)).toMatchObject({ classCode: 0x010802, driver: "nvme" });
   });
+});
 
-  test("what sysfs says of a device is what its configuration space says", () => {
-    for (const { sysfsPath, vendorId, deviceId, classCode, revision } of listPciDevices()) {
-      const config = readFileSync(join(sysfsPath, "config"));
-      expect([config.readUInt16LE(0), config.readUInt16LE(2)]).toEqual([vendorId, deviceId]);
-      expect([config.readUIntLE(9, 3), config.readUInt8(8)]).toEqual([classCode, revision]);
-    }
-  });
+test("what sysfs says of a device is what its configuration space says", () => {
+  for (const { sysfsPath, vendorId, deviceId, classCode, revision } of usableDevices()) {
+    const config = readFileSync(join(sysfsPath, "config"));
+    expect([config.readUInt16LE(0), config.readUInt16LE(2)]).toEqual([vendorId, deviceId]);
+    expect([config.readUIntLE(9, 3), config.readUInt8(8)]).toEqual([classCode, revision]);
+  }
 });
 
 describe("IOMMU groups", () => {
@@ -86,7 +88,7 @@ describe("IOMMU groups", () => {
     }
   });
 
-  test("the interrupt window is reserved", () => {
+  test("the interrupt window is reserved", rigOnly("knows the rig's IOMMU"), () => {
     expect(readIommuGroup(device(0x8086, 0x10c9).address).reservedRegions).toContainEqual({
       start: 0xfee00000n,
       end: 0xfeefffffn,
@@ -96,18 +98,18 @@ describe("IOMMU groups", () => {
 
   // Not every machine of the rig has the bridge.
   const [serial] = devices(0x1b36, 0x0002);
-  test.runIf(serial !== undefined)(
-    "behind a conventional bridge all share one, whose serial port is in the way",
-    () => {
-      if (serial === undefined) return;
-      const viability = groupViability(serial.address);
-      expect(viability.group.devices.filter(({ bus }) => bus === "pci")).toHaveLength(4);
-      expect(viability).toMatchObject({ viable: false, blockers: [{ name: serial.address, driver: "serial" }] });
-    },
-  );
+  const bridge = onlyIf(inRig && serial !== undefined, "knows the rig's bridge, which is not there with every IOMMU");
+  test("behind a conventional bridge all share one, whose serial port is in the way", bridge, () => {
+    const { address } = device(0x1b36, 0x0002);
+    const viability = groupViability(address);
+    expect(viability.group.devices.filter(({ bus }) => bus === "pci")).toHaveLength(4);
+    expect(viability).toMatchObject({ viable: false, blockers: [{ name: address, driver: "serial" }] });
+  });
 });
 
-describe("devices that come and go while they are listed", () => {
+const makesVfs = rigOnly("makes virtual functions, which nobody can have named");
+
+describe("devices that come and go while they are listed", makesVfs, () => {
   test("a listing never fails, and never misses one that stays", async () => {
     const igb = device(0x8086, 0x10c9);
     const staying = listPciDevices().map(({ address }) => address);
@@ -137,7 +139,7 @@ describe("devices that come and go while they are listed", () => {
   });
 });
 
-describe("virtual functions", () => {
+describe("virtual functions", makesVfs, () => {
   test("come with their physical function's address and go", () => {
     const { address, sriov } = device(0x8086, 0x10c9);
     const autoprobe = sriov?.driversAutoprobe ?? true;
@@ -163,7 +165,7 @@ describe("virtual functions", () => {
   });
 });
 
-describe("mediated devices", () => {
+describe("mediated devices", rigOnly("makes a mediated device, of the kernel's sample driver"), () => {
   const uuid = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
 
   test("one of the kernel's sample serial port", () => {
@@ -185,7 +187,7 @@ describe("mediated devices", () => {
   });
 });
 
-test("sysfs that is mounted elsewhere, as in a container", () => {
+test("sysfs that is mounted elsewhere, as in a container", rigOnly("mounts a file system"), () => {
   const sysfs = mkdtempSync(join(tmpdir(), "sysfs-"));
   execFileSync("mount", ["-t", "sysfs", "-o", "ro", "sysfs", sysfs]);
   try {

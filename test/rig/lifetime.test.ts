@@ -3,12 +3,11 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
-import { type Binding, bindDriver, listPciDevices } from "vfio";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { bind, devices } from "./devices.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";
 
-const edu = listPciDevices().find(({ vendorId, deviceId }) => vendorId === 0x1234 && deviceId === 0x11e8)?.address;
 const library = new URL("../../dist/index.js", import.meta.url).href;
 const counter = fileURLToPath(new URL("resources.mjs", import.meta.url));
 const run = promisify(execFile);
@@ -18,7 +17,7 @@ async function program(body: string): Promise<{ answer: unknown; warnings: strin
   const source = `
     const { openContainer, DmaBuffer } = await import(${JSON.stringify(library)});
     const { resources } = await import(${JSON.stringify(counter)});
-    const address = ${JSON.stringify(edu)};
+    const address = ${JSON.stringify(devices.any)};
     const collect = async () => {
       for (let i = 0; i < 5; i++) { gc(); await new Promise((done) => setImmediate(done)); }
     };
@@ -27,14 +26,14 @@ async function program(body: string): Promise<{ answer: unknown; warnings: strin
   return { answer: JSON.parse(stdout), warnings: stderr };
 }
 
-let binding: Binding;
+let binding: Disposable;
 
 beforeAll(() => {
-  binding = bindDriver(edu ?? "none");
+  binding = bind(devices.any);
 });
 
 afterAll(() => {
-  binding.restore();
+  binding[Symbol.dispose]();
 });
 
 describe.each(modes)("garbage collection in %s", (mode) => {
@@ -91,12 +90,12 @@ describe.each(modes)("a worker in %s", (mode) => {
       const { parentPort } = require("node:worker_threads");
       import(${JSON.stringify(library)}).then(({ openContainer, DmaBuffer }) => {
         const container = openContainer({ mode: "${mode}" });
-        const device = container.attach(${JSON.stringify(edu)});
+        const device = container.attach(${JSON.stringify(devices.any)});
         const buffer = DmaBuffer.allocate(1 << 20);
         buffer.bytes.fill(1);
         container.map(buffer);
-        device.msi.enable(1);
-        device.msi.vector(0).on("interrupt", () => {});
+        const [vector] = [device.msi, device.msix].find(({ count }) => count > 0)?.enable(1) ?? [];
+        vector?.on("interrupt", () => {});
         container.mapAsync(DmaBuffer.allocate(8 << 20));
         parentPort.postMessage("ready");
         for (;;) device.config.vendorId;
