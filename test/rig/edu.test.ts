@@ -1,36 +1,18 @@
 /** The edu device, driven by examples/edu.ts in every container mode: registers, interrupts, DMA, and DMA that is stopped. */
 import { randomFillSync } from "node:crypto";
-import {
-  type Binding,
-  bindDriver,
-  type Container,
-  DmaBuffer,
-  listPciDevices,
-  openContainer,
-  type PciAddress,
-  readIommuGroup,
-} from "vfio";
+import { type Container, DmaBuffer, openContainer } from "vfio";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Edu, type EduOptions } from "../../examples/edu.js";
+import { bind, devices, needs } from "./devices.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";
 
-/** The one that is alone in its IOMMU group. */
-function findEdu(): PciAddress {
-  const found = listPciDevices().find(
-    ({ vendorId, deviceId, iommuGroup }) =>
-      vendorId === 0x1234 && deviceId === 0x11e8 && readIommuGroup(iommuGroup ?? -1).devices.length === 1,
-  );
-  if (found === undefined) throw new Error("the rig has no edu device alone in its group");
-  return found.address;
-}
-
-const address = findEdu();
-let binding: Binding;
+const address = devices.edu;
+let binding: Disposable;
 beforeAll(() => {
-  binding = bindDriver(address);
+  binding = bind(address);
 });
-afterAll(() => binding.restore());
+afterAll(() => binding[Symbol.dispose]());
 
 const kinds = ["msi", "intx", "none"] as const satisfies readonly EduOptions["interrupts"][];
 
@@ -270,14 +252,12 @@ describe("waiting", () => {
   });
 });
 
-test("a device that is no edu is refused, and nothing stays open", () => {
-  const [other] = listPciDevices().filter(({ vendorId, deviceId }) => vendorId === 0x1af4 && deviceId === 0x1110);
-  if (other === undefined) throw new Error("the rig has no ivshmem device");
-  using _ = bindDriver(other.address);
+test("a device that is no edu is refused, and nothing stays open", needs("ivshmem"), () => {
+  using _ = bind(devices.ivshmem);
   const before = resources();
   {
     using container = openContainer();
-    expect(() => Edu.open(container, other.address)).toThrow(/no edu device/);
+    expect(() => Edu.open(container, devices.ivshmem)).toThrow(/no edu device/);
     expect(container.devices.size).toBe(0);
   }
   expect(resources()).toEqual(before);

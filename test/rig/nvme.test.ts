@@ -1,26 +1,25 @@
 /** The NVMe disk, driven by examples/nvme.ts in every container mode: by interrupt and by polling, and DMA that is stopped. */
 import { randomFillSync } from "node:crypto";
-import { type Binding, bindDriver, DmaBuffer, listPciDevices, openContainer, type PciAddress } from "vfio";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { DmaBuffer, openContainer } from "vfio";
+import { afterAll, beforeAll, describe, expect, type TestOptions, test } from "vitest";
 import { type DmaPiece, Nvme, type NvmeOptions } from "../../examples/nvme.js";
+import { bind, devices, needs, rigOnly } from "./devices.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";
+import { destructive } from "./selection.js";
 
-/** QEMU's, and no other: these tests overwrite the disk. */
-function find(vendor: number, device: number): PciAddress {
-  const found = listPciDevices().find(({ vendorId, deviceId }) => vendorId === vendor && deviceId === device);
-  if (found === undefined) throw new Error("the rig lacks a device");
-  return found.address;
-}
-
-const address = find(0x1b36, 0x0010);
-let binding: Binding;
+const address = devices.nvme;
+let binding: Disposable;
 beforeAll(() => {
-  binding = bindDriver(address);
+  binding = bind(address);
 });
-afterAll(() => binding.restore());
+afterAll(() => binding[Symbol.dispose]());
 
-const BLOCK = 512;
+/** For tests that write to the disk. */
+const overwriting: TestOptions = destructive
+  ? {}
+  : { skip: true, meta: { leftOut: "overwrites the disk, which VFIO_TEST_DESTRUCTIVE=1 allows" } };
+
 const INVALID_NAMESPACE = 0x0b;
 
 /** A part of a piece of the pool. */
@@ -33,7 +32,7 @@ function part(piece: DmaPiece, offset: number, length: number) {
 }
 
 describe.each(modes)("NVMe in mode %s", (mode) => {
-  test("says what it is", async () => {
+  test("the rig's disk says what it is", rigOnly("knows the rig's disk"), async () => {
     using container = openContainer({ mode });
     using disk = await Nvme.open(container, address);
     expect(disk.controller).toMatchObject({
@@ -43,23 +42,33 @@ describe.each(modes)("NVMe in mode %s", (mode) => {
       version: "1.4.0",
       volatileCache: true,
     });
-    expect(disk.namespace).toEqual({ id: 1, blocks: BigInt((256 << 20) / BLOCK), blockSize: BLOCK });
+    expect(disk.namespace).toEqual({ id: 1, blocks: BigInt((256 << 20) / 512), blockSize: 512 });
   });
 
   describe.each(["interrupt", "polling"] as const)("completion by %s", (completion) => {
     const open = (container: ReturnType<typeof openContainer>, options: NvmeOptions = {}) =>
       Nvme.open(container, address, { completion, ...options });
 
-    test("writes, flushes and reads back", async () => {
+    test("reads the same twice", async () => {
       using container = openContainer({ mode });
       using disk = await open(container);
+      using first = disk.allocate(65536);
+      using second = disk.allocate(65536);
+      await Promise.all([disk.read(0, first), disk.read(0, second)]);
+      expect(Buffer.compare(first.bytes, second.bytes)).toBe(0);
+    });
+
+    test("writes, flushes and reads back", overwriting, async () => {
+      using container = openContainer({ mode });
+      using disk = await open(container, { poolSize: 8 << 20 });
       expect(disk.device.msix.enabled).toBe(completion === "interrupt");
       const { maxTransfer } = disk.controller;
-      using source = disk.allocate(maxTransfer + 2 * BLOCK);
+      const { blockSize } = disk.namespace;
+      using source = disk.allocate(maxTransfer + blockSize + 512);
       using target = disk.allocate(source.length);
       // One block, a page, two pages, a list of pages, the most, more than that; from the start of a page and from within.
-      for (const length of [BLOCK, 4096, 8192, 12288, maxTransfer, maxTransfer + BLOCK]) {
-        for (const offset of [0, BLOCK]) {
+      for (const length of [blockSize, 4096, 8192, 12288, maxTransfer, maxTransfer + blockSize]) {
+        for (const offset of [0, 512]) {
           randomFillSync(source.bytes);
           target.bytes.fill(0);
           await disk.write(1000, part(source, offset, length));
@@ -72,24 +81,26 @@ describe.each(modes)("NVMe in mode %s", (mode) => {
       }
     });
 
-    test("has many commands in flight, more than the queue holds", async () => {
+    test("has many commands in flight, more than the queue holds", overwriting, async () => {
       using container = openContainer({ mode });
       using disk = await open(container, { queueDepth: 8 });
+      const { blockSize } = disk.namespace;
       const count = 200;
-      using source = disk.allocate(count * BLOCK);
-      using target = disk.allocate(count * BLOCK);
+      using source = disk.allocate(count * blockSize);
+      using target = disk.allocate(count * blockSize);
       randomFillSync(source.bytes);
       const blocks = Array.from({ length: count }, (_, index) => index);
-      await Promise.all(blocks.map((block) => disk.write(5000 + block, part(source, block * BLOCK, BLOCK))));
-      await Promise.all(blocks.map((block) => disk.read(5000 + block, part(target, block * BLOCK, BLOCK))));
+      await Promise.all(blocks.map((block) => disk.write(5000 + block, part(source, block * blockSize, blockSize))));
+      await Promise.all(blocks.map((block) => disk.read(5000 + block, part(target, block * blockSize, blockSize))));
       expect(Buffer.compare(source.bytes, target.bytes)).toBe(0);
     });
 
-    test("a command without an answer ends, and the disk can be opened again", async () => {
+    const fails = rigOnly("makes the controller fail");
+    test("a command without an answer ends, and the disk can be opened again", fails, async () => {
       using container = openContainer({ mode });
       {
         using disk = await open(container, { timeout: 200 });
-        using memory = disk.allocate(BLOCK);
+        using memory = disk.allocate(disk.namespace.blockSize);
         // It can no longer fetch what it is told to do.
         disk.device.busMaster = false;
         const [first, second] = await Promise.allSettled([disk.read(0, memory), disk.read(1, memory)]);
@@ -98,28 +109,29 @@ describe.each(modes)("NVMe in mode %s", (mode) => {
         await expect(disk.read(0, memory)).rejects.toThrow(/no answer/);
       }
       using disk = await open(container);
-      using memory = disk.allocate(BLOCK);
+      using memory = disk.allocate(disk.namespace.blockSize);
       await disk.read(0, memory);
     });
   });
 
-  test("what was written is there when it is opened again", async () => {
+  test("what was written is there when it is opened again", overwriting, async () => {
     using container = openContainer({ mode });
     const written = randomFillSync(Buffer.alloc(4096));
+    const last = (disk: Nvme) => disk.namespace.blocks - BigInt(4096 / disk.namespace.blockSize);
     {
       using disk = await Nvme.open(container, address);
       using memory = disk.allocate(4096);
       memory.bytes.set(written);
-      await disk.write(disk.namespace.blocks - 8n, memory);
+      await disk.write(last(disk), memory);
     }
     using disk = await Nvme.open(container, address);
     using memory = disk.allocate(4096);
-    await disk.read(disk.namespace.blocks - 8n, memory);
+    await disk.read(last(disk), memory);
     expect(written.equals(memory.bytes)).toBe(true);
   });
 
   // A disk may or may not notice, and QEMU's does not: it reports success. What counts is what was not touched.
-  describe("the IOMMU stops", () => {
+  describe("the IOMMU stops", overwriting, () => {
     test("a disk that writes into memory mapped for reading only", async () => {
       using container = openContainer({ mode });
       using disk = await Nvme.open(container, address);
@@ -190,36 +202,40 @@ describe("refusals", () => {
   test("blocks, lengths and memory that cannot be", async () => {
     using container = openContainer();
     using disk = await Nvme.open(container, address);
-    using memory = disk.allocate(2 * BLOCK);
-    const { blocks } = disk.namespace;
+    const { blocks, blockSize } = disk.namespace;
+    using memory = disk.allocate(2 * blockSize);
     await expect(disk.read(blocks - 1n, memory)).rejects.toThrow(RangeError);
     await expect(disk.read(-1, memory)).rejects.toThrow(RangeError);
-    await expect(disk.read(0, part(memory, 0, BLOCK - 1))).rejects.toThrow(/block size/);
-    await expect(disk.read(0, part(memory, 2, BLOCK))).rejects.toThrow(/multiple of 4/);
+    await expect(disk.read(0, part(memory, 0, blockSize - 1))).rejects.toThrow(/block size/);
+    await expect(disk.read(0, part(memory, 2, blockSize))).rejects.toThrow(/multiple of 4/);
     expect(() => disk.allocate(1 << 30)).toThrow(/pool/);
     expect(() => disk.allocate(0)).toThrow(RangeError);
   });
 
-  test.each([
-    [
-      "a namespace that is not there",
-      address,
-      { namespace: 7 },
-      { message: expect.stringMatching(/no active namespace 7/) },
-    ],
-    ["a namespace that cannot be", address, { namespace: 0xffff }, { name: "NvmeError", status: INVALID_NAMESPACE }],
-    ["a pool too small for the queues", address, { poolSize: 8192 }, { message: expect.stringMatching(/pool/) }],
-    ["a queue of one entry", address, { queueDepth: 1 }, { name: "RangeError" }],
-    ["a device that is no NVMe controller", find(0x1af4, 0x1110), {}, { message: expect.stringMatching(/no NVMe/) }],
-  ] as const)("%s: nothing stays open", async (_, device, options, error) => {
-    using bound = device === address ? undefined : bindDriver(device);
+  const cases: readonly (readonly [string, NvmeOptions, object])[] = [
+    ["a namespace that is not there", { namespace: 7 }, { message: expect.stringMatching(/no active namespace 7/) }],
+    ["a namespace that cannot be", { namespace: 0xffff }, { name: "NvmeError", status: INVALID_NAMESPACE }],
+    ["a pool too small for the queues", { poolSize: 8192 }, { message: expect.stringMatching(/pool/) }],
+    ["a queue of one entry", { queueDepth: 1 }, { name: "RangeError" }],
+  ];
+  test.each(cases)("%s: nothing stays open", rigOnly("knows the rig's disk"), async (_, options, error) => {
     const before = resources();
     {
       using container = openContainer();
-      await expect(Nvme.open(container, device, options)).rejects.toMatchObject(error);
+      await expect(Nvme.open(container, address, options)).rejects.toMatchObject(error);
       expect(container.devices.size).toBe(0);
     }
     expect(resources()).toEqual(before);
-    expect(bound?.active).not.toBe(false);
+  });
+
+  test("a device that is no NVMe controller: nothing stays open", needs("ivshmem"), async () => {
+    using _ = bind(devices.ivshmem);
+    const before = resources();
+    {
+      using container = openContainer();
+      await expect(Nvme.open(container, devices.ivshmem)).rejects.toThrow(/no NVMe controller/);
+      expect(container.devices.size).toBe(0);
+    }
+    expect(resources()).toEqual(before);
   });
 });
