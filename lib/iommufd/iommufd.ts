@@ -40,6 +40,11 @@ function mapFlags({ iova, read = true, write = true }: IoasMapOptions): number {
   );
 }
 
+/** Where a mapping was asked to go, for messages. */
+function place({ iova }: IoasMapOptions): { iova: number | bigint | string } {
+  return { iova: iova ?? "any" };
+}
+
 function packRanges(ranges: readonly IovaRange[]): BigUint64Array {
   return BigUint64Array.from(ranges.flatMap(({ start, last }) => [start, last]));
 }
@@ -239,7 +244,7 @@ export class Ioas implements Disposable {
   map(address: number, length: number | bigint, options: IoasMapOptions = {}): bigint {
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
     const mapped = native.iommufdIoasMap(this.iommufd.fd, mapFlags(options), this.id, address, iova, length);
-    return this.#mapped(mapped, "IOMMU_IOAS_MAP", { iova, length, address });
+    return this.#mapped(mapped, "IOMMU_IOAS_MAP", { ...place(options), length, address });
   }
 
   /**
@@ -251,7 +256,7 @@ export class Ioas implements Disposable {
   mapFile(fd: number, start: number | bigint, length: number | bigint, options: IoasMapOptions = {}): bigint {
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
     const mapped = native.iommufdIoasMapFile(this.iommufd.fd, mapFlags(options), this.id, fd, start, iova, length);
-    return this.#mapped(mapped, "IOMMU_IOAS_MAP_FILE", { fd, start, iova, length });
+    return this.#mapped(mapped, "IOMMU_IOAS_MAP_FILE", { fd, start, ...place(options), length });
   }
 
   /**
@@ -264,7 +269,7 @@ export class Ioas implements Disposable {
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
     const { fd } = this.iommufd;
     const copied = native.iommufdIoasCopy(fd, mapFlags(options), this.id, from.id, iova, fromIova, length);
-    return this.#mapped(copied, "IOMMU_IOAS_COPY", { from: from.id, fromIova, iova, length });
+    return this.#mapped(copied, "IOMMU_IOAS_COPY", { from: from.id, fromIova, ...place(options), length });
   }
 
   #mapped(result: number | bigint, request: string, args: Record<string, number | bigint | string>): bigint {
