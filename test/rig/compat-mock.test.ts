@@ -9,7 +9,7 @@ import { type Ioas, Iommufd } from "../../lib/iommufd/iommufd.js";
 import { native } from "../../lib/native.js";
 import * as uapi from "../../lib/uapi.js";
 import { Memory, MiB, PAGE } from "./memory.js";
-import { APERTURE_LAST, APERTURE_START, MockAccess, MockDevice, pinnedTimes } from "./mock-iommu.js";
+import { APERTURE_LAST, APERTURE_START, MockAccess, MockDevice, MockQueue, pinnedTimes } from "./mock-iommu.js";
 import { outcome } from "./outcome.js";
 import { resources } from "./resources.mjs";
 
@@ -275,6 +275,16 @@ describe.each([
       // What has gone can be mapped again; the two pieces that are left go together.
       if (splits) expect(map(at(4), 8 * PAGE)).toBe(0);
       expect(unmap(APERTURE_START, SIZE)).toBe(SIZE);
+    });
+
+    it("nothing that hardware has a queue in", () => {
+      map(APERTURE_START, 4 * PAGE);
+      {
+        using _queue = new MockQueue(device, ioas, APERTURE_START, PAGE);
+        expect(unmap(APERTURE_START, 4 * PAGE)).toBe("EBUSY");
+        expect(unmap(0n, 0, ALL)).toBe("EBUSY");
+      }
+      expect(unmap(APERTURE_START, 4 * PAGE)).toBe(4 * PAGE);
     });
 
     it("writes back what a cut range removed, where it cannot split", () => {

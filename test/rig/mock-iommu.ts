@@ -244,6 +244,42 @@ export function smallBatches(iommufd: Iommufd, bytes: number): Disposable {
   };
 }
 
+/**
+ * A queue of the mock IOMMU's own in a guest's memory (a vIOMMU with a hardware queue), which owns the memory that it is
+ * in: that cannot be unmapped meanwhile.
+ */
+export class MockQueue implements Disposable {
+  readonly #iommufd: Iommufd;
+  // In the order in which they were made.
+  readonly #objects: number[] = [];
+
+  constructor(device: MockDevice, ioas: Ioas, iova: bigint, length: number) {
+    this.#iommufd = device.iommufd;
+    const NEST_PARENT = 1;
+    const SELFTEST = 0xdead_beef;
+    // IOMMU_HWPT_ALLOC, IOMMU_VIOMMU_ALLOC, IOMMU_HW_QUEUE_ALLOC: 32-bit words, and where the new object's id comes back.
+    const hwpt = this.#make(0x3b89, [48, NEST_PARENT, device.deviceId, ioas.id, 0, 0, 0, 0, 0, 0, 0, 0], 4);
+    const viommu = this.#make(0x3b90, [40, 0, SELFTEST, device.deviceId, hwpt, 0, 0, 0, 0, 0], 5);
+    this.#make(0x3b94, [40, 0, viommu, SELFTEST, 0, 0, Number(iova), 0, length, 0], 5);
+  }
+
+  #make(request: number, words: readonly number[], out: number): number {
+    const bytes = Uint32Array.from(words);
+    const status = native.ioctl(this.#iommufd.fd, request, bytes);
+    if (status < 0) {
+      this[Symbol.dispose]();
+      throw new VfioError({ errno: status, syscall: "ioctl", args: { request }, object: "mock queue" });
+    }
+    const id = bytes[out] ?? 0;
+    this.#objects.push(id);
+    return id;
+  }
+
+  [Symbol.dispose](): void {
+    for (const id of this.#objects.splice(0).reverse()) this.#iommufd.destroy(id);
+  }
+}
+
 function dmaBufDescriptors(): Set<number> {
   return new Set(
     readdirSync("/proc/self/fd")

@@ -18,7 +18,7 @@ import { native } from "../../lib/native.js";
 import { vfioCdevPath, vfioGroupPath } from "../../lib/sysfs/index.js";
 import * as uapi from "../../lib/uapi.js";
 import { Agent, setMemlock } from "./agent.js";
-import { bind, devices } from "./devices.js";
+import { bind, devices, Mdev } from "./devices.js";
 import { Memory, PAGE } from "./memory.js";
 import { modes } from "./modes.js";
 import { outcome } from "./outcome.js";
@@ -728,6 +728,61 @@ describe.each(modes.map((mode, column) => ({ mode, column })))("$mode", ({ mode,
       expect(kernel.unmap(0n, 0, UNMAP_VADDR | ALL)).toBe("EINVAL");
       expect(kernel.map(BASE, 8 * PAGE, buffer.address, MAP_VADDR)).toBe("EINVAL");
     });
+});
+
+describe("a device without an IOMMU behind it", () => {
+  /** A container in which a mediated device's group is alone. */
+  class Emulated implements Disposable {
+    readonly mdev = new Mdev("mtty", "1");
+    readonly #group: OwnedFd;
+    readonly #container: OwnedFd;
+
+    constructor(mode: ContainerMode) {
+      this.#group = openNode(vfioGroupPath(this.mdev.uuid));
+      this.#container = openNode(isLegacy(mode) ? "/dev/vfio/vfio" : "/dev/iommu");
+      succeed(native.vfioGroupSetContainer(this.#group.number, this.fd));
+      succeed(native.vfioSetIommu(this.fd, iommuType(mode)));
+    }
+
+    get fd(): number {
+      return this.#container.number;
+    }
+
+    [Symbol.dispose](): void {
+      this.#group.close();
+      this.#container.close();
+      this.mdev[Symbol.dispose]();
+    }
+  }
+
+  it.each(
+    modes.filter((mode) => !isNative(mode)),
+  )("pins nothing, and knows no new addresses for old pages: %s", (mode) => {
+    using emulated = new Emulated(mode);
+    const { fd } = emulated;
+    const map = (iova: bigint, vaddr: number) => outcome(native.vfioIommuMapDma(fd, READ | WRITE, vaddr, iova, PAGE));
+    const unmap = (flags: number, iova = BASE, size = PAGE) => outcome(native.vfioIommuUnmapDma(fd, flags, iova, size));
+    expect(outcome(native.vfioCheckExtension(fd, uapi.VFIO_UPDATE_VADDR))).toBe(0);
+    expect(map(BASE, buffer.address)).toBe(0);
+    // Nobody looks whether it is there.
+    expect(map(page(1), NOWHERE)).toBe(0);
+    expect(lockedMemory()).toMatchObject({ locked: 0, pinned: 0 });
+    expect(unmap(UNMAP_VADDR)).toBe(isLegacy(mode) ? "EBUSY" : "EINVAL");
+    expect(unmap(UNMAP_VADDR | ALL, 0n, 0)).toBe(isLegacy(mode) ? "EBUSY" : "EINVAL");
+    expect(unmap(0)).toBe(PAGE);
+    if (!isLegacy(mode)) return;
+
+    // A device that has one joins: what is mapped is pinned now, which needs it to be there.
+    using group = openNode(vfioGroupPath(devices.ivshmem));
+    expect(outcome(native.vfioGroupSetContainer(group.number, fd))).toBe("EFAULT");
+    expect(unmap(0, page(1))).toBe(PAGE);
+    expect(map(BASE, buffer.address)).toBe(0);
+    expect(outcome(native.vfioGroupSetContainer(group.number, fd))).toBe(0);
+    expect(lockedMemory()).toMatchObject({ locked: PAGE });
+    expect(outcome(native.vfioGroupUnsetContainer(group.number))).toBe(0);
+    expect(lockedMemory()).toMatchObject({ locked: 0 });
+    expect(unmap(0)).toBe(PAGE);
+  });
 });
 
 describe("the number of mappings", () => {
