@@ -81,7 +81,6 @@ export const IOMMU_VFIO_IOAS_CLEAR = 2;
 export const KVM_API_VERSION = 12;
 export const KVM_CAP_IRQ_ROUTING = 25;
 export const KVM_CAP_IRQFD = 32;
-export const KVM_CAP_IRQFD_RESAMPLE = 82;
 export const KVM_CAP_SPLIT_IRQCHIP = 121;
 export const KVM_IRQCHIP_PIC_MASTER = 0;
 export const KVM_IRQCHIP_PIC_SLAVE = 1;

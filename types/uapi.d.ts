@@ -73,7 +73,6 @@ export declare const IOMMU_VFIO_IOAS_CLEAR = 2;
 export declare const KVM_API_VERSION = 12;
 export declare const KVM_CAP_IRQ_ROUTING = 25;
 export declare const KVM_CAP_IRQFD = 32;
-export declare const KVM_CAP_IRQFD_RESAMPLE = 82;
 export declare const KVM_CAP_SPLIT_IRQCHIP = 121;
 export declare const KVM_IRQCHIP_PIC_MASTER = 0;
 export declare const KVM_IRQCHIP_PIC_SLAVE = 1;

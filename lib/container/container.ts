@@ -47,6 +47,12 @@ export const containerModes: readonly ContainerMode[] = [
 export interface AttachOptions {
   /** A virtual function's shared secret with its physical function's user, as a UUID. */
   readonly vfToken?: string;
+  /**
+   * Called with the descriptor (borrowed) of the VFIO file, the device's group or its character device, before the device is
+   * opened through it: for whoever must know the file by then, as KVM's VFIO device must. A group's is told once, with the
+   * first of its devices. If it throws, the device is not attached.
+   */
+  readonly beforeOpen?: (file: number) => void;
 }
 
 /** What is mapped, where, and what devices may do with it. */

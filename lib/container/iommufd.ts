@@ -51,6 +51,7 @@ export class IommufdContainer extends Container {
     const token = options.vfToken === undefined ? undefined : vfTokenBytes(options.vfToken);
     const fd = openNode(vfioCdevPath(name), (errno) => (errno === EBUSY ? explainBusy(name) : {}));
     try {
+      options.beforeOpen?.(fd.number);
       const iommufdId = native.vfioDeviceBindIommufd(fd.number, this.iommufd.fd, token);
       if (iommufdId < 0) {
         // This open of the device is of no use any more, and must not count among those who hold it.

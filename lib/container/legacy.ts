@@ -77,6 +77,7 @@ export class LegacyContainer extends Container {
     if (options.vfToken !== undefined) vfTokenBytes(options.vfToken);
     const group = this.#join(name);
     try {
+      if (group.users === 1) options.beforeOpen?.(group.fd.number);
       const wanted = options.vfToken === undefined ? name : `${name} vf_token=${options.vfToken}`;
       const fd = new OwnedFd(
         check(native.vfioGroupGetDeviceFd(group.fd.number, wanted), (errno) => ({

@@ -62,6 +62,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
   readonly #waiters = new Set<Waiter>();
   #poll: PollHandle | undefined;
   #referenced = true;
+  #borrower: string | undefined;
 
   /** @internal */
   constructor(owner: InterruptOwner, index: number, label: string) {
@@ -89,11 +90,40 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
     if (this.closed) throw invalidStateError(`${this.label} is off`);
   }
 
+  /** Whether somebody here listens or waits, and so takes every count as it comes. */
+  get watched(): boolean {
+    return this.#poll !== undefined;
+  }
+
+  /**
+   * Lends the eventfd to something that reads it itself, as KVM's irqfd does. Until it is given back, nobody listens, waits
+   * or takes here: each would steal counts from the borrower.
+   *
+   * @param borrower for the message to who tries
+   * @returns gives it back; a second call does nothing
+   * @throws an error with `code` `ERR_INVALID_STATE` if somebody listens or waits, or if it is lent already
+   */
+  lend(borrower: string): () => void {
+    this.#readable();
+    if (this.watched) throw invalidStateError(`somebody listens or waits for ${this.label}: stop that first`);
+    this.#borrower = borrower;
+    let lent = true;
+    return () => {
+      if (lent) this.#borrower = undefined;
+      lent = false;
+    };
+  }
+
+  #readable(): void {
+    this.#live();
+    if (this.#borrower !== undefined) throw invalidStateError(`${this.label} is lent to ${this.#borrower}`);
+  }
+
   // ---- events ------------------------------------------------------------------------------------------------------
 
   /** Calls `listener` with the count of each delivery. */
   on(event: "interrupt", listener: (count: number) => void): this {
-    this.#live();
+    this.#readable();
     this.#emitter.on(event, listener);
     this.#watch();
     return this;
@@ -101,7 +131,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
 
   /** Calls `listener` with the count of the next delivery. */
   once(event: "interrupt", listener: (count: number) => void): this {
-    this.#live();
+    this.#readable();
     this.#emitter.once(event, listener);
     this.#watch();
     return this;
@@ -182,7 +212,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
 
   /** The count; 0 for a timeout; undefined when it is switched off, or `stop` was called. */
   #next({ timeout, signal }: WaitOptions, onWaiting?: (stop: () => void) => void): Promise<number | undefined> {
-    this.#live();
+    this.#readable();
     if (timeout !== undefined) checkTimeout(timeout);
     signal?.throwIfAborted();
     // What came before is the answer, unless somebody else is to hear of it too.
@@ -307,8 +337,8 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
   }
 
   #aloneOnly(what: string): void {
-    this.#live();
-    if (this.#poll === undefined) return;
+    this.#readable();
+    if (!this.watched) return;
     throw invalidStateError(`${what} would take the count of ${this.label} from those who listen or wait for it`);
   }
 

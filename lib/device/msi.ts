@@ -16,6 +16,8 @@ import { IrqIndex, type SetIrqs } from "./irq-index.js";
  */
 export class MessageInterrupts extends IrqIndex {
   readonly #vectors = new Map<number, Interrupt>();
+  /** The eventfds that vectors signal instead of their own. */
+  readonly #redirected = new Map<number, number>();
   /** How many vectors the kernel set aside when it was switched on; all those below can be set singly. */
   #allocated = 0;
 
@@ -133,6 +135,27 @@ export class MessageInterrupts extends IrqIndex {
     if (bools.length > 0) this.setIrqs({ action: "TRIGGER", start: 0, count: bools.length, data: { bools } });
   }
 
+  /**
+   * Has the kernel signal another eventfd for a vector that is on, instead of the vector's own: one that a guest's
+   * interrupt hangs on.
+   *
+   * For MSI-X, what the device raises while the kernel changes over stays pending in the device. MSI need not have such a
+   * bit: there it can be lost.
+   *
+   * @param eventfd borrowed, and to be kept open until it is taken back or the vector is off; undefined takes it back
+   * @throws VfioError; the vector then signals what it did before
+   */
+  redirect(index: number, eventfd: number | undefined): void {
+    const vector = this.vector(index);
+    // -1 would take the vector's eventfd away.
+    if (eventfd !== undefined && !(Number.isInteger(eventfd) && eventfd >= 0)) {
+      throw outOfRangeError("eventfd", "a file descriptor", eventfd);
+    }
+    this.#setOne(index, eventfd ?? vector.eventfd);
+    if (eventfd === undefined) this.#redirected.delete(index);
+    else this.#redirected.set(index, eventfd);
+  }
+
   /** @internal */
   release(vector: Interrupt): void {
     if (this.#vectors.size === 1) {
@@ -140,6 +163,7 @@ export class MessageInterrupts extends IrqIndex {
       return;
     }
     this.#vectors.delete(vector.index);
+    this.#redirected.delete(vector.index);
     this.#setOne(vector.index, -1);
   }
 
@@ -154,6 +178,7 @@ export class MessageInterrupts extends IrqIndex {
   #forgetAll(): void {
     for (const vector of this.#vectors.values()) vector.end();
     this.#vectors.clear();
+    this.#redirected.clear();
     this.#allocated = 0;
     this.device.activeIrq = undefined;
   }
@@ -211,7 +236,10 @@ export class MessageInterrupts extends IrqIndex {
   }
 
   #eventfds(count: number): number[] {
-    return Array.from({ length: count }, (_, index) => this.#vectors.get(index)?.eventfd ?? -1);
+    return Array.from(
+      { length: count },
+      (_, index) => this.#redirected.get(index) ?? this.#vectors.get(index)?.eventfd ?? -1,
+    );
   }
 
   #tooFew(wanted: number, available: number): VfioError {

@@ -32,6 +32,17 @@ export declare class Interrupt implements AsyncIterable<number>, Disposable {
      * The eventfd's descriptor, borrowed: for KVM's irqfd, or another process. Let nobody listen or wait here meanwhile.
      */
     get eventfd(): number;
+    /** Whether somebody here listens or waits, and so takes every count as it comes. */
+    get watched(): boolean;
+    /**
+     * Lends the eventfd to something that reads it itself, as KVM's irqfd does. Until it is given back, nobody listens, waits
+     * or takes here: each would steal counts from the borrower.
+     *
+     * @param borrower for the message to who tries
+     * @returns gives it back; a second call does nothing
+     * @throws an error with `code` `ERR_INVALID_STATE` if somebody listens or waits, or if it is lent already
+     */
+    lend(borrower: string): () => void;
     /** Calls `listener` with the count of each delivery. */
     on(event: "interrupt", listener: (count: number) => void): this;
     /** Calls `listener` with the count of the next delivery. */

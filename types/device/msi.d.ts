@@ -45,4 +45,15 @@ export declare class MessageInterrupts extends IrqIndex {
      * @throws VfioError
      */
     trigger(vectors: Interrupt | Iterable<number>): void;
+    /**
+     * Has the kernel signal another eventfd for a vector that is on, instead of the vector's own: one that a guest's
+     * interrupt hangs on.
+     *
+     * For MSI-X, what the device raises while the kernel changes over stays pending in the device. MSI need not have such a
+     * bit: there it can be lost.
+     *
+     * @param eventfd borrowed, and to be kept open until it is taken back or the vector is off; undefined takes it back
+     * @throws VfioError; the vector then signals what it did before
+     */
+    redirect(index: number, eventfd: number | undefined): void;
 }

@@ -1,0 +1,528 @@
+/**
+ * MSI and MSI-X of a device as interrupts of a guest.
+ *
+ * ```text
+ *                      +-- the vector's own eventfd --> this process       masked, or not connected
+ *  device --> kernel --|
+ *                      +-- the guest's eventfd --> irqfd --> GSI --> route --> vCPU
+ * ```
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import type { Interrupt } from "../device/interrupt.js";
+import type { MessageInterrupts } from "../device/msi.js";
+import { check, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
+import { OwnedFd } from "../fd.js";
+import { native } from "../native.js";
+import type { IrqFd } from "./irqfd.js";
+import { runAll, type VmPart } from "./part.js";
+import type { MsiMessage } from "./routing.js";
+import type { Vm } from "./vm.js";
+
+const { EAGAIN } = constants.errno;
+
+/** A vector of the device, and what it is to the guest. */
+export interface GuestVector {
+  /** The vector's number; it must be on. */
+  readonly index: number;
+  /** What the guest has programmed. Left out, the vector goes to this process until {@link ConnectedVector.unmask}. */
+  readonly message?: MsiMessage;
+  /** Whether the guest has masked it. Default false. */
+  readonly masked?: boolean;
+}
+
+/** How the kernel's side of a vector is switched between this process and the guest, so that nothing is lost. */
+interface Switch {
+  /** The eventfd that the irqfd hangs on. */
+  readonly guestEventfd: number;
+  /** Whether the irqfd goes when the guest masks the vector. */
+  readonly masksByIrqfd: boolean;
+  /** Signals go to the guest's eventfd from here on, also those that nobody has read yet. */
+  toGuest(): void;
+  /** Signals go to the vector's own eventfd from here on, also those that KVM has not taken. */
+  toUser(): void;
+  close(): void;
+}
+
+/**
+ * MSI-X has two eventfds, and the kernel is told which one to signal. The device keeps a pending bit while the kernel changes
+ * over. The irqfd stays, so a guest that masks and unmasks a vector all the time costs one call each.
+ */
+class TwoEventfds implements Switch {
+  readonly masksByIrqfd = false;
+  readonly #irq: MessageInterrupts;
+  readonly #vector: Interrupt;
+  readonly #guest: OwnedFd;
+
+  constructor(irq: MessageInterrupts, vector: Interrupt) {
+    this.#irq = irq;
+    this.#vector = vector;
+    const fd = check(native.eventfd(), () => ({ syscall: "eventfd2", object: vector.label }));
+    this.#guest = new OwnedFd(fd, `eventfd (guest's ${vector.label})`);
+  }
+
+  get guestEventfd(): number {
+    return this.#guest.number;
+  }
+
+  toGuest(): void {
+    this.#irq.redirect(this.#vector.index, this.#guest.number);
+    // Somebody who listens has been told of what came before: then it is theirs.
+    if (!this.#vector.watched) move(this.#vector.eventfd, this.#guest.number, this.#vector.label);
+  }
+
+  toUser(): void {
+    if (this.#vector.closed) return;
+    this.#irq.redirect(this.#vector.index, undefined);
+    move(this.#guest.number, this.#vector.eventfd, this.#vector.label);
+  }
+
+  close(): void {
+    this.#guest.close();
+  }
+}
+
+/**
+ * MSI need not have a pending bit, so the kernel's side is left alone: the irqfd hangs on the vector's own eventfd, which counts
+ * while the irqfd is away.
+ */
+class OneEventfd implements Switch {
+  readonly masksByIrqfd = true;
+  readonly #vector: Interrupt;
+  #giveBack: (() => void) | undefined;
+
+  constructor(vector: Interrupt) {
+    this.#vector = vector;
+  }
+
+  get guestEventfd(): number {
+    return this.#vector.eventfd;
+  }
+
+  toGuest(): void {
+    this.#giveBack ??= this.#vector.lend("a guest's irqfd");
+  }
+
+  toUser(): void {
+    this.#giveBack?.();
+    this.#giveBack = undefined;
+  }
+
+  close(): void {
+    this.toUser();
+  }
+}
+
+/** One vector of a {@link MessageConnection}. */
+export class ConnectedVector {
+  /** The device's vector. What this process hears of it (while it is masked or has no message) comes there. */
+  readonly interrupt: Interrupt;
+  readonly #connection: Connection;
+  readonly #switch: Switch;
+  #message: MsiMessage | undefined;
+  #masked: boolean;
+  #gsi: number | undefined;
+  #irqfd: IrqFd | undefined;
+  #toGuest = false;
+
+  /** @internal */
+  constructor(connection: Connection, irq: MessageInterrupts, { index, message, masked = false }: GuestVector) {
+    this.#connection = connection;
+    this.interrupt = irq.vector(index);
+    this.#message = message;
+    this.#masked = masked;
+    this.#switch = irq.name === "msix" ? new TwoEventfds(irq, this.interrupt) : new OneEventfd(this.interrupt);
+  }
+
+  get index(): number {
+    return this.interrupt.index;
+  }
+
+  /** The GSI that stands for it, while it has a message. */
+  get gsi(): number | undefined {
+    return this.#gsi;
+  }
+
+  /** What the guest has programmed. */
+  get message(): MsiMessage | undefined {
+    return this.#message;
+  }
+
+  get masked(): boolean {
+    return this.#masked;
+  }
+
+  /** Whether the kernel's signals reach the guest now, with nothing of this process in between. */
+  get delivered(): boolean {
+    return this.#toGuest && this.held;
+  }
+
+  /**
+   * Whether it has come while it was masked, and nobody here has taken it: the bit that the guest finds in the pending bit
+   * array.
+   */
+  get pending(): boolean {
+    return !this.#toGuest && native.eventfdPending(this.interrupt.eventfd) > 0;
+  }
+
+  /** The eventfd that the guest's interrupt hangs on, borrowed. */
+  get eventfd(): number {
+    return this.#switch.guestEventfd;
+  }
+
+  /** The guest has masked it: from here on it goes to this process, as {@link pending}. */
+  mask(): void {
+    this.#connection.live();
+    if (this.#masked) return;
+    this.#masked = true;
+    this.settle();
+  }
+
+  /**
+   * The guest has unmasked it. If it is pending, it is raised now.
+   *
+   * @param message what the guest has programmed meanwhile, if it has
+   */
+  unmask(message?: MsiMessage): void {
+    this.#connection.live();
+    if (message !== undefined) this.#connection.setMessages(new Map([[this.index, message]]));
+    if (!this.#masked) return;
+    this.#masked = false;
+    try {
+      this.settle();
+    } catch (error) {
+      this.#masked = true;
+      throw error;
+    }
+  }
+
+  // ---- what the connection does with it ------------------------------------------------------------------------------
+
+  /** Gives it a GSI, in force with the next commit. @internal */
+  route(vm: Vm): void {
+    if (this.#message === undefined || this.#gsi !== undefined) return;
+    this.#gsi = vm.routing.allocate();
+    vm.routing.setMsi(this.#gsi, this.#message);
+  }
+
+  /** Takes its GSI away, with the next commit. @internal */
+  unroute(vm: Vm): void {
+    if (this.#gsi !== undefined && !vm.closed) vm.routing.delete(this.#gsi);
+    this.#gsi = undefined;
+  }
+
+  /** With the next commit. @internal */
+  program(vm: Vm, message: MsiMessage | undefined): void {
+    this.#message = message;
+    if (message === undefined) this.unroute(vm);
+    else if (this.#gsi === undefined) this.route(vm);
+    else vm.routing.setMsi(this.#gsi, message);
+  }
+
+  /** Whether KVM takes its eventfd now. @internal */
+  get held(): boolean {
+    return this.#irqfd?.assigned === true;
+  }
+
+  /** Brings the kernel to what is wanted: whether the guest is to have it, and whether KVM is to take it. @internal */
+  settle(): void {
+    const { vm, attached } = this.#connection;
+    const wanted = !this.#masked && this.#gsi !== undefined;
+    if (!wanted) {
+      // Taken from KVM first where both have one eventfd: what comes from here on is counted.
+      if (this.#switch.masksByIrqfd) this.#irqfd?.deassign();
+      if (this.#toGuest) this.#switch.toUser();
+      this.#toGuest = false;
+    }
+    if (attached && this.#gsi !== undefined && (wanted || !this.#switch.masksByIrqfd)) this.#assign(vm, this.#gsi);
+    if (wanted && !this.#toGuest) {
+      this.#switch.toGuest();
+      this.#toGuest = true;
+    }
+  }
+
+  #assign(vm: Vm, gsi: number): void {
+    const undo = this.#switch.masksByIrqfd && !this.#toGuest ? () => this.#switch.toUser() : undefined;
+    // Nobody else may read it from the moment that KVM does.
+    if (undo !== undefined) this.#switch.toGuest();
+    try {
+      if (this.#irqfd !== undefined) this.#irqfd.assign();
+      else this.#irqfd = vm.irqfd({ eventfd: this.#switch.guestEventfd, gsi, label: this.interrupt.label });
+    } catch (error) {
+      undo?.();
+      throw error;
+    }
+  }
+
+  /** Takes it from KVM; the kernel goes on signalling the eventfd that it signals. @internal */
+  detach(): void {
+    this.#irqfd?.deassign();
+  }
+
+  /** Leaves a machine for good. @internal */
+  leave(vm: Vm): void {
+    this.#irqfd?.close();
+    this.#irqfd = undefined;
+    this.unroute(vm);
+  }
+
+  /** Gives it back to this process. @internal */
+  end(vm: Vm): void {
+    runAll(`disconnecting ${this.interrupt.label}`, [
+      () => {
+        if (this.#switch.masksByIrqfd) this.#irqfd?.deassign();
+      },
+      () => {
+        if (this.#toGuest) this.#switch.toUser();
+        this.#toGuest = false;
+      },
+      () => this.leave(vm),
+      () => this.#switch.close(),
+    ]);
+  }
+}
+
+/** What a vector needs of its connection. */
+interface Connection {
+  readonly vm: Vm;
+  readonly attached: boolean;
+  live(): void;
+  setMessages(messages: ReadonlyMap<number, MsiMessage>): void;
+}
+
+/**
+ * Vectors of a device that go to a guest. Made by {@link connectMessages}; disposing it gives them back to this process, with
+ * everything that has come and the guest has not got.
+ *
+ * {@link detach} takes them from KVM and lets them count, {@link attach} brings them back, in the same machine or in another:
+ * what came meanwhile is raised then. The device does not notice.
+ */
+export class MessageConnection implements VmPart, Disposable {
+  /** For messages: `msix of 0000:01:00.0`. */
+  readonly label: string;
+  readonly #irq: MessageInterrupts;
+  readonly #vectors = new Map<number, ConnectedVector>();
+  #vm: Vm;
+  #attached = true;
+  #closed = false;
+
+  /** @internal */
+  constructor(irq: MessageInterrupts, vm: Vm, vectors: Iterable<GuestVector>) {
+    this.label = irq.toString();
+    this.#irq = irq;
+    this.#vm = vm;
+    this.add(vectors);
+    vm.parts.add(this);
+  }
+
+  /** The machine that it is, or was last, attached to. */
+  get vm(): Vm {
+    return this.#vm;
+  }
+
+  /** Whether KVM has it. */
+  get attached(): boolean {
+    return this.#attached;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** The vectors, by their numbers. */
+  get vectors(): ReadonlyMap<number, ConnectedVector> {
+    return this.#vectors;
+  }
+
+  /**
+   * A connected vector.
+   *
+   * @throws RangeError
+   */
+  vector(index: number): ConnectedVector {
+    const vector = this.#vectors.get(index);
+    if (vector === undefined) throw outOfRangeError("index", `a connected vector of ${this.label}`, index);
+    return vector;
+  }
+
+  #live(): void {
+    if (this.#closed) throw invalidStateError(`the connection of ${this.label} is closed`);
+  }
+
+  /** What its vectors use. */
+  #forVectors(): Connection {
+    const connection = this;
+    return {
+      get vm() {
+        return connection.vm;
+      },
+      get attached() {
+        return connection.attached;
+      },
+      live: () => connection.#live(),
+      setMessages: (messages) => connection.setMessages(messages),
+    };
+  }
+
+  /**
+   * Connects more vectors: all, or none. Their routes are put in force with one commit.
+   *
+   * @throws VfioError `EBUSY` if an eventfd hangs on another machine already; an error with `code` `ERR_INVALID_STATE` if a
+   *   vector is off, or, for MSI, if somebody listens
+   */
+  add(vectors: Iterable<GuestVector>): void {
+    this.#live();
+    const vm = this.#vm;
+    const added: ConnectedVector[] = [];
+    try {
+      for (const each of vectors) {
+        if (this.#vectors.has(each.index)) throw invalidStateError(`${this.label} ${each.index} is connected already`);
+        const vector = new ConnectedVector(this.#forVectors(), this.#irq, each);
+        added.push(vector);
+        this.#vectors.set(each.index, vector);
+        vector.route(vm);
+      }
+      vm.routing.commit();
+      for (const vector of added) vector.settle();
+    } catch (error) {
+      for (const { index } of added) this.#vectors.delete(index);
+      this.#endAll(added, vm);
+      throw error;
+    }
+  }
+
+  /**
+   * Says what the guest has programmed: all vectors with one commit. A vector that had no message goes to the guest from here
+   * on, unless it is masked.
+   */
+  setMessages(messages: ReadonlyMap<number, MsiMessage>): void {
+    this.#live();
+    const vm = this.#vm;
+    const changed = [...messages].map(([index, message]) => {
+      const vector = this.vector(index);
+      return { vector, message, before: vector.message };
+    });
+    try {
+      for (const { vector, message } of changed) vector.program(vm, message);
+      vm.routing.commit();
+    } catch (error) {
+      for (const { vector, before } of changed) vector.program(vm, before);
+      throw error;
+    }
+    for (const { vector } of changed) vector.settle();
+  }
+
+  /**
+   * Takes every vector from KVM. When this returns, KVM raises nothing any more, and what the device raises is counted. If it
+   * is detached, nothing is done.
+   */
+  detach(): void {
+    this.#live();
+    this.#attached = false;
+    // From here on it outlives the machine.
+    this.#vm.parts.delete(this);
+    runAll(
+      `detaching ${this.label}`,
+      [...this.#vectors.values()].map((vector) => () => vector.detach()),
+    );
+  }
+
+  /**
+   * Gives the vectors back to KVM, which raises at once what has come meanwhile. What KVM has is left as it is.
+   *
+   * @param vm another machine to go to; left out, the one that it was in
+   * @throws VfioError `EBUSY` if an eventfd hangs on another machine: it is then detached as before, and can be tried again
+   */
+  attach(vm: Vm = this.#vm): void {
+    this.#live();
+    if (vm !== this.#vm) this.#leave();
+    this.#vm = vm;
+    this.#route();
+    const vectors = [...this.#vectors.values()];
+    const had = new Set(vectors.filter(({ held }) => held));
+    this.#attached = true;
+    vm.parts.add(this);
+    try {
+      for (const vector of vectors) vector.settle();
+    } catch (error) {
+      this.#attached = had.size > 0;
+      if (!this.#attached) vm.parts.delete(this);
+      for (const vector of vectors) if (!had.has(vector)) vector.detach();
+      throw error;
+    }
+  }
+
+  #leave(): void {
+    const vm = this.#vm;
+    this.detach();
+    for (const vector of this.#vectors.values()) vector.leave(vm);
+    if (!vm.closed) vm.routing.commit();
+  }
+
+  /** Gives a GSI to every vector that has a message and none: all, or none. */
+  #route(): void {
+    const vm = this.#vm;
+    const unrouted = [...this.#vectors.values()].filter(
+      ({ message, gsi }) => message !== undefined && gsi === undefined,
+    );
+    if (unrouted.length === 0) return;
+    try {
+      for (const vector of unrouted) vector.route(vm);
+      vm.routing.commit();
+    } catch (error) {
+      for (const vector of unrouted) vector.unroute(vm);
+      throw error;
+    }
+  }
+
+  /** Gives every vector back to this process: what has come, and the guest has not got, is there. A second call does nothing. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#vm.parts.delete(this);
+    const vectors = [...this.#vectors.values()];
+    this.#vectors.clear();
+    this.#endAll(vectors, this.#vm);
+  }
+
+  #endAll(vectors: readonly ConnectedVector[], vm: Vm): void {
+    runAll(`disconnecting ${this.label}`, [
+      ...vectors.map((vector) => () => vector.end(vm)),
+      () => {
+        if (!vm.closed) vm.routing.commit();
+      },
+    ]);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/**
+ * Wires vectors of MSI or MSI-X that are on straight into a guest.
+ *
+ * ```ts
+ * device.msix.enable(2);
+ * using connection = connectMessages(device.msix, vm, [
+ *   { index: 0, message: { address: 0xfee00000, data: 0x41 } },
+ *   { index: 1, message: { address: 0xfee00000, data: 0x42 }, masked: true },
+ * ]);
+ * connection.vector(1).unmask();
+ * ```
+ *
+ * @param irq `device.msix` or `device.msi`. Switching it off ends delivery; the connection is still to be closed.
+ * @param vm borrowed; closing it closes the connection first
+ */
+export function connectMessages(irq: MessageInterrupts, vm: Vm, vectors: Iterable<GuestVector>): MessageConnection {
+  return new MessageConnection(irq, vm, vectors);
+}
+
+/** Moves the count of one eventfd to another. */
+function move(from: number, to: number, object: string): void {
+  const count = native.eventfdRead(from);
+  if (count === -EAGAIN) return;
+  const status = count < 0 ? Number(count) : native.eventfdWrite(to, count);
+  if (status < 0) throw new VfioError({ errno: status, syscall: count < 0 ? "read" : "write", object });
+}

@@ -1,0 +1,33 @@
+import type { VmPart } from "./part.js";
+/**
+ * The one VFIO device of a virtual machine. Made by `vm.createVfioDevice()`.
+ *
+ * A file is a device's group or its character device. Drivers that need KVM look for it when the device is opened, so a file
+ * is added before: `container.attach(address, { beforeOpen: (file) => vfio.addFile(file) })`. VFIO keeps the KVM that it found
+ * then until the device is closed.
+ */
+export declare class KvmVfioDevice implements VmPart, Disposable {
+    #private;
+    readonly label: string;
+    /** Whether KVM takes files, and not only groups' (`KVM_HAS_DEVICE_ATTR`). */
+    get takesFiles(): boolean;
+    /**
+     * Adds a file. KVM keeps it open, also when its descriptors here are closed, until it is removed or this device is closed:
+     * so a group cannot be opened anew before.
+     *
+     * @param file borrowed: the descriptor of a VFIO group or character device
+     * @returns removes it when disposed, before or after the file was closed here
+     * @throws VfioError `EEXIST` if it was added already, `EBADF` if it is closed, `EINVAL` if it is no file of VFIO's
+     */
+    addFile(file: number): Disposable;
+    /**
+     * Removes a file.
+     *
+     * @param file borrowed: any descriptor of it
+     * @throws VfioError `ENOENT` if it was not added, `EBADF` if it is closed
+     */
+    removeFile(file: number): void;
+    /** Removes every file, and the device. */
+    close(): void;
+    [Symbol.dispose](): void;
+}
