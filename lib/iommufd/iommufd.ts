@@ -30,7 +30,58 @@ export interface IoasRanges {
   readonly alignment: bigint;
 }
 
-const { EMSGSIZE, ENODEV, ENOENT } = os.errno;
+const { EADDRINUSE, EBUSY, EEXIST, EFAULT, EINVAL, EMSGSIZE, ENODEV, ENOENT, ENOMEM, ENOSPC, EOVERFLOW, EPERM } =
+  os.errno;
+
+/** What an errno means for a request: why, and what to do about it. */
+type Meanings = ReadonlyMap<number, { readonly why: string; readonly fix?: string }>;
+
+const ofMap: Meanings = new Map([
+  [EEXIST, { why: "a part of the range is mapped already", fix: "unmap it first, or leave the IOVA to the kernel" }],
+  [
+    EINVAL,
+    {
+      why: "the range is not usable, nothing may be done with it, or something is not a multiple of the alignment or ends too early",
+      fix: "compare with ranges(), and with the length of the file or the dma-buf",
+    },
+  ],
+  [EOVERFLOW, { why: "the range, or the memory, goes beyond the last address" }],
+  [EFAULT, { why: "the memory is not there, or this process may not access it in that way" }],
+  [ENOSPC, { why: "no range that is free (and allowed) is large enough" }],
+  [
+    ENOMEM,
+    {
+      why: "it would exceed the locked-memory limit, or the kernel has no memory left",
+      fix: "raise the limit (ulimit -l), or run with CAP_IPC_LOCK",
+    },
+  ],
+  [ENODEV, { why: "the dma-buf was revoked by its exporter", fix: "map it again when its device works again" }],
+]);
+
+const ofCopy: Meanings = new Map([
+  ...ofMap,
+  [ENOENT, { why: "a part of the source is not mapped" }],
+  [EPERM, { why: "the source is mapped for reading only", fix: "copy it with write: false" }],
+]);
+
+const ofUnmap: Meanings = new Map([
+  [
+    ENOENT,
+    {
+      why: "nothing is mapped there, or a mapping would be cut (those before it are gone then)",
+      fix: "unmap whole mappings",
+    },
+  ],
+  [EBUSY, { why: "hardware has a queue in it", fix: "destroy the queue first" }],
+  [EOVERFLOW, { why: "the range goes beyond the last address" }],
+]);
+
+const ofAllow: Meanings = new Map([
+  [EADDRINUSE, { why: "a device needs a part of a range for itself", fix: "leave out what ranges() leaves out" }],
+  [EINVAL, { why: "a range has less than two addresses, or overlaps another" }],
+]);
+
+const nothing: Meanings = new Map();
 
 function mapFlags({ iova, read = true, write = true }: IoasMapOptions): number {
   return (
@@ -46,7 +97,9 @@ function place({ iova }: IoasMapOptions): { iova: number | bigint | string } {
 }
 
 function packRanges(ranges: readonly IovaRange[]): BigUint64Array {
-  return BigUint64Array.from(ranges.flatMap(({ start, last }) => [start, last]));
+  return BigUint64Array.from(
+    ranges.flatMap(({ start, last }, i) => [toIova(`ranges[${i}].start`, start), toIova(`ranges[${i}].last`, last)]),
+  );
 }
 
 /** An open `/dev/iommu`. It owns its descriptor; closing it ends everything in it that no device holds on to. */
@@ -195,8 +248,14 @@ export class Ioas implements Disposable {
     this.id = id;
   }
 
-  #context(request: string, args: Record<string, number | bigint | string>) {
-    return () => ({ syscall: "ioctl", request, args, object: `IOAS ${this.id}` });
+  #context(request: string, args: Record<string, number | bigint | string>, meanings: Meanings = nothing) {
+    return (errno: number) => ({
+      syscall: "ioctl",
+      request,
+      args,
+      object: `IOAS ${this.id}`,
+      ...meanings.get(errno),
+    });
   }
 
   /** The usable addresses. They shrink when a device is attached. */
@@ -218,7 +277,7 @@ export class Ioas implements Disposable {
     }
     throw new VfioError({
       errno: EMSGSIZE,
-      ...this.#context("IOMMU_IOAS_IOVA_RANGES", { room })(),
+      ...this.#context("IOMMU_IOAS_IOVA_RANGES", { room })(EMSGSIZE),
       why: "the number of ranges kept growing",
     });
   }
@@ -232,19 +291,23 @@ export class Ioas implements Disposable {
   allow(ranges: readonly IovaRange[]): void {
     check(
       native.iommufdIoasAllowIovas(this.iommufd.fd, this.id, packRanges(ranges)),
-      this.#context("IOMMU_IOAS_ALLOW_IOVAS", { count: ranges.length }),
+      this.#context("IOMMU_IOAS_ALLOW_IOVAS", { count: ranges.length }, ofAllow),
     );
   }
 
   /**
    * Maps memory of this process by its address. The caller keeps the memory in place for as long as it is mapped.
    *
+   * Without a device nothing is pinned yet: memory that is not there is refused to the device that comes.
+   *
    * @returns the IOVA
+   * @throws VfioError `EEXIST`, `ENOSPC` (no IOVA left to choose), `EINVAL`, `EOVERFLOW`, `EFAULT`, `ENOMEM`
    */
   map(address: number, length: number | bigint, options: IoasMapOptions = {}): bigint {
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
-    const mapped = native.iommufdIoasMap(this.iommufd.fd, mapFlags(options), this.id, address, iova, length);
-    return this.#mapped(mapped, "IOMMU_IOAS_MAP", { ...place(options), length, address });
+    const [from, size] = [toIova("address", address), toIova("length", length)];
+    const mapped = native.iommufdIoasMap(this.iommufd.fd, mapFlags(options), this.id, from, iova, size);
+    return this.#mapped(mapped, "IOMMU_IOAS_MAP", { ...place(options), length, address }, ofMap);
   }
 
   /**
@@ -252,29 +315,38 @@ export class Ioas implements Disposable {
    *
    * @param start where in the file, in bytes
    * @returns the IOVA
+   * @throws VfioError as {@link map}; `ENODEV` for a dma-buf whose device is being reset
    */
   mapFile(fd: number, start: number | bigint, length: number | bigint, options: IoasMapOptions = {}): bigint {
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
-    const mapped = native.iommufdIoasMapFile(this.iommufd.fd, mapFlags(options), this.id, fd, start, iova, length);
-    return this.#mapped(mapped, "IOMMU_IOAS_MAP_FILE", { fd, start, ...place(options), length });
+    const [from, size] = [toIova("start", start), toIova("length", length)];
+    const mapped = native.iommufdIoasMapFile(this.iommufd.fd, mapFlags(options), this.id, fd, from, iova, size);
+    return this.#mapped(mapped, "IOMMU_IOAS_MAP_FILE", { fd, start, ...place(options), length }, ofMap);
   }
 
   /**
    * Maps what another address space (or another place in this one) has mapped, without pinning it again.
    *
    * @returns the IOVA here
+   * @throws VfioError as {@link map}; `ENOENT` where the source is not mapped, `EPERM` for more rights than it has
    */
   copy(from: Ioas, fromIova: number | bigint, length: number | bigint, options: IoasMapOptions = {}): bigint {
     if (from.iommufd !== this.iommufd) throw outOfRangeError("from", "an IOAS of the same iommufd", from.id);
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
+    const [source, size] = [toIova("fromIova", fromIova), toIova("length", length)];
     const { fd } = this.iommufd;
-    const copied = native.iommufdIoasCopy(fd, mapFlags(options), this.id, from.id, iova, fromIova, length);
-    return this.#mapped(copied, "IOMMU_IOAS_COPY", { from: from.id, fromIova, ...place(options), length });
+    const copied = native.iommufdIoasCopy(fd, mapFlags(options), this.id, from.id, iova, source, size);
+    return this.#mapped(copied, "IOMMU_IOAS_COPY", { from: from.id, fromIova, ...place(options), length }, ofCopy);
   }
 
-  #mapped(result: number | bigint, request: string, args: Record<string, number | bigint | string>): bigint {
+  #mapped(
+    result: number | bigint,
+    request: string,
+    args: Record<string, number | bigint | string>,
+    meanings: Meanings,
+  ): bigint {
     if (typeof result === "bigint") return result;
-    return BigInt(check(result, this.#context(request, args)));
+    return BigInt(check(result, this.#context(request, args, meanings)));
   }
 
   /**
@@ -285,8 +357,8 @@ export class Ioas implements Disposable {
    */
   unmap(iova: number | bigint, length: number | bigint): number {
     return check(
-      native.iommufdIoasUnmap(this.iommufd.fd, this.id, iova, length),
-      this.#context("IOMMU_IOAS_UNMAP", { iova, length }),
+      native.iommufdIoasUnmap(this.iommufd.fd, this.id, toIova("iova", iova), toIova("length", length)),
+      this.#context("IOMMU_IOAS_UNMAP", { iova, length }, ofUnmap),
     );
   }
 

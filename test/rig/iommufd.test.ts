@@ -169,6 +169,29 @@ describe("an iommufd by itself", () => {
     expect(iommufd.compatIoas).toBeUndefined();
   });
 
+  it("says why it refuses, and takes only numbers that can be addresses", () => {
+    using ioas = iommufd.allocIoas();
+    const map = (iova: bigint, length = PAGE) => ioas.map(buffer.address, length, { iova });
+    const words = (act: () => unknown) => refusal(act).why ?? "";
+    map(0n, 2 * PAGE);
+    expect(words(() => map(0n))).toMatch(/mapped already/);
+    expect(words(() => map(0n, 0))).toMatch(/not usable/);
+    expect(words(() => map(ULONG_MAX))).toMatch(/last address/);
+    expect(words(() => ioas.copy(ioas, 4 * PAGE, PAGE))).toMatch(/source is not mapped/);
+    expect(words(() => ioas.unmap(0, PAGE))).toMatch(/would be cut/);
+    expect(words(() => ioas.unmap(PAGE, ULONG_MAX))).toMatch(/last address/);
+    expect(words(() => ioas.allow([{ start: 1n, last: 1n }]))).toMatch(/less than two/);
+    const wrong = { code: "ERR_OUT_OF_RANGE" };
+    expect(() => ioas.map(-1, PAGE)).toThrow(expect.objectContaining(wrong));
+    expect(() => ioas.map(buffer.address, 1.5)).toThrow(expect.objectContaining(wrong));
+    expect(() => map(-1n)).toThrow(expect.objectContaining(wrong));
+    expect(() => ioas.mapFile(fileFd(), -1, PAGE)).toThrow(expect.objectContaining(wrong));
+    expect(() => ioas.copy(ioas, 1n << 64n, PAGE)).toThrow(expect.objectContaining(wrong));
+    expect(() => ioas.unmap(0, 1n << 64n)).toThrow(expect.objectContaining(wrong));
+    // A view of 64-bit words would have made 2^64 - 1 of it.
+    expect(() => ioas.allow([{ start: -1n, last: 0n }])).toThrow(expect.objectContaining(wrong));
+  });
+
   it("keeps its objects to itself", () => {
     using other = Iommufd.open();
     using here = iommufd.allocIoas();

@@ -69,7 +69,10 @@ export declare class Ioas implements Disposable {
     /**
      * Maps memory of this process by its address. The caller keeps the memory in place for as long as it is mapped.
      *
+     * Without a device nothing is pinned yet: memory that is not there is refused to the device that comes.
+     *
      * @returns the IOVA
+     * @throws VfioError `EEXIST`, `ENOSPC` (no IOVA left to choose), `EINVAL`, `EOVERFLOW`, `EFAULT`, `ENOMEM`
      */
     map(address: number, length: number | bigint, options?: IoasMapOptions): bigint;
     /**
@@ -77,12 +80,14 @@ export declare class Ioas implements Disposable {
      *
      * @param start where in the file, in bytes
      * @returns the IOVA
+     * @throws VfioError as {@link map}; `ENODEV` for a dma-buf whose device is being reset
      */
     mapFile(fd: number, start: number | bigint, length: number | bigint, options?: IoasMapOptions): bigint;
     /**
      * Maps what another address space (or another place in this one) has mapped, without pinning it again.
      *
      * @returns the IOVA here
+     * @throws VfioError as {@link map}; `ENOENT` where the source is not mapped, `EPERM` for more rights than it has
      */
     copy(from: Ioas, fromIova: number | bigint, length: number | bigint, options?: IoasMapOptions): bigint;
     /**
