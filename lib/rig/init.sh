@@ -1,5 +1,6 @@
 # The guest's first process. It runs on the host's own root file system, mounted read-only over 9p, so it uses only
-# what every Debian has (dash, coreutils, util-linux, mount); nothing is installed in the guest.
+# what every Debian has (dash, coreutils, util-linux, mount); nothing is installed in the guest. Programs start slowly
+# under emulation: there are as few as can be.
 #
 # usage: sh init.sh <directory with job.sh>
 #
@@ -11,23 +12,27 @@
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 
-if [ "$2" != inside ]; then
-  # First pass, on the bare 9p root. The overlay's upper half lives in a tmpfs that nobody can see afterwards.
-  mount -t tmpfs -o mode=0755 rig /run
-  mkdir /run/upper /run/work /run/root
-  mount -t overlay -o lowerdir=/,upperdir=/run/upper,workdir=/run/work overlay /run/root
-  mount --move /dev /run/root/dev
-  cd /run/root || exit 1
-  pivot_root . mnt
-  exec chroot . /bin/sh "$1/init.sh" "$1" inside
-fi
-
-# Second pass, inside. /proc goes first: until then the host's own shows through, and mount(8) would believe it.
-# The rest goes up in one go; then the old root, which sits on /mnt, is detached.
+# The overlay's upper half lives in a tmpfs that nobody can see afterwards. /dev is one file system, however often it is
+# mounted: what is made in it here will be there.
+mount -t tmpfs -o mode=0755 rig /run
+mkdir /run/upper /run/work /run/root /dev/shm /dev/pts /dev/hugepages
+mount -t overlay -o lowerdir=/,upperdir=/run/upper,workdir=/run/work overlay /run/root
+cd /run/root || exit 1
+pivot_root . mnt
+# /proc goes first: until then the host's own shows through, and mount(8) would believe it.
 mount -t proc proc /proc
-mkdir /dev/shm /dev/pts /dev/hugepages
 mount -a -T "$1/fstab"
-umount -l /mnt
+
+# What nobody waits for until the job starts.
+(
+  umount -l /mnt
+  ln -s /proc/self/fd /dev/fd
+  ln -s /proc/self/fd/0 /dev/stdin
+  ln -s /proc/self/fd/1 /dev/stdout
+  ln -s /proc/self/fd/2 /dev/stderr
+  ip link set lo up || perl -e 'socket(S,2,2,0); ioctl(S,0x8914,pack("a16s@40","lo",0x41))'
+) &
+rest=$!
 
 port() {
   for entry in /sys/class/virtio-ports/*; do
@@ -40,25 +45,21 @@ port() {
   port "$1"
 }
 
-mkdir /run/rig
-mkfifo /run/rig/in /run/rig/out /run/rig/err /run/rig/never
+mkfifo /run/rig.in /run/rig.out /run/rig.err /run/rig.never
 port control; exec 9<>"$port"
 off() {
   echo o >/proc/sysrq-trigger
   # Programs cannot be started any more, and the first process must not end: read what nobody writes.
-  read -r _ <>/run/rig/never
+  read -r _ <>/run/rig.never
 }
 # The host closed the control port: nobody listens any more.
 (read -r _ <&9; off) &
-
-ip link set lo up 2>/dev/null || perl -e 'socket(S,2,2,0); ioctl(S,0x8914,pack("a16s@40","lo",0x41))'
-ln -s /proc/self/fd /dev/fd; ln -s /proc/self/fd/0 /dev/stdin
-ln -s /proc/self/fd/1 /dev/stdout; ln -s /proc/self/fd/2 /dev/stderr
 
 . "$1/job.sh"
 
 if [ -n "$RIG_INTERACTIVE" ]; then
   # A terminal of its own: job control and Ctrl-C work in the guest.
+  wait "$rest"
   echo ready >&9
   setsid -c -w sh -c '. "$1/job.sh"; rig_interactive' sh "$1" <>/dev/hvc0 >&0 2>&1
   echo "exit $?" >&9
@@ -66,11 +67,12 @@ if [ -n "$RIG_INTERACTIVE" ]; then
 fi
 
 # The job gets ordinary pipes, which, unlike a port, can be opened again as /dev/stdout and never block a reader for good.
-port stdin; cat <"$port" >/run/rig/in 2>/dev/null &
-port stdout; cat </run/rig/out >"$port" & out=$!
-port stderr; cat </run/rig/err >"$port" & err=$!
+port stdin; cat <"$port" >/run/rig.in 2>/dev/null &
+port stdout; cat </run/rig.out >"$port" & out=$!
+port stderr; cat </run/rig.err >"$port" & err=$!
+wait "$rest"
 echo ready >&9
-(exec 9>&-; rig_job) </run/rig/in >/run/rig/out 2>/run/rig/err
+(exec 9>&-; rig_job) </run/rig.in >/run/rig.out 2>/run/rig.err
 code=$?
 
 # What the job left running would hold its output open: the job is over, so they are.

@@ -78,7 +78,8 @@ export function jobScript(job: Job): string {
 }
 
 /** The guest's file systems, for one `mount -a`. */
-export const fstab = `sysfs /sys sysfs nosuid,nodev,noexec 0 0
+export const fstab = `devtmpfs /dev devtmpfs mode=0755 0 0
+sysfs /sys sysfs nosuid,nodev,noexec 0 0
 debugfs /sys/kernel/debug debugfs mode=0700 0 0
 devpts /dev/pts devpts mode=0620,ptmxmode=0666 0 0
 tmpfs /dev/shm tmpfs mode=1777 0 0

@@ -26,4 +26,4 @@ export interface Job {
 /** The script `job.sh` that `init.sh` sources. */
 export declare function jobScript(job: Job): string;
 /** The guest's file systems, for one `mount -a`. */
-export declare const fstab = "sysfs /sys sysfs nosuid,nodev,noexec 0 0\ndebugfs /sys/kernel/debug debugfs mode=0700 0 0\ndevpts /dev/pts devpts mode=0620,ptmxmode=0666 0 0\ntmpfs /dev/shm tmpfs mode=1777 0 0\nhugetlbfs /dev/hugepages hugetlbfs mode=1777 0 0\ntmpfs /run tmpfs mode=0755 0 0\n";
+export declare const fstab = "devtmpfs /dev devtmpfs mode=0755 0 0\nsysfs /sys sysfs nosuid,nodev,noexec 0 0\ndebugfs /sys/kernel/debug debugfs mode=0700 0 0\ndevpts /dev/pts devpts mode=0620,ptmxmode=0666 0 0\ntmpfs /dev/shm tmpfs mode=1777 0 0\nhugetlbfs /dev/hugepages hugetlbfs mode=1777 0 0\ntmpfs /run tmpfs mode=0755 0 0\n";

@@ -75,11 +75,11 @@ describe("failures", () => {
   test("a command that hangs is killed, and the console is there", async () => {
     const run = runInGuest({
       command: shell("echo '<1>before the hang' > /dev/kmsg; exec sleep 100000"),
-      timeout: 30_000,
+      timeout: 20_000,
     });
     await expect(run).rejects.toMatchObject({
       code: "ERR_RIG_TIMEOUT",
-      message: "The guest did not end within 30 s and was killed",
+      message: "The guest did not end within 20 s and was killed",
       log: expect.stringContaining("before the hang"),
     });
   });
