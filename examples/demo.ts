@@ -79,7 +79,7 @@ async function driveEdu(mode: string, container: Container, address: string): Pr
   let mapped: DmaMapping | undefined;
   await step(mode, "edu map", () => {
     mapped = opened.map(buffer);
-    return `8 KiB of ${buffer.label} at IOVA ${hex(mapped.iova)}, below the device's 28 bits, read and write`;
+    return `8 KiB of memory at IOVA ${hex(mapped.iova)}, within the device's 28 bits, read and write`;
   });
   using mapping = mapped ?? opened.map(buffer);
   await step(mode, "edu DMA", async () => {

@@ -8,12 +8,19 @@ function run(job: Parameters<typeof jobScript>[0]) {
   return spawnSync("sh", ["-c", script], { env: { PATH: process.env["PATH"] ?? "" }, encoding: "utf8" });
 }
 
-test.each(["plain", "two words", "it's", "$HOME `id` $(id)", 'back\\slash "quoted"', "new\nline", "", "*", "-n"])(
-  "a shell reads %j as it is",
-  (word) => {
-    expect(spawnSync("sh", ["-c", `printf %s ${quote(word)}`], { encoding: "utf8" }).stdout).toBe(word);
-  },
-);
+test.each([
+  "plain",
+  "two words",
+  "it's",
+  "$HOME `id` $(id)",
+  'back\\slash "quoted"',
+  "new\nline",
+  "",
+  "*",
+  "-n",
+])("a shell reads %j as it is", (word) => {
+  expect(spawnSync("sh", ["-c", `printf %s ${quote(word)}`], { encoding: "utf8" }).stdout).toBe(word);
+});
 
 describe("the guest's environment", () => {
   test("has what means something there, and nothing of the host's sessions", () => {
