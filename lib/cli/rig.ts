@@ -107,7 +107,7 @@ async function run(command: string[], options: Options, self: Command): Promise<
     abort.abort();
   });
   using progress = new ProgressPrinter(process.stderr, "rig");
-  using _terminal = interactive ? rawTerminal() : undefined;
+  using terminal = new RawTerminal();
   try {
     const { exitCode } = await runInGuest({
       command,
@@ -118,9 +118,6 @@ async function run(command: string[], options: Options, self: Command): Promise<
       cpus: options.cpus,
       iommu: options.iommu,
       devices: options.device,
-      env: interactive
-        ? { LINES: String(process.stdout.rows ?? 24), COLUMNS: String(process.stdout.columns ?? 80) }
-        : {},
       // Nobody wants to be thrown out of a shell.
       timeout: interactive ? 0 : options.timeout * 1000,
       stdin: process.stdin,
@@ -128,6 +125,8 @@ async function run(command: string[], options: Options, self: Command): Promise<
       stderr: process.stderr,
       signal: abort.signal,
       onProgress: progress.listener,
+      // Until then, Ctrl-C is for the rig.
+      onReady: interactive ? () => terminal.enter() : undefined,
     });
     process.exitCode = exitCode;
   } catch (error) {
@@ -155,12 +154,13 @@ export function reportRigError(error: RigError): void {
   process.stderr.write(`${lines.join("\n")}\n`);
 }
 
-/** Every key goes to the guest, Ctrl-C too, until this is disposed. */
-function rawTerminal(): Disposable {
-  if (process.stdin.isTTY) process.stdin.setRawMode(true);
-  return {
-    [Symbol.dispose]: () => {
-      if (process.stdin.isTTY) process.stdin.setRawMode(false);
-    },
-  };
+/** A terminal whose every key goes to the guest, Ctrl-C too, from `enter` until this is disposed. */
+class RawTerminal implements Disposable {
+  enter(): void {
+    if (process.stdin.isTTY) process.stdin.setRawMode(true);
+  }
+
+  [Symbol.dispose](): void {
+    if (process.stdin.isTTY) process.stdin.setRawMode(false);
+  }
 }

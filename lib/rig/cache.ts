@@ -54,8 +54,14 @@ export async function cachedKernel(directory: string, config: string): Promise<s
  *
  * @param name the lock's name; at most 90 bytes
  * @param onWait called when the lock is somebody else's
+ * @param signal ends the wait, with the signal's reason
  */
-export async function withLock<T>(name: string, onWait: () => void, run: () => Promise<T>): Promise<T> {
+export async function withLock<T>(
+  name: string,
+  onWait: () => void,
+  run: () => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
   const path = `\0vfio-${process.getuid?.() ?? 0}-${name}`;
   const waiting = new Set<() => void>();
   const server = createServer((socket) => {
@@ -73,12 +79,19 @@ export async function withLock<T>(name: string, onWait: () => void, run: () => P
     });
     if (!taken) break;
     onWait();
+    signal?.throwIfAborted();
     await new Promise<void>((resolve) => {
       const socket = connect(path);
+      const leave = () => socket.destroy();
+      signal?.addEventListener("abort", leave, { once: true });
       socket.on("error", () => {});
-      socket.once("close", () => resolve());
+      socket.once("close", () => {
+        signal?.removeEventListener("abort", leave);
+        resolve();
+      });
       socket.resume();
     });
+    signal?.throwIfAborted();
   }
   try {
     return await run();

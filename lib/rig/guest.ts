@@ -11,6 +11,7 @@ import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
+import { WriteStream } from "node:tty";
 import { fileURLToPath } from "node:url";
 import { RigError, tail } from "./errors.js";
 import { fstab, type Job, jobScript } from "./job.js";
@@ -48,6 +49,8 @@ export interface GuestRun {
   readonly timeout: number;
   /** Kills the guest. */
   readonly signal?: AbortSignal | undefined;
+  /** Called when the command starts. */
+  readonly onReady?: (() => void) | undefined;
 }
 
 /** How a run ended. */
@@ -181,7 +184,11 @@ class Guest {
       pending = lines.pop() ?? "";
       for (const line of lines) {
         const [word, rest = ""] = line.split(/ (.*)/s);
-        if (word === "ready") this.#ready = performance.now();
+        if (word === "ready") {
+          this.#ready = performance.now();
+          this.#followSize(control);
+          this.#run.onReady?.();
+        }
         if (word === "exit") {
           this.#exitCode = Number(rest);
           this.#after(powerOffTimeout, () => this.#kill());
@@ -189,6 +196,16 @@ class Guest {
       }
     });
     control.on("error", () => {});
+  }
+
+  /** Keep the size of a shell's terminal the same as that of the terminal in front of the user. */
+  #followSize(control: Socket): void {
+    const { job, stdout } = this.#run;
+    if (job.shell === undefined || !(stdout instanceof WriteStream)) return;
+    const send = () => control.write(`size ${stdout.rows} ${stdout.columns}\n`);
+    send();
+    stdout.on("resize", send);
+    this.#qemu.once("close", () => stdout.off("resize", send));
   }
 
   #streams(boot: Boot): void {

@@ -5,9 +5,10 @@
 # usage: sh init.sh <directory with job.sh>
 #
 # It puts a throw-away overlay over the host's root, mounts what a privileged test needs, runs the job, reports its exit
-# code on the control port and powers the machine off. Lines on the control port, guest to host:
-#   ready           the job starts now
-#   exit <code>     the job ended; everything it wrote has been delivered
+# code on the control port and powers the machine off. Lines on the control port:
+#   ready                     guest to host: the job starts now
+#   exit <code>               guest to host: the job ended; everything it wrote has been delivered
+#   size <rows> <columns>     host to guest: the terminal's size, at first and when it changes
 # Should it fail, the kernel panics for want of a first process, and that is reported with the console's text.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -52,8 +53,11 @@ off() {
   # Programs cannot be started any more, and the first process must not end: read what nobody writes.
   read -r _ <>/run/rig.never
 }
-# The host closed the control port: nobody listens any more.
-(read -r _ <&9; off) &
+(
+  while read -r _ rows columns <&9; do stty rows "$rows" cols "$columns" </dev/hvc0; done
+  # The host closed the control port: nobody listens any more.
+  off
+) &
 
 . "$1/job.sh"
 

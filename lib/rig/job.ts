@@ -11,7 +11,7 @@ export function quote(word: string): string {
 
 const passedNames = new Set(
   [
-    ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TERM", "COLORTERM", "COLUMNS", "LINES"],
+    ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TERM", "COLORTERM"],
     ["CI", "NO_COLOR", "FORCE_COLOR", "DEBUG"],
   ].flat(),
 );
@@ -66,9 +66,6 @@ export function jobScript(job: Job): string {
           "RIG_INTERACTIVE=1",
           "rig_interactive() {",
           "rig_environment",
-          // The terminal's size cannot travel otherwise; a shell that finds the variables would never look again.
-          `[ -n "$COLUMNS" ] && [ -n "$LINES" ] && stty cols "$COLUMNS" rows "$LINES"`,
-          "unset COLUMNS LINES",
           ...(job.shell === "after" ? [`(exec ${command}); code=$?`, `echo "[exit code $code]"`] : []),
           shell,
           ...(job.shell === "after" ? ["exit $code"] : []),

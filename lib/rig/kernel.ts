@@ -56,9 +56,8 @@ export async function ensureKernel(options: KernelOptions = {}): Promise<string>
   const found = await cachedKernel(directory, config);
   if (found !== undefined) return found;
   const wait = () => options.onProgress?.({ step: "waiting for another process that builds the kernel" });
-  return await withLock(kernelKey("build", config), wait, async () => {
-    return (await cachedKernel(directory, config)) ?? (await buildKernel(directory, config, options));
-  });
+  const build = async () => (await cachedKernel(directory, config)) ?? (await buildKernel(directory, config, options));
+  return await withLock(kernelKey("build", config), wait, build, options.signal);
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 import { Writable } from "node:stream";
 import { argTypeError, outOfRangeError } from "../errors.js";
+import { RigError } from "./errors.js";
 import { type GuestResult, runGuest } from "./guest.js";
 import { guestEnvironment } from "./job.js";
 import { checkKernel, ensureKernel } from "./kernel.js";
@@ -46,6 +47,8 @@ export interface RunInGuestOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told how the preparation gets on, if there is any. */
   readonly onProgress?: ProgressListener | undefined;
+  /** Called when the command starts, or the shell. */
+  readonly onReady?: (() => void) | undefined;
 }
 
 /** How a command ended. */
@@ -93,6 +96,16 @@ function checkOptions({ command, shell, memory, cpus, iommu, timeout }: RunInGue
  */
 export async function runInGuest(options: RunInGuestOptions): Promise<RunInGuestResult> {
   checkOptions(options);
+  try {
+    return await provideAndRun(options);
+  } catch (cause) {
+    // What was being prepared stops with the signal's own reason.
+    if (!options.signal?.aborted || cause instanceof RigError) throw cause;
+    throw new RigError("ERR_RIG_ABORTED", "The preparation of the guest was stopped", { cause });
+  }
+}
+
+async function provideAndRun(options: RunInGuestOptions): Promise<RunInGuestResult> {
   const { command, shell, stdin, timeout = 0, signal, onProgress } = options;
   const [qemu, kernel] = await Promise.all([
     ensureQemu({ qemu: options.qemu, iommu: options.iommu, onProgress, signal }),
@@ -120,6 +133,7 @@ export async function runInGuest(options: RunInGuestOptions): Promise<RunInGuest
     stderr: options.stderr ?? stderr,
     timeout,
     signal,
+    onReady: options.onReady,
   });
   return { ...result, stdout: stdout.content, stderr: stderr.content };
 }

@@ -19,5 +19,6 @@ export declare function cachedKernel(directory: string, config: string): Promise
  *
  * @param name the lock's name; at most 90 bytes
  * @param onWait called when the lock is somebody else's
+ * @param signal ends the wait, with the signal's reason
  */
-export declare function withLock<T>(name: string, onWait: () => void, run: () => Promise<T>): Promise<T>;
+export declare function withLock<T>(name: string, onWait: () => void, run: () => Promise<T>, signal?: AbortSignal): Promise<T>;

@@ -23,6 +23,8 @@ export interface GuestRun {
     readonly timeout: number;
     /** Kills the guest. */
     readonly signal?: AbortSignal | undefined;
+    /** Called when the command starts. */
+    readonly onReady?: (() => void) | undefined;
 }
 /** How a run ended. */
 export interface GuestResult {

@@ -41,6 +41,8 @@ export interface RunInGuestOptions {
     readonly signal?: AbortSignal | undefined;
     /** Told how the preparation gets on, if there is any. */
     readonly onProgress?: ProgressListener | undefined;
+    /** Called when the command starts, or the shell. */
+    readonly onReady?: (() => void) | undefined;
 }
 /** How a command ended. */
 export interface RunInGuestResult extends GuestResult {

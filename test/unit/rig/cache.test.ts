@@ -83,6 +83,25 @@ describe("the lock", () => {
     expect(events).toContain("b waits");
   });
 
+  test("is not waited for any longer than the caller likes", async () => {
+    const abort = new AbortController();
+    let release = () => {};
+    const held = withLock(
+      name,
+      () => {},
+      () => new Promise<void>((resolve) => (release = resolve)),
+    );
+    const waiting = withLock(
+      name,
+      () => abort.abort(new Error("enough")),
+      async () => "in",
+      abort.signal,
+    );
+    await expect(waiting).rejects.toThrow("enough");
+    release();
+    await held;
+  });
+
   test("is free again after a failure", async () => {
     const never = () => expect.unreachable("nobody else has it");
     await expect(withLock(name, never, async () => Promise.reject(new Error("no luck")))).rejects.toThrow("no luck");
