@@ -130,14 +130,14 @@ U64OrErrno ioas_copy(Fd iommufd, std::uint32_t flags, std::uint32_t to_ioas, std
 }
 
 // How many bytes were unmapped.
-std::int64_t ioas_unmap(Fd iommufd, std::uint32_t ioas, std::uint64_t iova, std::uint64_t length) {
+U64OrErrno ioas_unmap(Fd iommufd, std::uint32_t ioas, std::uint64_t iova, std::uint64_t length) {
   iommu_ioas_unmap request{};
   request.size = sizeof(request);
   request.ioas_id = ioas;
   request.iova = iova;
   request.length = length;
-  const int status = ioctl(iommufd.value, IOMMU_IOAS_UNMAP, &request);
-  return status < 0 ? result(status) : static_cast<std::int64_t>(request.length);
+  if (ioctl(iommufd.value, IOMMU_IOAS_UNMAP, &request) < 0) return {0, errno};
+  return {request.length, 0};
 }
 
 // The option's value for a get, 0 for a set.
@@ -185,7 +185,6 @@ void bind_iommufd(Napi::Object exports) {
   bind<ioas_map_batch>(exports, "iommufdIoasMapBatch");
   bind<ioas_copy>(exports, "iommufdIoasCopy");
   bind<ioas_unmap>(exports, "iommufdIoasUnmap");
-  bind_async<ioas_unmap>(exports, "iommufdIoasUnmapAsync");
   bind<option>(exports, "iommufdOption");
   bind<vfio_ioas>(exports, "iommufdVfioIoas");
   bind<ioas_change_process>(exports, "iommufdIoasChangeProcess");

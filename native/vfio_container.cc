@@ -56,19 +56,19 @@ std::int64_t iommu_map_dma_batch(Fd container, Bytes batch, std::uint32_t count)
 }
 
 // How many bytes were unmapped: type1 may remove fewer or more than were asked for.
-std::int64_t iommu_unmap_dma(Fd container, std::uint32_t flags, std::uint64_t iova, std::uint64_t size) {
+U64OrErrno iommu_unmap_dma(Fd container, std::uint32_t flags, std::uint64_t iova, std::uint64_t size) {
   vfio_iommu_type1_dma_unmap unmap{};
   unmap.argsz = sizeof(unmap);
   unmap.flags = flags;
   unmap.iova = iova;
   unmap.size = size;
-  const int status = ioctl(container.value, VFIO_IOMMU_UNMAP_DMA, &unmap);
-  return status < 0 ? result(status) : static_cast<std::int64_t>(unmap.size);
+  if (ioctl(container.value, VFIO_IOMMU_UNMAP_DMA, &unmap) < 0) return {0, errno};
+  return {unmap.size, 0};
 }
 
 // The same, with the dirty bitmap of the range that goes: one bit a page of `page_size` bytes, in 64-bit words.
-std::int64_t iommu_unmap_dma_dirty(Fd container, std::uint64_t iova, std::uint64_t size, std::uint64_t page_size,
-                                   Bytes bitmap) {
+U64OrErrno iommu_unmap_dma_dirty(Fd container, std::uint64_t iova, std::uint64_t size, std::uint64_t page_size,
+                                 Bytes bitmap) {
   struct {
     vfio_iommu_type1_dma_unmap unmap;
     vfio_bitmap bitmap;
@@ -80,8 +80,8 @@ std::int64_t iommu_unmap_dma_dirty(Fd container, std::uint64_t iova, std::uint64
   request.bitmap.pgsize = page_size;
   request.bitmap.size = bitmap.length;
   request.bitmap.data = reinterpret_cast<std::uint64_t*>(bitmap.data);
-  const int status = ioctl(container.value, VFIO_IOMMU_UNMAP_DMA, &request);
-  return status < 0 ? result(status) : static_cast<std::int64_t>(request.unmap.size);
+  if (ioctl(container.value, VFIO_IOMMU_UNMAP_DMA, &request) < 0) return {0, errno};
+  return {request.unmap.size, 0};
 }
 
 std::int64_t iommu_dirty_pages(Fd container, std::uint32_t flags) {
@@ -138,7 +138,6 @@ void bind_vfio_container(Napi::Object exports) {
   bind_async<iommu_map_dma>(exports, "vfioIommuMapDmaAsync");
   bind<iommu_map_dma_batch>(exports, "vfioIommuMapDmaBatch");
   bind<iommu_unmap_dma>(exports, "vfioIommuUnmapDma");
-  bind_async<iommu_unmap_dma>(exports, "vfioIommuUnmapDmaAsync");
   bind<iommu_unmap_dma_dirty>(exports, "vfioIommuUnmapDmaDirty");
   bind<iommu_dirty_pages>(exports, "vfioIommuDirtyPages");
   bind<iommu_dirty_pages_get>(exports, "vfioIommuDirtyPagesGet");

@@ -102,9 +102,8 @@ export interface Native {
     vfioIommuMapDma(container: number, flags: number, vaddr: U64, iova: U64, size: U64): number;
     vfioIommuMapDmaAsync(container: number, flags: number, vaddr: U64, iova: U64, size: U64): Promise<number>;
     vfioIommuMapDmaBatch(container: number, batch: Bytes, count: number): number;
-    vfioIommuUnmapDma(container: number, flags: number, iova: U64, size: U64): number;
-    vfioIommuUnmapDmaAsync(container: number, flags: number, iova: U64, size: U64): Promise<number>;
-    vfioIommuUnmapDmaDirty(container: number, iova: U64, size: U64, pageSize: U64, bitmap: Bytes): number;
+    vfioIommuUnmapDma(container: number, flags: number, iova: U64, size: U64): number | bigint;
+    vfioIommuUnmapDmaDirty(container: number, iova: U64, size: U64, pageSize: U64, bitmap: Bytes): number | bigint;
     vfioIommuDirtyPages(container: number, flags: number): number;
     vfioIommuDirtyPagesGet(container: number, iova: U64, size: U64, pageSize: U64, bitmap: Bytes): number;
     vfioGroupGetStatus(group: number): number;
@@ -134,8 +133,7 @@ export interface Native {
     iommufdIoasMapFileFixedAsync(iommufd: number, flags: number, ioas: number, file: number, start: U64, iova: U64, length: U64): Promise<number>;
     iommufdIoasMapBatch(iommufd: number, ioas: number, batch: Bytes, count: number): number;
     iommufdIoasCopy(iommufd: number, flags: number, toIoas: number, fromIoas: number, toIova: U64, fromIova: U64, length: U64): number | bigint;
-    iommufdIoasUnmap(iommufd: number, ioas: number, iova: U64, length: U64): number;
-    iommufdIoasUnmapAsync(iommufd: number, ioas: number, iova: U64, length: U64): Promise<number>;
+    iommufdIoasUnmap(iommufd: number, ioas: number, iova: U64, length: U64): number | bigint;
     iommufdOption(iommufd: number, option: number, operation: number, object: number, value: U64): number;
     iommufdVfioIoas(iommufd: number, operation: number, ioas: number): number;
     iommufdIoasChangeProcess(iommufd: number): number;

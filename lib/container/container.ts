@@ -145,11 +145,15 @@ export abstract class Container implements Disposable {
   /** Maps in order and stops at the first refusal. */
   protected abstract kernelMapMany(mappings: readonly DmaMapping[]): { readonly done: number; readonly errno: number };
   /** Bytes removed (0 for nothing), or -errno. */
-  protected abstract kernelUnmap(iova: bigint, length: bigint): number;
+  protected abstract kernelUnmap(iova: bigint, length: bigint): number | bigint;
   /** The same for everything. */
-  protected abstract kernelUnmapAll(): number;
+  protected abstract kernelUnmapAll(): number | bigint;
   /** The ioctls' names, for errors. */
   protected abstract readonly requests: { readonly map: string; readonly unmap: string };
+  /** The ioctl that a mapping takes, for errors. */
+  protected mapRequest(_mapping: DmaMapping): string {
+    return this.requests.map;
+  }
   /** Why the kernel of this mode refused a map, where only the mode knows. */
   protected explainMap(_errno: number, _mapping: DmaMapping): { why: string; fix?: string } | undefined {
     return undefined;
@@ -225,10 +229,11 @@ export abstract class Container implements Disposable {
 
   #endSpace(): void {
     if (this.#space === undefined) return;
-    for (const mirror of this.#mirrors) mirror[Symbol.dispose]();
+    this.#space = undefined;
+    for (const mirror of this.#mirrors) mirror.detach();
     this.#mirrors.clear();
     this.unmapAll();
-    this.#space = undefined;
+    // Where that was refused, what is still mapped keeps its addresses.
     this.#iovas = undefined;
   }
 
@@ -465,7 +470,7 @@ export abstract class Container implements Disposable {
   #mapError(errno: number, mapping: DmaMapping): VfioError {
     const { why, fix } = this.explainMap(errno, mapping) ?? this.#explainMap(errno, mapping);
     const { iova, length, address } = mapping;
-    return this.#refusal(this.requests.map, errno, { iova, length, address }, why, fix);
+    return this.#refusal(this.mapRequest(mapping), errno, { iova, length, address }, why, fix);
   }
 
   #explainMap(errno: number, mapping: DmaMapping): { why: string; fix?: string } {
@@ -582,13 +587,17 @@ export abstract class Container implements Disposable {
   /** Brings the table in line with what the kernel answered. */
   #settle(
     mappings: readonly DmaMapping[],
-    removed: number,
+    removed: number | bigint,
     refuse: (errno: number, why: string) => VfioError,
   ): UnmapResult {
     const expected = mappings.reduce((sum, mapping) => sum + mapping.length, 0);
     if (removed === expected) {
       for (const mapping of mappings) this.#remove(mapping);
       return { bytes: BigInt(expected), mappings };
+    }
+    if (removed === 0) {
+      // Somebody else unmapped them, or the kernel could not look. Who cannot know keeps the memory in place.
+      throw refuse(EIO, `the kernel says that nothing is mapped where it mapped ${mappings.join(", ")} before`);
     }
     // The kernel may have removed some of them and not said which: ask for each, where "nothing there" is an answer too.
     const kept = mappings.filter((mapping) => {
@@ -598,7 +607,7 @@ export abstract class Container implements Disposable {
     });
     const left = kept.length === 0 ? "they are all gone now" : `still mapped: ${kept.join(", ")}`;
     throw removed < 0
-      ? refuse(-removed, `the kernel refused; ${left}`)
+      ? refuse(-Number(removed), `the kernel refused; ${left}`)
       : refuse(EIO, `the kernel removed ${removed} bytes where ${expected} were mapped; ${left}`);
   }
 

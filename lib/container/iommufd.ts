@@ -130,14 +130,18 @@ export class IommufdContainer extends Container {
     return { done, errno: Number(batch[0]) };
   }
 
-  protected kernelUnmap(iova: bigint, length: bigint): number {
+  protected kernelUnmap(iova: bigint, length: bigint): number | bigint {
     const removed = native.iommufdIoasUnmap(this.iommufd.fd, this.ioas.id, iova, length);
     // Nothing there: type1 answers 0 bytes, iommufd ENOENT.
     return removed === -ENOENT ? 0 : removed;
   }
 
-  protected kernelUnmapAll(): number {
+  protected kernelUnmapAll(): number | bigint {
     return native.iommufdIoasUnmap(this.iommufd.fd, this.ioas.id, 0, (1n << 64n) - 1n);
+  }
+
+  protected override mapRequest({ memory }: DmaMapping): string {
+    return memory.backing() === undefined ? this.requests.map : "IOMMU_IOAS_MAP_FILE";
   }
 
   protected override explainMap(errno: number, mapping: DmaMapping): { why: string; fix?: string } | undefined {

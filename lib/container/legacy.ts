@@ -221,11 +221,11 @@ export class LegacyContainer extends Container {
     return { done, errno: Number(batch[0]) };
   }
 
-  protected kernelUnmap(iova: bigint, length: bigint): number {
+  protected kernelUnmap(iova: bigint, length: bigint): number | bigint {
     return native.vfioIommuUnmapDma(this.#fd.number, 0, iova, length);
   }
 
-  protected kernelUnmapAll(): number {
+  protected kernelUnmapAll(): number | bigint {
     return native.vfioIommuUnmapDma(this.#fd.number, uapi.VFIO_DMA_UNMAP_FLAG_ALL, 0, 0);
   }
 

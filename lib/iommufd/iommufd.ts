@@ -352,14 +352,12 @@ export class Ioas implements Disposable {
   /**
    * Unmaps every mapping in a range.
    *
-   * @returns how many bytes were removed
+   * @returns how many bytes were removed; above 2^53, which only an IOAS without a device allows, to the nearest number
    * @throws VfioError `ENOENT` if nothing is there or a mapping would be cut: those before the cut are gone then
    */
   unmap(iova: number | bigint, length: number | bigint): number {
-    return check(
-      native.iommufdIoasUnmap(this.iommufd.fd, this.id, toIova("iova", iova), toIova("length", length)),
-      this.#context("IOMMU_IOAS_UNMAP", { iova, length }, ofUnmap),
-    );
+    const removed = native.iommufdIoasUnmap(this.iommufd.fd, this.id, toIova("iova", iova), toIova("length", length));
+    return check(Number(removed), this.#context("IOMMU_IOAS_UNMAP", { iova, length }, ofUnmap));
   }
 
   /** Unmaps everything; 0 bytes if there was nothing. */

@@ -4,6 +4,8 @@ import {
   type Container,
   DmaBuffer,
   type DmaMemory,
+  IommufdContainer,
+  LegacyContainer,
   listPciDevices,
   openContainer,
   readIommuGroup,
@@ -332,6 +334,19 @@ describe.each(modes)("container %s", (mode) => {
       buffer.close();
       expect(() => container.map(buffer)).toThrow(/closed/);
       expect(container.mappingCount).toBe(0);
+    });
+
+    it("a mapping that somebody else has unmapped keeps its memory until the container closes", () => {
+      const buffer = DmaBuffer.allocate(PAGE);
+      const mapping = container.map(buffer);
+      // What another owner of the descriptors could do behind the library's back.
+      if (container instanceof IommufdContainer) container.ioas.unmap(mapping.iova, PAGE);
+      else if (container instanceof LegacyContainer) native.vfioIommuUnmapDma(container.fd, 0, mapping.iova, PAGE);
+      expect(refusal(() => mapping.unmap()).code).toBe("EIO");
+      expect(refusal(() => buffer.close()).code).toBe("EBUSY");
+      expect(refusal(() => container.close()).code).toBe("EIO");
+      expect([mapping.mapped, container.closed]).toEqual([false, true]);
+      buffer.close();
     });
 
     it("closing the container lets its buffers go", () => {

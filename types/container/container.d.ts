@@ -90,14 +90,16 @@ export declare abstract class Container implements Disposable {
         readonly errno: number;
     };
     /** Bytes removed (0 for nothing), or -errno. */
-    protected abstract kernelUnmap(iova: bigint, length: bigint): number;
+    protected abstract kernelUnmap(iova: bigint, length: bigint): number | bigint;
     /** The same for everything. */
-    protected abstract kernelUnmapAll(): number;
+    protected abstract kernelUnmapAll(): number | bigint;
     /** The ioctls' names, for errors. */
     protected abstract readonly requests: {
         readonly map: string;
         readonly unmap: string;
     };
+    /** The ioctl that a mapping takes, for errors. */
+    protected mapRequest(_mapping: DmaMapping): string;
     /** Why the kernel of this mode refused a map, where only the mode knows. */
     protected explainMap(_errno: number, _mapping: DmaMapping): {
         why: string;

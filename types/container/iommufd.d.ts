@@ -21,8 +21,9 @@ export declare class IommufdContainer extends Container {
         done: number;
         errno: number;
     };
-    protected kernelUnmap(iova: bigint, length: bigint): number;
-    protected kernelUnmapAll(): number;
+    protected kernelUnmap(iova: bigint, length: bigint): number | bigint;
+    protected kernelUnmapAll(): number | bigint;
+    protected mapRequest({ memory }: DmaMapping): string;
     protected explainMap(errno: number, mapping: DmaMapping): {
         why: string;
         fix?: string;

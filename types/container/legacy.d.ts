@@ -21,8 +21,8 @@ export declare class LegacyContainer extends Container {
         done: number;
         errno: number;
     };
-    protected kernelUnmap(iova: bigint, length: bigint): number;
-    protected kernelUnmapAll(): number;
+    protected kernelUnmap(iova: bigint, length: bigint): number | bigint;
+    protected kernelUnmapAll(): number | bigint;
     protected explainMap(errno: number, mapping: DmaMapping): {
         why: string;
         fix?: string;

@@ -93,7 +93,7 @@ export declare class Ioas implements Disposable {
     /**
      * Unmaps every mapping in a range.
      *
-     * @returns how many bytes were removed
+     * @returns how many bytes were removed; above 2^53, which only an IOAS without a device allows, to the nearest number
      * @throws VfioError `ENOENT` if nothing is there or a mapping would be cut: those before the cut are gone then
      */
     unmap(iova: number | bigint, length: number | bigint): number;
