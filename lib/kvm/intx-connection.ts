@@ -13,6 +13,7 @@ import type { IntxLine } from "../device/intx.js";
 import { check, invalidStateError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
+import { claim } from "./claim.js";
 import type { IrqFd } from "./irqfd.js";
 import { runAll, type VmPart } from "./part.js";
 import type { Vm } from "./vm.js";
@@ -51,6 +52,7 @@ export class IntxConnection implements VmPart, Disposable {
   readonly #setLevel: ((level: boolean) => void) | undefined;
   readonly #unmask: OwnedFd | undefined;
   readonly #listener = () => this.#setLevel?.(true);
+  readonly #endClaim: () => void;
   #vm: Vm;
   #irqfd: IrqFd | undefined;
   #giveBack: (() => void) | undefined;
@@ -66,6 +68,15 @@ export class IntxConnection implements VmPart, Disposable {
     this.#setLevel = setLevel;
     if (vm.irqchip === "full") this.delivery = "resample";
     else this.delivery = vm.irqchip === "none" && setLevel !== undefined ? "user" : "irqfd";
+    const connection = this;
+    this.#endClaim = claim(line, vm, {
+      get vm() {
+        return connection.vm;
+      },
+      get eventfd() {
+        return line.eventfd;
+      },
+    });
     if (this.delivery === "resample") {
       const fd = check(native.eventfd(), () => ({ syscall: "eventfd2", object: this.label }));
       this.#unmask = new OwnedFd(fd, `eventfd (unmask of ${this.label})`);
@@ -74,6 +85,7 @@ export class IntxConnection implements VmPart, Disposable {
       this.#connect();
     } catch (error) {
       this.#unmask?.close();
+      this.#endClaim();
       throw error;
     }
     vm.parts.add(this);
@@ -207,6 +219,7 @@ export class IntxConnection implements VmPart, Disposable {
       },
       () => this.#unmask?.close(),
       () => this.#giveBack?.(),
+      () => this.#endClaim(),
       () => {
         if (!off) this.#line.unmask();
       },

@@ -25,6 +25,7 @@ export class KvmVfioDevice implements VmPart, Disposable {
   readonly label: string;
   readonly #parts: Set<VmPart>;
   readonly #fd: OwnedFd;
+  readonly #files = new Set<OwnedFd>();
 
   /** @internal */
   constructor(vm: { readonly fd: number; readonly label: string; readonly parts: Set<VmPart> }) {
@@ -53,45 +54,42 @@ export class KvmVfioDevice implements VmPart, Disposable {
     return native.kvmHasDeviceAttr(this.#fd.number, KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_ADD) === 0;
   }
 
+  /** The descriptor, borrowed. */
+  get fd(): number {
+    return this.#fd.number;
+  }
+
   /**
    * Adds a file. KVM keeps it open, also when its descriptors here are closed, until it is removed or this device is closed:
    * so a group cannot be opened anew before.
    *
-   * @param file borrowed: the descriptor of a VFIO group or character device
-   * @returns removes it when disposed, before or after the file was closed here
+   * @param file borrowed, and needed only during the call: the descriptor of a VFIO group or character device
+   * @returns what removes it when it is disposed; the device may be open or closed then
    * @throws VfioError `EEXIST` if it was added already, `EBADF` if it is closed, `EINVAL` if it is no file of VFIO's
    */
   addFile(file: number): Disposable {
+    // KVM removes a file by a descriptor of it, and the caller's may be closed by then.
     const copy = new OwnedFd(
-      check(native.dup(file), () => this.#describe("FILE_ADD", EBADF, file)),
+      check(native.dup(file), (errno) => this.#describe("FILE_ADD", errno, file)),
       `VFIO file of ${this.label}`,
     );
     try {
-      this.#set("FILE_ADD", KVM_DEV_VFIO_FILE_ADD, file);
+      this.#set("FILE_ADD", KVM_DEV_VFIO_FILE_ADD, copy.number);
     } catch (error) {
       copy.close();
       throw error;
     }
-    return {
-      [Symbol.dispose]: () => {
-        if (copy.closed) return;
-        try {
-          if (!this.#fd.closed) this.#set("FILE_DEL", KVM_DEV_VFIO_FILE_DEL, copy.number);
-        } finally {
-          copy.close();
-        }
-      },
-    };
+    this.#files.add(copy);
+    return { [Symbol.dispose]: () => this.#remove(copy) };
   }
 
-  /**
-   * Removes a file.
-   *
-   * @param file borrowed: any descriptor of it
-   * @throws VfioError `ENOENT` if it was not added, `EBADF` if it is closed
-   */
-  removeFile(file: number): void {
-    this.#set("FILE_DEL", KVM_DEV_VFIO_FILE_DEL, file);
+  #remove(copy: OwnedFd): void {
+    if (!this.#files.delete(copy)) return;
+    try {
+      this.#set("FILE_DEL", KVM_DEV_VFIO_FILE_DEL, copy.number);
+    } finally {
+      copy.close();
+    }
   }
 
   #set(action: "FILE_ADD" | "FILE_DEL", attribute: number, file: number): void {
@@ -119,6 +117,8 @@ export class KvmVfioDevice implements VmPart, Disposable {
   close(): void {
     this.#parts.delete(this);
     this.#fd.close();
+    for (const copy of this.#files) copy.close();
+    this.#files.clear();
   }
 
   [Symbol.dispose](): void {

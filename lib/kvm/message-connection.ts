@@ -15,6 +15,7 @@ import type { MessageInterrupts } from "../device/msi.js";
 import { check, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
+import { claim } from "./claim.js";
 import type { IrqFd } from "./irqfd.js";
 import { runAll, type VmPart } from "./part.js";
 import type { MsiMessage } from "./routing.js";
@@ -73,7 +74,6 @@ class TwoEventfds implements Switch {
   }
 
   toUser(): void {
-    if (this.#vector.closed) return;
     this.#irq.redirect(this.#vector.index, undefined);
     move(this.#guest.number, this.#vector.eventfd, this.#vector.label);
   }
@@ -120,6 +120,7 @@ export class ConnectedVector {
   readonly interrupt: Interrupt;
   readonly #connection: Connection;
   readonly #switch: Switch;
+  readonly #endClaim: () => void;
   #message: MsiMessage | undefined;
   #masked: boolean;
   #gsi: number | undefined;
@@ -132,6 +133,15 @@ export class ConnectedVector {
     this.interrupt = irq.vector(index);
     this.#message = message;
     this.#masked = masked;
+    const vector = this;
+    this.#endClaim = claim(this.interrupt, connection.vm, {
+      get vm() {
+        return connection.vm;
+      },
+      get eventfd() {
+        return vector.eventfd;
+      },
+    });
     this.#switch = irq.name === "msix" ? new TwoEventfds(irq, this.interrupt) : new OneEventfd(this.interrupt);
   }
 
@@ -225,32 +235,32 @@ export class ConnectedVector {
     return this.#irqfd?.assigned === true;
   }
 
-  /** Brings the kernel to what is wanted: whether the guest is to have it, and whether KVM is to take it. @internal */
+  /** Brings the kernel to what is wanted: where signals go, and whether KVM takes them there. @internal */
   settle(): void {
-    const { vm, attached } = this.#connection;
-    const wanted = !this.#masked && this.#gsi !== undefined;
-    if (!wanted) {
-      // Taken from KVM first where both have one eventfd: what comes from here on is counted.
-      if (this.#switch.masksByIrqfd) this.#irqfd?.deassign();
-      if (this.#toGuest) this.#switch.toUser();
-      this.#toGuest = false;
-    }
-    if (attached && this.#gsi !== undefined && (wanted || !this.#switch.masksByIrqfd)) this.#assign(vm, this.#gsi);
-    if (wanted && !this.#toGuest) {
-      this.#switch.toGuest();
-      this.#toGuest = true;
-    }
+    const gsi = this.#masked ? undefined : this.#gsi;
+    if (gsi === undefined) this.#goToUser();
+    else this.#goToGuest(gsi);
   }
 
-  #assign(vm: Vm, gsi: number): void {
-    const undo = this.#switch.masksByIrqfd && !this.#toGuest ? () => this.#switch.toUser() : undefined;
-    // Nobody else may read it from the moment that KVM does.
-    if (undo !== undefined) this.#switch.toGuest();
+  #goToUser(): void {
+    // Taken from KVM first where both have one eventfd: what comes from here on is counted.
+    if (this.#switch.masksByIrqfd) this.#irqfd?.deassign();
+    if (this.#toGuest) this.#switch.toUser();
+    this.#toGuest = false;
+  }
+
+  #goToGuest(gsi: number): void {
+    const { vm, attached } = this.#connection;
+    const before = this.#toGuest;
+    if (!before) this.#switch.toGuest();
+    this.#toGuest = true;
+    if (!attached) return;
     try {
-      if (this.#irqfd !== undefined) this.#irqfd.assign();
-      else this.#irqfd = vm.irqfd({ eventfd: this.#switch.guestEventfd, gsi, label: this.interrupt.label });
+      // What the guest's eventfd has counted until here is raised now.
+      this.#irqfd ??= vm.irqfd({ eventfd: this.#switch.guestEventfd, gsi, label: this.interrupt.label });
+      this.#irqfd.assign();
     } catch (error) {
-      undo?.();
+      if (!before) this.#goToUser();
       throw error;
     }
   }
@@ -271,14 +281,12 @@ export class ConnectedVector {
   end(vm: Vm): void {
     runAll(`disconnecting ${this.interrupt.label}`, [
       () => {
-        if (this.#switch.masksByIrqfd) this.#irqfd?.deassign();
-      },
-      () => {
-        if (this.#toGuest) this.#switch.toUser();
-        this.#toGuest = false;
+        // Of a vector that is off nothing is left to give back.
+        if (!this.interrupt.closed) this.#goToUser();
       },
       () => this.leave(vm),
       () => this.#switch.close(),
+      () => this.#endClaim(),
     ]);
   }
 }

@@ -82,7 +82,6 @@ export class GsiRouting {
   #committed: ReadonlyMap<number, GsiRoute> | undefined;
   #wanted: Map<number, GsiRoute> | undefined;
   readonly #reserved = new Set<number>();
-  #changed = false;
 
   /**
    * @param routes what is in the table now; undefined if nobody knows
@@ -106,7 +105,9 @@ export class GsiRouting {
 
   /** Whether there are changes that are not in force yet. */
   get changed(): boolean {
-    return this.#changed;
+    const [committed, wanted] = [this.#committed, this.#wanted];
+    if (committed === undefined || wanted === undefined) return false;
+    return wanted.size !== committed.size || [...wanted].some(([gsi, route]) => committed.get(gsi) !== route);
   }
 
   #known(): ReadonlyMap<number, GsiRoute> {
@@ -120,7 +121,6 @@ export class GsiRouting {
   #change(): Map<number, GsiRoute> {
     this.#known();
     this.#wanted ??= new Map();
-    this.#changed = true;
     return this.#wanted;
   }
 
@@ -181,7 +181,7 @@ export class GsiRouting {
    */
   commit(): void {
     const wanted = this.#wanted;
-    if (!this.#changed || wanted === undefined) return;
+    if (wanted === undefined || !this.changed) return;
     for (const gsi of this.#known().keys()) {
       const user = wanted.has(gsi) ? undefined : this.#vm.userOf(gsi);
       if (user === undefined) continue;
@@ -195,13 +195,11 @@ export class GsiRouting {
     const status = native.kvmSetGsiRouting(this.#vm.fd, words);
     if (status < 0) throw this.#refusal(status, entries.length);
     this.#committed = new Map(wanted);
-    this.#changed = false;
   }
 
   /** Forgets the changes that are not in force yet. */
   rollback(): void {
     if (this.#committed !== undefined) this.#wanted = new Map(this.#committed);
-    this.#changed = false;
   }
 
   #refusal(errno: number, entries: number): VfioError {

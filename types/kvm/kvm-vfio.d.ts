@@ -11,22 +11,17 @@ export declare class KvmVfioDevice implements VmPart, Disposable {
     readonly label: string;
     /** Whether KVM takes files, and not only groups' (`KVM_HAS_DEVICE_ATTR`). */
     get takesFiles(): boolean;
+    /** The descriptor, borrowed. */
+    get fd(): number;
     /**
      * Adds a file. KVM keeps it open, also when its descriptors here are closed, until it is removed or this device is closed:
      * so a group cannot be opened anew before.
      *
-     * @param file borrowed: the descriptor of a VFIO group or character device
-     * @returns removes it when disposed, before or after the file was closed here
+     * @param file borrowed, and needed only during the call: the descriptor of a VFIO group or character device
+     * @returns what removes it when it is disposed; the device may be open or closed then
      * @throws VfioError `EEXIST` if it was added already, `EBADF` if it is closed, `EINVAL` if it is no file of VFIO's
      */
     addFile(file: number): Disposable;
-    /**
-     * Removes a file.
-     *
-     * @param file borrowed: any descriptor of it
-     * @throws VfioError `ENOENT` if it was not added, `EBADF` if it is closed
-     */
-    removeFile(file: number): void;
     /** Removes every file, and the device. */
     close(): void;
     [Symbol.dispose](): void;
