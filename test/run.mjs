@@ -4,7 +4,7 @@
  * The parts `unit` and `integration` need no privileges. `guest` tests the rig, `rig` tests the package in it: both need a
  * kernel and QEMU, which are provided if this machine allows it. With `CI=true` they are required.
  *
- * usage: node test/run.mjs [what vitest takes: a file's name, -t <test's name>, ...]
+ * usage: node test/run.mjs [--parts=unit,integration,guest,rig] [what vitest takes: a file's name, -t <test's name>, ...]
  *
  * With VFIO_TEST_TOTALS, the two numbers of the sum are written to the file that it names.
  *
@@ -19,11 +19,19 @@ import { fileURLToPath } from "node:url";
 import pc from "picocolors";
 import { ensureAddon } from "../dist/cli/addon.js";
 import { reportRigError } from "../dist/cli/rig.js";
-import { ensureKernel, ensureQemu, ProgressPrinter, RigError } from "../dist/rig/index.js";
+import { ensureRig, ProgressPrinter, RigError } from "../dist/rig/index.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
+const wanted = process.argv.slice(2).find((each) => each.startsWith("--parts="));
+const parts = wanted?.slice("--parts=".length).split(",") ?? ["unit", "integration", "guest", "rig"];
+const forVitest = process.argv.slice(2).filter((each) => each !== wanted);
 const required = process.env.CI === "true" || process.env.CI === "1";
+
+/** @param {string} part */
+function inGuest(part) {
+  return part === "guest" || part === "rig";
+}
 
 /**
  * @typedef {object} Sum
@@ -85,7 +93,7 @@ async function runPart(part, directory) {
   process.stdout.write(pc.bold(`\n${part}\n`));
   const code = await run(process.execPath, [
     ...[vitest, "run", "--project", part, "--passWithNoTests"],
-    ...["--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...process.argv.slice(2)],
+    ...["--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...forVitest],
   ]);
   const seconds = (performance.now() - start) / 1000;
   /** @type {{ testResults: { status: string, assertionResults: { status: string }[] }[] }} */
@@ -126,9 +134,10 @@ const directory = await mkdtemp(join(tmpdir(), "vfio-test-"));
 const sums = [];
 try {
   await buildAddon();
-  for (const part of ["unit", "integration"]) sums.push(await runPart(part, directory));
-  const missing = await prepareRig();
-  for (const part of ["guest", "rig"]) {
+  for (const part of parts.filter((each) => !inGuest(each))) sums.push(await runPart(part, directory));
+  const guestParts = parts.filter(inGuest);
+  const missing = guestParts.length === 0 ? undefined : await prepareRig();
+  for (const part of guestParts) {
     if (missing === undefined) sums.push(await runPart(part, directory));
     else sums.push({ part, passed: 0, failed: required ? 1 : 0, skipped: 0, seconds: 0, note: "not run: no rig" });
   }
