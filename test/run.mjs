@@ -119,8 +119,7 @@ async function runPart(part, directory) {
 async function prepareRig() {
   try {
     await withProgress("rig", async (onProgress) => {
-      await ensureQemu({ onProgress });
-      await ensureKernel({ onProgress });
+      await ensureRig({ onProgress });
     });
     return undefined;
   } catch (error) {

@@ -158,17 +158,30 @@ export class Debian {
     return true;
   }
 
-  /** The commands with which a user installs packages, as one text; with the sources they may lack. */
+  /** The commands with which a user installs packages, as one text; with the sources that the machine lacks. */
   async installCommands(packages: readonly string[], suite?: string): Promise<string> {
+    return await this.commandsFor([{ packages, suite }]);
+  }
+
+  /** The commands for packages of several suites. */
+  async commandsFor(
+    groups: readonly { readonly packages: readonly string[]; readonly suite?: string | undefined }[],
+  ): Promise<string> {
     const sources = await readSources();
     const uri = rigSources(sources, this.release.codename, [])?.[0]?.uri;
-    const lines = [];
-    if (suite !== undefined && uri !== undefined && !sources.some((source) => source.suite === suite)) {
-      lines.push(`echo 'deb ${uri} ${suite} main' | sudo tee /etc/apt/sources.list.d/${suite}.list`);
-    }
-    const target = suite === undefined ? "" : ` -t ${suite}`;
-    lines.push("sudo apt-get update", `sudo apt-get install --no-install-recommends${target} ${packages.join(" ")}`);
-    return lines.join("\n");
+    const absent = groups.flatMap(({ suite }) =>
+      suite === undefined || sources.some((source) => source.suite === suite) ? [] : [suite],
+    );
+    return [
+      ...(uri === undefined ? [] : absent).map(
+        (suite) => `echo 'deb ${uri} ${suite} main' | sudo tee /etc/apt/sources.list.d/${suite}.list`,
+      ),
+      "sudo apt-get update",
+      ...groups.map(({ packages, suite }) => {
+        const target = suite === undefined ? "" : ` -t ${suite}`;
+        return `sudo apt-get install --no-install-recommends${target} ${packages.join(" ")}`;
+      }),
+    ].join("\n");
   }
 
   /** The newest source of the kernel that the suites offer: its package and the package's version. */

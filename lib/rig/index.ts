@@ -9,5 +9,6 @@ export * from "./job.js";
 export * from "./kernel.js";
 export * from "./machine.js";
 export * from "./progress.js";
+export type { ProvideOptions } from "./provide.js";
 export * from "./qemu.js";
 export * from "./run.js";

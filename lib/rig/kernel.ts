@@ -15,7 +15,7 @@ import { cacheDirectory, cachedKernel, kernelKey, withLock } from "./cache.js";
 import { buildPackages, Debian, kernelVersion, missingPackages, readRelease } from "./debian.js";
 import { RigError, tail } from "./errors.js";
 import { runProgram } from "./process.js";
-import type { ProgressListener } from "./progress.js";
+import { installMissing, type Missing, type ProvideOptions } from "./provide.js";
 
 /** The oldest kernel that has all that the tests need: `IOMMU_IOAS_MAP_FILE` and `IOMMU_IOAS_CHANGE_PROCESS`. */
 const leastVersion = "6.14";
@@ -25,16 +25,6 @@ const buildSteps = 2500;
 
 /** Bytes that the unpacked source and its objects take; measured: 2.1 GB. */
 const buildSpace = 2.5e9;
-
-/** How a kernel is provided. */
-export interface KernelOptions {
-  /** Where kernels are kept; {@link cacheDirectory} if left out. */
-  readonly directory?: string | undefined;
-  /** Told how it gets on. */
-  readonly onProgress?: ProgressListener | undefined;
-  /** Stops a build. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 /** The rig's kernel configuration: what differs from `tinyconfig`. */
 export async function kernelConfig(): Promise<string> {
@@ -50,7 +40,7 @@ const configPath = fileURLToPath(new URL("../../lib/rig/kernel.config", import.m
  *
  * @throws RigError `ERR_RIG_MISSING` if something is not there and cannot be installed; `ERR_RIG_KERNEL` if the build fails
  */
-export async function ensureKernel(options: KernelOptions = {}): Promise<string> {
+export async function ensureKernel(options: ProvideOptions = {}): Promise<string> {
   const directory = options.directory ?? cacheDirectory();
   const config = await kernelConfig();
   const found = await cachedKernel(directory, config);
@@ -82,29 +72,36 @@ export async function checkKernel(path: string): Promise<void> {
   if (magic.toString("latin1") !== "HdrS") throw new RigError("ERR_RIG_KERNEL", `${path} is not an x86 bzImage`);
 }
 
-async function buildKernel(directory: string, config: string, options: KernelOptions): Promise<string> {
+/** What is missing to build the kernel; undefined if nothing, or if the cache has it. */
+export async function missingKernel(options: ProvideOptions = {}): Promise<Missing | undefined> {
+  const found = await cachedKernel(options.directory ?? cacheDirectory(), await kernelConfig());
+  return found === undefined ? await missingTools() : undefined;
+}
+
+async function missingTools(): Promise<Missing | undefined> {
+  const debian = (await readRelease()).id === "debian";
+  const packages = debian ? await missingPackages(buildPackages) : buildPackages;
+  if (packages.length === 0) return undefined;
+  return {
+    what: debian
+      ? `to build the guest's kernel, once: ${packages.join(" ")}`
+      : "the guest's kernel, which the rig can build on Debian only",
+    packages,
+    elsewhere:
+      `build a kernel of version ${leastVersion} or newer (make tinyconfig, merge ${configPath}, ` +
+      "make olddefconfig bzImage) and name it with --kernel <bzImage>",
+  };
+}
+
+async function buildKernel(directory: string, config: string, options: ProvideOptions): Promise<string> {
   const { onProgress, signal } = options;
-  const release = await readRelease();
-  if (release.id !== "debian") {
-    throw new RigError(
-      "ERR_RIG_MISSING",
-      `The rig can build its guest's kernel on Debian only, and this is ${release.name}.\n` +
-        `Build one of version ${leastVersion} or newer (make tinyconfig, merge ${configPath}, make olddefconfig bzImage)\n` +
-        "and give it with --kernel <bzImage>.",
-    );
-  }
   await mkdir(directory, { recursive: true });
   await removeLeftovers(directory);
   await checkSpace(directory);
+  const missing = await missingTools();
+  if (missing !== undefined) await installMissing([missing], options);
+  const release = await readRelease();
   const debian = new Debian(release, directory, { onProgress, signal });
-  const packages = await missingPackages(buildPackages);
-  if (packages.length > 0 && !(await debian.install(packages))) {
-    throw new RigError(
-      "ERR_RIG_MISSING",
-      `The guest's kernel has to be built, once, and these packages are missing: ${packages.join(" ")}\n` +
-        `Install them, or run this once as root:\n${await debian.installCommands(packages)}`,
-    );
-  }
   const source = await debian.newestKernelSource();
   if (source === undefined || kernelVersion(source.version) < kernelVersion(leastVersion)) {
     throw new RigError(
@@ -152,7 +149,7 @@ async function checkSpace(directory: string): Promise<void> {
   }
 }
 
-async function compile(work: string, name: string, logPath: string, options: KernelOptions): Promise<void> {
+async function compile(work: string, name: string, logPath: string, options: ProvideOptions): Promise<void> {
   const { onProgress, signal } = options;
   const log = createWriteStream(logPath);
   const tree = join(work, name);

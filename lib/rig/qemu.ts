@@ -6,12 +6,11 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
-import { cacheDirectory } from "./cache.js";
-import { Debian, missingPackages, qemuPackages, readRelease, suitesFor } from "./debian.js";
+import { qemuPackages, readRelease, suitesFor } from "./debian.js";
 import { RigError, tail } from "./errors.js";
 import type { IommuKind } from "./machine.js";
 import { type Outcome, runProgram } from "./process.js";
-import type { ProgressListener } from "./progress.js";
+import { installMissing, type Missing, type ProvideOptions } from "./provide.js";
 
 const program = "qemu-system-x86_64";
 
@@ -22,17 +21,11 @@ const neededDevices = [
 ];
 
 /** How QEMU is provided. */
-export interface QemuOptions {
-  /** The IOMMU that it shall emulate. Every QEMU that has the devices has `intel` and `virtio`. */
-  readonly iommu?: IommuKind | undefined;
+export interface QemuOptions extends ProvideOptions {
   /** A QEMU of the user's: a path, or a name in `PATH`. */
   readonly qemu?: string | undefined;
-  /** Where apt's private state may live; {@link cacheDirectory} if left out. */
-  readonly directory?: string | undefined;
-  /** Told how it gets on. */
-  readonly onProgress?: ProgressListener | undefined;
-  /** Stops an installation. */
-  readonly signal?: AbortSignal | undefined;
+  /** The IOMMU that it shall emulate. Every QEMU that has the devices has `intel` and `virtio`. */
+  readonly iommu?: IommuKind | undefined;
 }
 
 async function find(name: string): Promise<string | undefined> {
@@ -80,6 +73,20 @@ async function checkIommu(path: string, iommu: IommuKind | undefined): Promise<v
   );
 }
 
+/** What is missing for want of a QEMU that can be the rig's machine; undefined if one is there, or if the user names one. */
+export async function missingQemu(options: QemuOptions = {}): Promise<Missing | undefined> {
+  if (options.qemu !== undefined) return undefined;
+  const found = await find(program);
+  const problem = found === undefined ? `there is no ${program}` : await shortcoming(found);
+  if (problem === undefined) return undefined;
+  return {
+    what: `QEMU: ${problem}`,
+    packages: qemuPackages,
+    suite: suitesFor((await readRelease()).codename).qemu[0],
+    elsewhere: "install QEMU 8.0 or newer for x86 (often called qemu-system-x86), or name one with --qemu <binary>",
+  };
+}
+
 /**
  * The path of a QEMU that can be the rig's machine. If there is none, Debian's is installed, if this process may.
  *
@@ -92,48 +99,13 @@ export async function ensureQemu(options: QemuOptions = {}): Promise<string> {
       `The rig's guest shares the host's programs, so the host must be x64, not ${process.arch}`,
     );
   }
-  const wanted = options.qemu ?? program;
-  const found = await find(wanted);
-  if (options.qemu !== undefined && found === undefined) {
-    throw new RigError("ERR_RIG_MISSING", `There is no program ${options.qemu}`);
-  }
-  const problem = found === undefined ? `There is no ${program}` : await shortcoming(found);
-  if (found !== undefined && (options.qemu !== undefined || problem === undefined)) {
-    if (problem === undefined) {
-      await checkIommu(found, options.iommu);
-      return found;
-    }
-    throw new RigError("ERR_RIG_MISSING", problem);
-  }
-  return await installQemu(problem ?? "", options);
-}
-
-async function installQemu(problem: string, options: QemuOptions): Promise<string> {
-  const { directory = cacheDirectory(), onProgress, signal } = options;
-  const release = await readRelease();
-  if (release.id !== "debian") {
-    throw new RigError(
-      "ERR_RIG_MISSING",
-      `${problem}. Install QEMU 8.0 or newer for x86 (often called qemu-system-x86), or name one with --qemu <binary>.`,
-    );
-  }
-  const debian = new Debian(release, directory, { onProgress, signal });
-  const suite = suitesFor(release.codename).qemu[0];
-  if (!(await debian.install(qemuPackages, suite))) {
-    throw new RigError(
-      "ERR_RIG_MISSING",
-      `${problem}. Install it, or run this once as root:\n${await debian.installCommands(qemuPackages, suite)}`,
-    );
-  }
-  const installed = await find(program);
-  const stillMissing = installed === undefined ? "apt installed no QEMU" : await shortcoming(installed);
-  if (installed !== undefined && stillMissing === undefined) {
-    await checkIommu(installed, options.iommu);
-    return installed;
-  }
-  const packages = await missingPackages(qemuPackages);
-  throw new RigError(
-    "ERR_RIG_MISSING",
-    `${stillMissing}${packages.length > 0 ? "" : ` (${release.name} has no newer one)`}. Name one with --qemu <binary>.`,
-  );
+  const missing = await missingQemu(options);
+  if (missing !== undefined) await installMissing([missing], options);
+  const path = await find(options.qemu ?? program);
+  if (path === undefined) throw new RigError("ERR_RIG_MISSING", `There is no program ${options.qemu ?? program}`);
+  // What was found good a moment ago is not asked again.
+  const problem = options.qemu === undefined && missing === undefined ? undefined : await shortcoming(path);
+  if (problem !== undefined) throw new RigError("ERR_RIG_MISSING", problem);
+  await checkIommu(path, options.iommu);
+  return path;
 }

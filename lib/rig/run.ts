@@ -8,10 +8,11 @@ import { argTypeError, outOfRangeError } from "../errors.js";
 import { RigError } from "./errors.js";
 import { type GuestResult, runGuest } from "./guest.js";
 import { guestEnvironment } from "./job.js";
-import { checkKernel, ensureKernel } from "./kernel.js";
+import { checkKernel, ensureKernel, missingKernel } from "./kernel.js";
 import { defaultCpus, defaultMemory, type IommuKind, iommuKinds, leastMemory, mostCpus } from "./machine.js";
 import type { ProgressListener } from "./progress.js";
-import { ensureQemu } from "./qemu.js";
+import { installMissing } from "./provide.js";
+import { ensureQemu, missingQemu, type QemuOptions } from "./qemu.js";
 
 /** What to run in the guest, and in which machine. */
 export interface RunInGuestOptions {
@@ -87,6 +88,28 @@ function checkOptions({ command, shell, memory, cpus, iommu, timeout }: RunInGue
   if (timeout !== undefined && !(timeout >= 0)) throw outOfRangeError("timeout", "a number of milliseconds", timeout);
 }
 
+/** What {@link ensureRig} provides, or takes from the user. */
+export interface EnsureRigOptions extends QemuOptions {
+  /** Path of a kernel of the user's. */
+  readonly kernel?: string | undefined;
+}
+
+/**
+ * Everything that a guest takes: a kernel and a QEMU, found, installed or built.
+ *
+ * @returns their paths
+ * @throws RigError `ERR_RIG_MISSING` with one list of all that is missing; `ERR_RIG_KERNEL` if the kernel cannot be built or
+ *   read
+ */
+export async function ensureRig(options: EnsureRigOptions = {}): Promise<{ kernel: string; qemu: string }> {
+  if (options.kernel !== undefined) await checkKernel(options.kernel);
+  // What both lack is told, or installed, in one go; what one lacks, it asks for itself.
+  const kernel = options.kernel === undefined ? await missingKernel(options) : undefined;
+  const qemu = kernel === undefined ? undefined : await missingQemu(options);
+  if (kernel !== undefined && qemu !== undefined) await installMissing([qemu, kernel], options);
+  return { qemu: await ensureQemu(options), kernel: options.kernel ?? (await ensureKernel(options)) };
+}
+
 /**
  * Run a command in a guest of its own: a real kernel, an emulated IOMMU, emulated devices, and the host's file system
  * under an overlay that is thrown away. The first time, this builds the guest's kernel.
@@ -106,15 +129,12 @@ export async function runInGuest(options: RunInGuestOptions): Promise<RunInGuest
 }
 
 async function provideAndRun(options: RunInGuestOptions): Promise<RunInGuestResult> {
-  const { command, shell, stdin, timeout = 0, signal, onProgress } = options;
-  const [qemu, kernel] = await Promise.all([
-    ensureQemu({ qemu: options.qemu, iommu: options.iommu, onProgress, signal }),
-    options.kernel === undefined ? undefined : checkKernel(options.kernel).then(() => options.kernel),
-  ]);
+  const { command, shell, stdin, timeout = 0, signal } = options;
+  const { kernel, qemu } = await ensureRig(options);
   const stdout = new Collector();
   const stderr = new Collector();
   const result = await runGuest({
-    kernel: kernel ?? (await ensureKernel({ onProgress, signal })),
+    kernel,
     qemu,
     machine: {
       memory: options.memory ?? defaultMemory,

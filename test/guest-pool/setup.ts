@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { ensureKernel, ensureQemu, ProgressPrinter } from "../../lib/rig/index.js";
+import { ensureRig, ProgressPrinter } from "../../lib/rig/index.js";
 
 export default async function setup(): Promise<void> {
   using progress = new ProgressPrinter(process.stderr, "rig");
-  await ensureQemu({ onProgress: progress.listener });
-  await ensureKernel({ onProgress: progress.listener });
+  await ensureRig({ onProgress: progress.listener });
 }

@@ -48,8 +48,13 @@ export declare class Debian {
      * @throws RigError if apt could not
      */
     install(packages: readonly string[], suite?: string): Promise<boolean>;
-    /** The commands with which a user installs packages, as one text; with the sources they may lack. */
+    /** The commands with which a user installs packages, as one text; with the sources that the machine lacks. */
     installCommands(packages: readonly string[], suite?: string): Promise<string>;
+    /** The commands for packages of several suites. */
+    commandsFor(groups: readonly {
+        readonly packages: readonly string[];
+        readonly suite?: string | undefined;
+    }[]): Promise<string>;
     /** The newest source of the kernel that the suites offer: its package and the package's version. */
     newestKernelSource(): Promise<{
         name: string;

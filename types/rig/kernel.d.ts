@@ -1,13 +1,4 @@
-import type { ProgressListener } from "./progress.js";
-/** How a kernel is provided. */
-export interface KernelOptions {
-    /** Where kernels are kept; {@link cacheDirectory} if left out. */
-    readonly directory?: string | undefined;
-    /** Told how it gets on. */
-    readonly onProgress?: ProgressListener | undefined;
-    /** Stops a build. */
-    readonly signal?: AbortSignal | undefined;
-}
+import { type Missing, type ProvideOptions } from "./provide.js";
 /** The rig's kernel configuration: what differs from `tinyconfig`. */
 export declare function kernelConfig(): Promise<string>;
 /**
@@ -16,10 +7,12 @@ export declare function kernelConfig(): Promise<string>;
  *
  * @throws RigError `ERR_RIG_MISSING` if something is not there and cannot be installed; `ERR_RIG_KERNEL` if the build fails
  */
-export declare function ensureKernel(options?: KernelOptions): Promise<string>;
+export declare function ensureKernel(options?: ProvideOptions): Promise<string>;
 /**
  * Check that a file is a kernel that QEMU can boot.
  *
  * @throws RigError `ERR_RIG_KERNEL` if it is not
  */
 export declare function checkKernel(path: string): Promise<void>;
+/** What is missing to build the kernel; undefined if nothing, or if the cache has it. */
+export declare function missingKernel(options?: ProvideOptions): Promise<Missing | undefined>;

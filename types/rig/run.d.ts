@@ -7,6 +7,7 @@ import { Writable } from "node:stream";
 import { type GuestResult } from "./guest.js";
 import { type IommuKind } from "./machine.js";
 import type { ProgressListener } from "./progress.js";
+import { type QemuOptions } from "./qemu.js";
 /** What to run in the guest, and in which machine. */
 export interface RunInGuestOptions {
     /** Program and arguments, found through `PATH`. May be empty only if `shell` is `only`. */
@@ -51,6 +52,22 @@ export interface RunInGuestResult extends GuestResult {
     /** What it wrote as errors; empty if a stream was given for it. */
     readonly stderr: Buffer;
 }
+/** What {@link ensureRig} provides, or takes from the user. */
+export interface EnsureRigOptions extends QemuOptions {
+    /** Path of a kernel of the user's. */
+    readonly kernel?: string | undefined;
+}
+/**
+ * Everything that a guest takes: a kernel and a QEMU, found, installed or built.
+ *
+ * @returns their paths
+ * @throws RigError `ERR_RIG_MISSING` with one list of all that is missing; `ERR_RIG_KERNEL` if the kernel cannot be built or
+ *   read
+ */
+export declare function ensureRig(options?: EnsureRigOptions): Promise<{
+    kernel: string;
+    qemu: string;
+}>;
 /**
  * Run a command in a guest of its own: a real kernel, an emulated IOMMU, emulated devices, and the host's file system
  * under an overlay that is thrown away. The first time, this builds the guest's kernel.

@@ -181,12 +181,13 @@ describe.each(iommuKinds.filter((iommu) => iommu !== "amd" || amdTranslates))("t
 
     expect(devices.get("00:02.0")).toMatchObject({ ids: "0x1234:0x11e8", driver: "" });
     expect(devices.get("00:07.0")).toMatchObject({ ids: "0x1af4:0x1110", driver: "" });
+    expect(devices.get("00:09.0")).toMatchObject({ ids: "0x1b36:0x000d", driver: "" });
     expect(devices.get("01:00.0")).toMatchObject({ ids: "0x8086:0x10c9", driver: "igb" });
     expect(devices.get("02:00.0")).toMatchObject({ ids: "0x1b36:0x0010", driver: "nvme" });
     expect(devices.get("03:00.0")).toMatchObject({ ids: "0x8086:0x10d3", driver: "e1000e" });
     expect(devices.get("03:00.1")).toMatchObject({ ids: "0x8086:0x10d3", driver: "e1000e" });
     expect(devices.get("04:00.0")).toMatchObject({ ids: "0x8086:0x10d3", driver: "e1000e" });
-    for (const alone of ["00:02.0", "00:07.0", "01:00.0", "02:00.0", "04:00.0"]) {
+    for (const alone of ["00:02.0", "00:07.0", "00:09.0", "01:00.0", "02:00.0", "04:00.0"]) {
       expect(group(alone)).toMatch(/^\d+$/);
       expect(members(alone)).toEqual([alone]);
     }
