@@ -179,7 +179,9 @@ export function qemuArguments(machine: Machine, boot: Boot): string[] {
     ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
     // 36 bits of physical addresses keep SeaBIOS's windows below 4 GiB: QEMU 10 forgets the upper half of a virtual
     // function's BAR address.
-    ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,phys-bits=36"],
+    // One thread for all processors: with a thread each, QEMU 10 aborts now and then when one processor changes the memory
+    // map while another reads a register (iotlb_to_section: section_index < d->map.sections_nb).
+    ["-M", "q35", "-accel", "tcg,thread=single", "-cpu", "max,phys-bits=36"],
     ["-smp", String(machine.cpus), "-m", `${machine.memory}M`],
     ["-kernel", boot.kernel, "-append", kernelCommandLine(machine, boot)],
     [...channel("console"), "-serial", "chardev:console"],
