@@ -1,5 +1,6 @@
 /** KVM's side of an interrupt, on the machine's own /dev/kvm: an eventfd stands for the device. */
 import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { type GsiRoute, Kvm, Vm } from "vfio";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../lib/native.js";
@@ -68,6 +69,13 @@ describe.skipIf(missing !== undefined)(`KVM${missing === undefined ? "" : ` (ski
     for (const fd of eventfds) native.close(fd);
     eventfds = [];
     expect(resources()).toEqual(before);
+  });
+
+  test("runs the example, with an eventfd for the device", () => {
+    const example = fileURLToPath(new URL("../../dist/examples/irqfd.js", import.meta.url));
+    expect(execFileSync(process.execPath, [example], { encoding: "utf8" })).toBe(
+      "vector 0x41 has arrived in the first guest\nvector 0x41 has arrived in the second guest\n",
+    );
   });
 
   test("says what it can", () => {

@@ -114,9 +114,10 @@ export async function startReassigning(vm: Vm, eventfd: number, gsi: number): Pr
   );
   return {
     stop: async () => {
+      // Both at once: Node may deliver the last message and the end in one go.
+      const ended = Promise.all([once(worker, "message"), once(worker, "exit")]);
       Atomics.store(running, 0, 1);
-      const [rounds] = await once(worker, "message");
-      await once(worker, "exit");
+      const [[rounds]] = await ended;
       return Number(rounds);
     },
   };

@@ -103,6 +103,39 @@ describe("an interrupt", () => {
     expect(irq.take()).toBe(0);
   });
 
+  it("is nobody else's while it is lent", async () => {
+    const irq = interrupt();
+    const giveBack = irq.lend("a guest");
+    const state = expect.objectContaining({
+      code: "ERR_INVALID_STATE",
+      message: "msix 3 of 0000:01:00.0 is lent to a guest",
+    });
+    expect(() => irq.take()).toThrow(state);
+    expect(() => irq.waitSync(0)).toThrow(state);
+    expect(() => irq.on("interrupt", () => {})).toThrow(state);
+    expect(() => irq.once("interrupt", () => {})).toThrow(state);
+    await expect(async () => irq.wait()).rejects.toThrow(state);
+    expect(() => irq.lend("another")).toThrow(state);
+    irq.trigger();
+    giveBack();
+    expect(irq.take()).toBe(1);
+    const again = irq.lend("another");
+    giveBack();
+    expect(() => irq.take()).toThrow("is lent to another");
+    again();
+  });
+
+  it("is not lent while somebody listens", () => {
+    const irq = interrupt();
+    const listener = () => {};
+    expect(irq.watched).toBe(false);
+    irq.on("interrupt", listener);
+    expect(irq.watched).toBe(true);
+    expect(() => irq.lend("a guest")).toThrow(/somebody listens or waits/);
+    irq.off("interrupt", listener);
+    irq.lend("a guest")();
+  });
+
   it("is iterated, and counts on while the body runs", async () => {
     const irq = interrupt();
     irq.trigger();
