@@ -101,17 +101,17 @@ async function buildKernel(directory: string, config: string, options: ProvideOp
   const missing = await missingTools();
   if (missing !== undefined) await installMissing([missing], options);
   const release = await readRelease();
-  const debian = new Debian(release, directory, { onProgress, signal });
-  const source = await debian.newestKernelSource();
-  if (source === undefined || kernelVersion(source.version) < kernelVersion(leastVersion)) {
-    throw new RigError(
-      "ERR_RIG_MISSING",
-      `The newest kernel source for ${release.name} is ${source?.version ?? "none"}; the rig needs ${leastVersion} or newer`,
-    );
-  }
-  const key = kernelKey(source.version, config);
   const work = await mkdtemp(join(directory, "build-"));
   try {
+    const debian = new Debian(release, work, { onProgress, signal });
+    const source = await debian.newestKernelSource();
+    if (source === undefined || kernelVersion(source.version) < kernelVersion(leastVersion)) {
+      throw new RigError(
+        "ERR_RIG_MISSING",
+        `The newest kernel source for ${release.name} is ${source?.version ?? "none"}; the rig needs ${leastVersion} or newer`,
+      );
+    }
+    const key = kernelKey(source.version, config);
     await debian.unpack(source.name, source.version, work);
     await compile(work, source.name, join(directory, `${key}.log`), options);
     // Whoever reads the cache sees a whole directory or none.
@@ -187,11 +187,11 @@ async function compile(work: string, name: string, logPath: string, options: Pro
   }
 }
 
-/** Builds that were killed leave their trees behind; one that is a day old is nobody's any more. */
+/** Processes that were killed leave their trees behind; one that is a day old is nobody's any more. */
 async function removeLeftovers(directory: string): Promise<void> {
   for (const entry of await readdir(directory)) {
     const path = join(directory, entry);
-    if (!entry.startsWith("build-") || (await stat(path)).mtimeMs > Date.now() - 24 * 3600_000) continue;
+    if (!/^(build|apt)-/.test(entry) || (await stat(path)).mtimeMs > Date.now() - 24 * 3600_000) continue;
     await rm(path, { recursive: true, force: true });
   }
 }

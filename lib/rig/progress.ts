@@ -16,8 +16,8 @@ export interface Progress {
   readonly total?: number;
 }
 
-/** Receives the progress of a preparation. */
-export type ProgressListener = (progress: Progress) => void;
+/** Receives the progress of a preparation; `undefined` when all is ready and something else may use the screen. */
+export type ProgressListener = (progress: Progress | undefined) => void;
 
 /** Where progress is shown. */
 export interface ProgressStream extends Writable {
@@ -51,6 +51,10 @@ export class ProgressPrinter implements Disposable {
 
   /** Show one more progress; give this to a function that takes a {@link ProgressListener}. */
   readonly listener: ProgressListener = (progress) => {
+    if (progress === undefined) {
+      this.#finish();
+      return;
+    }
     const now = performance.now();
     if (progress.step !== this.#step) {
       this.#finish();

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { cacheDirectory } from "./cache.js";
 import { Debian, readRelease } from "./debian.js";
 import { RigError } from "./errors.js";
@@ -46,13 +48,19 @@ export async function installMissing(missing: readonly Missing[], options: Provi
       `The rig misses on this machine, ${release.name}:\n${list}\nWhat to do:\n${advice}`,
     );
   }
-  const debian = new Debian(release, directory, { onProgress, signal });
-  for (const { packages, suite } of missing) {
-    if (await debian.install(packages, suite)) continue;
-    const commands = (await debian.commandsFor(missing)).replaceAll(/^/gm, "  ");
-    throw new RigError(
-      "ERR_RIG_MISSING",
-      `The rig misses on this machine:\n${list}\nRun it once as root and it installs them, or do it yourself:\n${commands}`,
-    );
+  await mkdir(directory, { recursive: true });
+  const work = await mkdtemp(join(directory, "apt-"));
+  try {
+    const debian = new Debian(release, work, { onProgress, signal });
+    for (const { packages, suite } of missing) {
+      if (await debian.install(packages, suite)) continue;
+      const commands = (await debian.commandsFor(missing)).replaceAll(/^/gm, "  ");
+      throw new RigError(
+        "ERR_RIG_MISSING",
+        `The rig misses on this machine:\n${list}\nRun it once as root and it installs them, or do it yourself:\n${commands}`,
+      );
+    }
+  } finally {
+    await rm(work, { recursive: true, force: true });
   }
 }

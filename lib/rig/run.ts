@@ -107,7 +107,9 @@ export async function ensureRig(options: EnsureRigOptions = {}): Promise<{ kerne
   const kernel = options.kernel === undefined ? await missingKernel(options) : undefined;
   const qemu = kernel === undefined ? undefined : await missingQemu(options);
   if (kernel !== undefined && qemu !== undefined) await installMissing([qemu, kernel], options);
-  return { qemu: await ensureQemu(options), kernel: options.kernel ?? (await ensureKernel(options)) };
+  const result = { qemu: await ensureQemu(options), kernel: options.kernel ?? (await ensureKernel(options)) };
+  options.onProgress?.(undefined);
+  return result;
 }
 
 /**

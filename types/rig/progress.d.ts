@@ -13,8 +13,8 @@ export interface Progress {
     /** How much there is to do. It may be an estimate; `done` may reach it early. */
     readonly total?: number;
 }
-/** Receives the progress of a preparation. */
-export type ProgressListener = (progress: Progress) => void;
+/** Receives the progress of a preparation; `undefined` when all is ready and something else may use the screen. */
+export type ProgressListener = (progress: Progress | undefined) => void;
 /** Where progress is shown. */
 export interface ProgressStream extends Writable {
     readonly isTTY?: boolean;

@@ -44,6 +44,16 @@ test("a terminal gets a bar that never says it is done before it is", () => {
   expect(text.split("\n")).toHaveLength(2);
 });
 
+test("the line of the last step is ended when all is ready", () => {
+  const { stream, written } = recorder(true);
+  const printer = new ProgressPrinter(stream, "rig");
+  printer.listener({ step: "linking" });
+  printer.listener(undefined);
+  expect(written.at(-1)).toMatch(/\n$/);
+  printer[Symbol.dispose]();
+  expect(written.join("").split("\n")).toHaveLength(2);
+});
+
 test("nothing is written where nothing was to do", () => {
   const { stream, written } = recorder(false);
   new ProgressPrinter(stream, "rig")[Symbol.dispose]();
