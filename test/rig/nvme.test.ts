@@ -1,9 +1,9 @@
 /** The NVMe disk, driven by examples/nvme.ts in every container mode: by interrupt and by polling, and DMA that is stopped. */
 import { randomFillSync } from "node:crypto";
 import { DmaBuffer, openContainer } from "vfio";
-import { afterAll, beforeAll, describe, expect, type TestOptions, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type DmaPiece, Nvme, type NvmeOptions } from "../../examples/nvme.js";
-import { bind, devices, needs, rigOnly } from "./devices.js";
+import { bind, devices, needs, onlyIf, rigOnly } from "./devices.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";
 import { destructive } from "./selection.js";
@@ -16,9 +16,7 @@ beforeAll(() => {
 afterAll(() => binding[Symbol.dispose]());
 
 /** For tests that write to the disk. */
-const overwriting: TestOptions = destructive
-  ? {}
-  : { skip: true, meta: { leftOut: "overwrites the disk, which VFIO_TEST_DESTRUCTIVE=1 allows" } };
+const overwriting = onlyIf(destructive, "overwrites the disk, which --destructive allows");
 
 const INVALID_NAMESPACE = 0x0b;
 

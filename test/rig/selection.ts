@@ -85,6 +85,7 @@ const fitness: Readonly<Record<string, Fitness>> = {
   "driver.test.ts": ["igb"],
   "edu.test.ts": ["edu"],
   "examples.test.ts": { rigOnly: "runs examples that look for their devices by themselves" },
+  "fail-nth.test.ts": { rigOnly: "makes allocations of the kernel fail" },
   "igb.test.ts": ["igb"],
   "iommufd.test.ts": { rigOnly: mock },
   "irq.test.ts": anyDevice,
