@@ -1,21 +1,24 @@
 /** Real interrupts of real devices in a guest: nothing of this process runs in between. */
-import { readdirSync, readlinkSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import {
   type Container,
   connectIntx,
   connectMessages,
   type Device,
+  type GuestVector,
   type IntxLine,
   Kvm,
   openContainer,
   type Registers,
+  type Vm,
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Igb } from "../../examples/igb.js";
 import { native } from "../../lib/native.js";
 import { TinyGuest } from "../kvm/guest.js";
-import { Machine, message, noKvm, refusal, startReassigning, startWorker } from "../kvm/machine.js";
-import { bind, devices, interruptHandlers, needs } from "./devices.js";
+import { Machine, message, noKvm, refusal, startReassigning } from "../kvm/machine.js";
+import { bind, devices, interruptHandlers, needs, onlyIf } from "./devices.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";
 
@@ -28,6 +31,9 @@ const EDU = { status: 0x24, raise: 0x60, acknowledge: 0x64 } as const;
 // Intel's 82576 datasheet: "Extended Interrupt Cause Set", "Mask Set", "Auto Clear"
 const IGB = { cause: 0x1520, mask: 0x1524, autoClear: 0x152c } as const;
 
+const used = [devices.edu, devices.igb, ...(devices.xhci === undefined ? [] : [devices.xhci])];
+const larger = onlyIf(devices.xhci !== undefined, "takes a rig with a USB controller (--device qemu-xhci)");
+
 let before: ReturnType<typeof resources>;
 let bound: Disposable;
 let kvm: Kvm;
@@ -36,7 +42,7 @@ let machine: Machine;
 beforeAll(() => {
   if (missing !== undefined) return;
   before = resources();
-  bound = bind(devices.edu, devices.igb);
+  bound = bind(...used);
   kvm = Kvm.open();
 });
 
@@ -55,340 +61,322 @@ afterEach(() => {
   machine.vm.close();
 });
 
-describe.skipIf(missing !== undefined)("MSI-X of igb", needs("igb"), () => {
-  let container: Container;
-  let device: Device;
-  let igb: Igb;
-  let registers: Registers;
+describe.skipIf(missing !== undefined).each(["irqfd", "eventfd"] as const)(
+  "MSI-X of igb, masked by %s",
+  needs("igb"),
+  (masking) => {
+    let container: Container;
+    let device: Device;
+    let igb: Igb;
+    let registers: Registers;
 
-  beforeAll(async () => {
-    container = openContainer();
-    device = container.attach(devices.igb);
-    igb = await Igb.open(container, device);
-    for (const index of [1, 2]) device.msix.enableVector(index);
-    registers = device.region("bar0").registers();
-    for (const register of [IGB.mask, IGB.autoClear]) registers.write32(register, 7);
-  });
+    beforeAll(async () => {
+      container = openContainer();
+      device = container.attach(devices.igb);
+      igb = await Igb.open(container, device);
+      for (const index of [1, 2]) device.msix.enableVector(index);
+      registers = device.region("bar0").registers();
+      for (const register of [IGB.mask, IGB.autoClear]) registers.write32(register, 7);
+    });
 
-  afterAll(() => {
-    igb[Symbol.dispose]();
-    container.close();
-  });
+    afterAll(() => {
+      igb[Symbol.dispose]();
+      container.close();
+    });
 
-  /** Has the device send the message of a vector. */
-  const raise = (index: number) => registers.write32(IGB.cause, 1 << index);
-  const vector = (index: number) => device.msix.vector(index);
+    /** Has the device send the message of a vector. */
+    const raise = (index: number) => registers.write32(IGB.cause, 1 << index);
+    const vector = (index: number) => device.msix.vector(index);
+    const connect = (vm: Vm, vectors: Iterable<GuestVector>) => connectMessages(device.msix, vm, vectors, { masking });
 
-  test("arrives in the vCPU, with nothing in between", () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    expect(connection.vector(0)).toMatchObject({ index: 0, delivered: true, masked: false, pending: false });
-    igb.sendInterrupt();
-    expect(machine.take(0x41)).toBe(true);
-    expect(vector(0).take()).toBe(0);
-  });
+    test("arrives in the vCPU, with nothing in between", () => {
+      using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      expect(connection.vector(0)).toMatchObject({ index: 0, delivered: true, masked: false, pending: false });
+      igb.sendInterrupt();
+      expect(machine.take(0x41)).toBe(true);
+      expect(native.eventfdPending(vector(0).eventfd)).toBe(0);
+    });
 
-  test("of several vectors has a route each, made with one commit, and changed together", () => {
-    using connection = connectMessages(
-      device.msix,
-      machine.vm,
-      [0, 1, 2].map((index) => ({ index, message: message(0x41 + index) })),
-    );
-    expect([...connection.vectors.values()].map(({ gsi }) => gsi)).toEqual([24, 25, 26]);
-    for (const index of [0, 1, 2]) {
-      raise(index);
-      expect(machine.take(0x41 + index)).toBe(true);
-    }
-    connection.setMessages(new Map([0, 1, 2].map((index) => [index, message(0x51 + index)])));
-    for (const index of [2, 1, 0]) {
-      raise(index);
-      expect(machine.take(0x51 + index)).toBe(true);
-    }
-    expect(machine.arrived).toEqual([]);
-  });
-
-  test("goes to this process while the guest has the vector masked, and to the guest with what came", () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    const guest = connection.vector(0);
-    guest.mask();
-    expect(guest).toMatchObject({ masked: true, delivered: false, pending: false });
-    raise(0);
-    raise(0);
-    expect(vector(0).waitSync(10_000)).toBeGreaterThan(0);
-    raise(0);
-    while (!guest.pending);
-    expect(machine.arrived).toEqual([]);
-    guest.unmask();
-    expect(guest).toMatchObject({ masked: false, delivered: true, pending: false });
-    expect(machine.take(0x41)).toBe(true);
-    // Programmed anew while it was masked.
-    guest.mask();
-    guest.unmask(message(0x42));
-    raise(0);
-    expect(machine.take(0x42)).toBe(true);
-    expect(machine.arrived).toEqual([]);
-  });
-
-  test("is heard while it is masked by who listens, and is then theirs", async () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41), masked: true }]);
-    const heard = vector(0).wait();
-    raise(0);
-    expect(await heard).toBe(1);
-    connection.vector(0).unmask();
-    expect(machine.arrived).toEqual([]);
-    raise(0);
-    expect(machine.take(0x41)).toBe(true);
-  });
-
-  test("comes to the guest also if it came before the guest was connected", () => {
-    raise(0);
-    while (native.eventfdPending(vector(0).eventfd) === 0);
-    using _connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    expect(machine.take(0x41)).toBe(true);
-  });
-
-  test("G4: attaching what was never detached, and detaching twice, changes nothing", () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    connection.attach();
-    connection.detach();
-    connection.detach();
-    connection.attach();
-    connection.attach();
-    raise(0);
-    expect(machine.take(0x41)).toBe(true);
-    expect(machine.arrived).toEqual([]);
-  });
-
-  test("G6: what comes while it is detached is raised when it is attached, here or in a new machine", () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    const { eventfd } = connection.vector(0);
-    connection.detach();
-    raise(0);
-    while (native.eventfdPending(eventfd) === 0);
-    expect(machine.arrived).toEqual([]);
-    connection.attach();
-    expect(machine.take(0x41)).toBe(true);
-
-    connection.detach();
-    raise(0);
-    while (native.eventfdPending(eventfd) === 0);
-    using next = new Machine(kvm);
-    machine.vm.close();
-    expect(connection.closed).toBe(false);
-    connection.attach(next.vm);
-    expect(next.take(0x41)).toBe(true);
-    expect(connection.vector(0).eventfd).toBe(eventfd);
-    raise(0);
-    expect(next.take(0x41)).toBe(true);
-    expect(next.arrived).toEqual([]);
-  });
-
-  test("G8: a vector without a message is this process's, and is left alone when the others are detached", () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }, { index: 1 }]);
-    expect(connection.vector(1)).toMatchObject({ gsi: undefined, delivered: false });
-    connection.detach();
-    raise(1);
-    expect(vector(1).waitSync(10_000)).toBe(1);
-    connection.attach();
-    raise(1);
-    expect(vector(1).waitSync(10_000)).toBe(1);
-    connection.setMessages(new Map([[1, message(0x42)]]));
-    raise(1);
-    expect(machine.take(0x42)).toBe(true);
-  });
-
-  test("G9: a vector that comes while the others are detached is attached with them", () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    connection.detach();
-    connection.add([{ index: 1, message: message(0x42) }]);
-    expect(connection.vector(1).delivered).toBe(false);
-    raise(1);
-    while (native.eventfdPending(connection.vector(1).eventfd) === 0);
-    connection.attach();
-    expect(machine.take(0x42)).toBe(true);
-    expect(() => connection.add([{ index: 1 }])).toThrow(state(/connected already/));
-  });
-
-  test("G41: a masked vector stays masked over detach and attach, and what came stays pending", () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    const guest = connection.vector(0);
-    guest.mask();
-    connection.detach();
-    raise(0);
-    while (!guest.pending);
-    using next = new Machine(kvm);
-    connection.attach(next.vm);
-    expect(guest).toMatchObject({ masked: true, pending: true, delivered: false });
-    expect(next.arrived).toEqual([]);
-    guest.unmask();
-    expect(next.take(0x41)).toBe(true);
-  });
-
-  test("is this process's again when the connection is closed, with what the guest has not got", () => {
-    const connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    connection.detach();
-    raise(0);
-    while (native.eventfdPending(connection.vector(0).eventfd) === 0);
-    connection.close();
-    connection.close();
-    expect(vector(0).take()).toBe(1);
-    raise(0);
-    expect(vector(0).waitSync(10_000)).toBe(1);
-    expect(machine.arrived).toEqual([]);
-    expect(machine.vm.routing.routes.size).toBe(24);
-    expect(() => connection.attach()).toThrow(state(/is closed/));
-  });
-
-  test("is this process's again when the machine is closed", () => {
-    const connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    machine.vm.close();
-    expect(connection.closed).toBe(true);
-    raise(0);
-    expect(vector(0).waitSync(10_000)).toBe(1);
-  });
-
-  test("goes to one of two machines: the other is refused, and told which eventfd and why, until the first lets go", () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    using other = new Machine(kvm, { label: "another guest" });
-    const { eventfd } = connection.vector(0);
-    // The eventfd itself: KVM refuses.
-    const refused = refusal(() => other.vm.irqfd({ eventfd, gsi: other.route(0x42) }));
-    expect(refused).toMatchObject({ code: "EBUSY", object: `eventfd ${eventfd} in another guest` });
-    expect(refused.why).toContain(`(msix 0 of ${devices.igb}) on GSI 24 of the guest`);
-    // The vector, by a second eventfd: the library refuses.
-    const vectors = [
-      { index: 1, message: message(0x43) },
-      { index: 0, message: message(0x42) },
-    ];
-    const again = refusal(() => connectMessages(device.msix, other.vm, vectors));
-    expect(again).toMatchObject({ code: "EBUSY", object: `msix 0 of ${devices.igb} in another guest` });
-    expect(again.why).toContain(`it goes to the guest already, through eventfd ${eventfd}`);
-    raise(0);
-    expect(machine.take(0x41)).toBe(true);
-    // Nothing is left of the vector that was connected before the refusal.
-    raise(1);
-    expect(vector(1).waitSync(10_000)).toBe(1);
-    connection.close();
-    using _second = connectMessages(device.msix, other.vm, vectors);
-    raise(0);
-    expect(other.take(0x42)).toBe(true);
-    expect(machine.arrived).toEqual([]);
-  });
-
-  test("stays as it was when a machine refuses it", () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    using bare = kvm.createVm({ irqchip: "none" });
-    expect(() => connection.attach(bare)).toThrow(/KVM_SET_GSI_ROUTING/);
-    expect(connection.attached).toBe(false);
-    raise(0);
-    connection.attach(machine.vm);
-    expect(machine.take(0x41)).toBe(true);
-    expect(() => connectMessages(device.msix, machine.vm, [{ index: 5, message: message(0x45) }])).toThrow(
-      state(/is off/),
-    );
-  });
-
-  test("G37: a connection lives through the vectors around it, which come and go", () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    const more = device.msix.enableVector(4);
-    connection.add([{ index: 4, message: message(0x45) }]);
-    more.trigger();
-    expect(machine.take(0x45)).toBe(true);
-    more.close();
-    raise(0);
-    expect(machine.take(0x41)).toBe(true);
-  });
-
-  test("loses none of 10,000 interrupts while its irqfd is deassigned and assigned all the while", {
-    timeout: 240_000,
-  }, async () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    const { eventfd, gsi = -1 } = connection.vector(0);
-    const other = await startReassigning(machine.vm, eventfd, gsi);
-    let arrived = 0;
-    for (let edge = 0; edge < 10_000; edge++) {
-      raise(0);
-      if (!machine.take(0x41)) break;
-      arrived++;
-    }
-    const rounds = await other.stop();
-    expect(arrived).toBe(10_000);
-    expect(rounds).toBeGreaterThan(100);
-    connection.detach();
-    expect([machine.arrived, native.eventfdPending(eventfd)]).toEqual([[], 0]);
-  });
-
-  test("loses none while the vector is switched between the two eventfds all the while", {
-    timeout: 240_000,
-  }, async () => {
-    using connection = connectMessages(device.msix, machine.vm, [{ index: 0, message: message(0x41) }]);
-    const eventfds = [vector(0).eventfd, connection.vector(0).eventfd] as const;
-    const running = new Int32Array(new SharedArrayBuffer(8));
-    const worker = await startWorker(
-      `const { file, eventfds, running } = data;
-       const EVENTFD_TRIGGER = 0x24;
-       let status = 0;
-       for (let round = 0; Atomics.load(running, 0) === 0; round++) {
-         const eventfd = Int32Array.of(eventfds[round % 2]);
-         status = Math.min(status, native.vfioDeviceSetIrqs(file, EVENTFD_TRIGGER, 2, 0, 1, eventfd));
-         Atomics.store(running, 1, round);
-       }
-       parentPort.postMessage(status);`,
-      { file: deviceDescriptor(devices.igb), eventfds, running },
-    );
-    const answer = new Promise((resolve) => worker.once("message", resolve));
-    const exit = new Promise((resolve) => worker.once("exit", resolve));
-    let heard = 0;
-    const EDGES = 2000;
-    for (let edge = 0; edge < EDGES; edge++) {
-      raise(0);
-      const deadline = performance.now() + 10_000;
-      // Which of the two it comes to is open; that it comes is not.
-      while (native.eventfdRead(eventfds[0]) < 0 && !machine.take(0x41, 0)) {
-        if (performance.now() > deadline) break;
+    test("of several vectors has a route each, made with one commit, and changed together", () => {
+      using connection = connect(
+        machine.vm,
+        [0, 1, 2].map((index) => ({ index, message: message(0x41 + index) })),
+      );
+      expect([...connection.vectors.values()].map(({ gsi }) => gsi)).toEqual([24, 25, 26]);
+      for (const index of [0, 1, 2]) {
+        raise(index);
+        expect(machine.take(0x41 + index)).toBe(true);
       }
-      if (performance.now() > deadline) break;
-      heard++;
-    }
-    Atomics.store(running, 0, 1);
-    expect(await answer).toBe(0);
-    await exit;
-    expect(heard).toBe(EDGES);
-    expect(Atomics.load(running, 1)).toBeGreaterThan(100);
-  });
+      connection.setMessages(new Map([0, 1, 2].map((index) => [index, message(0x51 + index)])));
+      for (const index of [2, 1, 0]) {
+        raise(index);
+        expect(machine.take(0x51 + index)).toBe(true);
+      }
+      expect(machine.arrived).toEqual([]);
+    });
 
-  test("is over when the vectors are switched off, and the connection is closed after that", () => {
-    using second = connectMessages(device.msix, machine.vm, [
-      { index: 1, message: message(0x42) },
-      { index: 2, message: message(0x43), masked: true },
-    ]);
-    for (const index of [1, 2]) vector(index).close();
-    raise(1);
-    expect(machine.arrived).toEqual([]);
-    second.close();
-    for (const index of [1, 2]) device.msix.enableVector(index);
-    // What it raised meanwhile comes first, if the device kept it.
-    raise(1);
-    expect(vector(1).waitSync(10_000)).toBeGreaterThan(0);
-  });
-});
+    test("goes to this process while the guest has the vector masked, and to the guest with what came", () => {
+      using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      const guest = connection.vector(0);
+      guest.mask();
+      expect(guest).toMatchObject({ masked: true, delivered: false, pending: false });
+      raise(0);
+      raise(0);
+      expect(vector(0).waitSync(10_000)).toBeGreaterThan(0);
+      raise(0);
+      while (!guest.pending);
+      expect(machine.arrived).toEqual([]);
+      guest.unmask();
+      expect(guest).toMatchObject({ masked: false, delivered: true, pending: false });
+      expect(machine.take(0x41)).toBe(true);
+      // Programmed anew while it was masked.
+      guest.mask();
+      guest.unmask(message(0x42));
+      raise(0);
+      expect(machine.take(0x42)).toBe(true);
+      expect(machine.arrived).toEqual([]);
+    });
 
-/** The descriptor of the device that this process has attached. */
-function deviceDescriptor(address: string): number {
-  const cdev = readdirSync(`/sys/bus/pci/devices/${address}/vfio-dev`)[0] ?? "none";
-  for (const fd of readdirSync("/proc/self/fd")) {
-    const target = linkOf(fd);
-    if (target.endsWith(`/devices/${cdev}`) || target === "anon_inode:[vfio-device]") return Number(fd);
-  }
-  throw new Error(`this process has no descriptor of ${address}`);
-}
+    test.runIf(masking === "irqfd")("is KVM's alone while the guest has it", () => {
+      using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      expect(connection.vector(0).eventfd).toBe(vector(0).eventfd);
+      expect(() => vector(0).take()).toThrow(state(/is lent to a guest's irqfd/));
+      connection.vector(0).mask();
+      const listener = () => {};
+      vector(0).on("interrupt", listener);
+      expect(() => connection.vector(0).unmask()).toThrow(state(/somebody listens/));
+      expect(connection.vector(0).masked).toBe(true);
+      vector(0).off("interrupt", listener);
+      connection.vector(0).unmask();
+      raise(0);
+      expect(machine.take(0x41)).toBe(true);
+    });
 
-function linkOf(fd: string): string {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
-  } catch {
-    return "";
-  }
-}
+    test.runIf(masking === "eventfd")(
+      "has an eventfd for the guest and one for this process, where one may listen",
+      () => {
+        const heard: number[] = [];
+        const listener = (count: number) => heard.push(count);
+        vector(0).on("interrupt", listener);
+        using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+        expect(connection.vector(0).eventfd).not.toBe(vector(0).eventfd);
+        raise(0);
+        expect(machine.take(0x41)).toBe(true);
+        expect(heard).toEqual([]);
+        vector(0).off("interrupt", listener);
+        // Taken from it while the kernel signals the guest's: the wrong one is refused.
+        expect(() => device.msix.redirect(0, -1)).toThrow(expect.objectContaining({ code: "ERR_OUT_OF_RANGE" }));
+        expect(() => device.msix.redirect(0, machine.vm.fd)).toThrow(/VFIO_DEVICE_SET_IRQS/);
+      },
+    );
+
+    test("is heard while it is masked by who listens, and is then theirs", async () => {
+      using connection = connect(machine.vm, [{ index: 0, message: message(0x41), masked: true }]);
+      const heard = vector(0).wait();
+      raise(0);
+      expect(await heard).toBe(1);
+      connection.vector(0).unmask();
+      expect(machine.arrived).toEqual([]);
+      raise(0);
+      expect(machine.take(0x41)).toBe(true);
+    });
+
+    test("comes to the guest also if it came before the guest was connected", () => {
+      raise(0);
+      while (native.eventfdPending(vector(0).eventfd) === 0);
+      using _connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      expect(machine.take(0x41)).toBe(true);
+    });
+
+    test("G4: attaching what was never detached, and detaching twice, changes nothing", () => {
+      using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      connection.attach();
+      connection.detach();
+      connection.detach();
+      connection.attach();
+      connection.attach();
+      raise(0);
+      expect(machine.take(0x41)).toBe(true);
+      expect(machine.arrived).toEqual([]);
+    });
+
+    test("G6: what comes while it is detached is raised when it is attached, here or in a new machine", () => {
+      using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      const { eventfd } = connection.vector(0);
+      connection.detach();
+      raise(0);
+      while (native.eventfdPending(eventfd) === 0);
+      expect(machine.arrived).toEqual([]);
+      connection.attach();
+      expect(machine.take(0x41)).toBe(true);
+
+      connection.detach();
+      raise(0);
+      while (native.eventfdPending(eventfd) === 0);
+      using next = new Machine(kvm);
+      machine.vm.close();
+      expect(connection.closed).toBe(false);
+      connection.attach(next.vm);
+      expect(next.take(0x41)).toBe(true);
+      expect(connection.vector(0).eventfd).toBe(eventfd);
+      raise(0);
+      expect(next.take(0x41)).toBe(true);
+      expect(next.arrived).toEqual([]);
+    });
+
+    test("G8: a vector without a message is this process's, and is left alone when the others are detached", () => {
+      using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }, { index: 1 }]);
+      expect(connection.vector(1)).toMatchObject({ gsi: undefined, delivered: false });
+      connection.detach();
+      raise(1);
+      expect(vector(1).waitSync(10_000)).toBe(1);
+      connection.attach();
+      raise(1);
+      expect(vector(1).waitSync(10_000)).toBe(1);
+      connection.setMessages(new Map([[1, message(0x42)]]));
+      raise(1);
+      expect(machine.take(0x42)).toBe(true);
+    });
+
+    test("G9: a vector that comes while the others are detached is attached with them", () => {
+      using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      connection.detach();
+      connection.add([{ index: 1, message: message(0x42) }]);
+      expect(connection.vector(1).delivered).toBe(false);
+      raise(1);
+      while (native.eventfdPending(connection.vector(1).eventfd) === 0);
+      connection.attach();
+      expect(machine.take(0x42)).toBe(true);
+      expect(() => connection.add([{ index: 1 }])).toThrow(state(/connected already/));
+    });
+
+    test("G41: a masked vector stays masked over detach and attach, and what came stays pending", () => {
+      using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      const guest = connection.vector(0);
+      guest.mask();
+      connection.detach();
+      raise(0);
+      while (!guest.pending);
+      using next = new Machine(kvm);
+      connection.attach(next.vm);
+      expect(guest).toMatchObject({ masked: true, pending: true, delivered: false });
+      expect(next.arrived).toEqual([]);
+      guest.unmask();
+      expect(next.take(0x41)).toBe(true);
+    });
+
+    test("is this process's again when the connection is closed, with what the guest has not got", () => {
+      const connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      connection.detach();
+      raise(0);
+      while (native.eventfdPending(connection.vector(0).eventfd) === 0);
+      connection.close();
+      connection.close();
+      expect(vector(0).take()).toBe(1);
+      raise(0);
+      expect(vector(0).waitSync(10_000)).toBe(1);
+      expect(machine.arrived).toEqual([]);
+      expect(machine.vm.routing.routes.size).toBe(24);
+      expect(() => connection.attach()).toThrow(state(/is closed/));
+    });
+
+    test("is this process's again when the machine is closed", () => {
+      const connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      machine.vm.close();
+      expect(connection.closed).toBe(true);
+      raise(0);
+      expect(vector(0).waitSync(10_000)).toBe(1);
+    });
+
+    test("goes to one of two machines: the other is refused, and told which eventfd and why, until the first lets go", () => {
+      using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      using other = new Machine(kvm, { label: "another guest" });
+      const { eventfd } = connection.vector(0);
+      // The eventfd itself: KVM refuses.
+      const refused = refusal(() => other.vm.irqfd({ eventfd, gsi: other.route(0x42) }));
+      expect(refused).toMatchObject({ code: "EBUSY", object: `eventfd ${eventfd} in another guest` });
+      expect(refused.why).toContain(`(msix 0 of ${devices.igb}) on GSI 24 of the guest`);
+      // The vector, by a second eventfd: the library refuses.
+      const vectors = [
+        { index: 1, message: message(0x43) },
+        { index: 0, message: message(0x42) },
+      ];
+      const again = refusal(() => connect(other.vm, vectors));
+      expect(again).toMatchObject({ code: "EBUSY", object: `msix 0 of ${devices.igb} in another guest` });
+      expect(again.why).toContain(`it goes to the guest already, through eventfd ${eventfd}`);
+      raise(0);
+      expect(machine.take(0x41)).toBe(true);
+      // Nothing is left of the vector that was connected before the refusal.
+      raise(1);
+      expect(vector(1).waitSync(10_000)).toBe(1);
+      connection.close();
+      using _second = connect(other.vm, vectors);
+      raise(0);
+      expect(other.take(0x42)).toBe(true);
+      expect(machine.arrived).toEqual([]);
+    });
+
+    test("stays as it was when a machine refuses it", () => {
+      using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      using bare = kvm.createVm({ irqchip: "none" });
+      expect(() => connection.attach(bare)).toThrow(/KVM_SET_GSI_ROUTING/);
+      expect(connection.attached).toBe(false);
+      raise(0);
+      connection.attach(machine.vm);
+      expect(machine.take(0x41)).toBe(true);
+      expect(() => connect(machine.vm, [{ index: 5, message: message(0x45) }])).toThrow(state(/is off/));
+    });
+
+    test("G37: a connection lives through the vectors around it, which come and go", () => {
+      using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+      const more = device.msix.enableVector(4);
+      connection.add([{ index: 4, message: message(0x45) }]);
+      more.trigger();
+      expect(machine.take(0x45)).toBe(true);
+      more.close();
+      raise(0);
+      expect(machine.take(0x41)).toBe(true);
+    });
+
+    test.runIf(masking === "irqfd")(
+      "loses none of 10,000 interrupts while its irqfd is deassigned and assigned all the while",
+      {
+        timeout: 240_000,
+      },
+      async () => {
+        using connection = connect(machine.vm, [{ index: 0, message: message(0x41) }]);
+        const { eventfd, gsi = -1 } = connection.vector(0);
+        const other = await startReassigning(machine.vm, eventfd, gsi);
+        let arrived = 0;
+        for (let edge = 0; edge < 10_000; edge++) {
+          raise(0);
+          if (!machine.take(0x41)) break;
+          arrived++;
+        }
+        const rounds = await other.stop();
+        expect(arrived).toBe(10_000);
+        expect(rounds).toBeGreaterThan(100);
+        connection.detach();
+        expect([machine.arrived, native.eventfdPending(eventfd)]).toEqual([[], 0]);
+      },
+    );
+
+    test("is over when the vectors are switched off, and the connection is closed after that", () => {
+      using second = connect(machine.vm, [
+        { index: 1, message: message(0x42) },
+        { index: 2, message: message(0x43), masked: true },
+      ]);
+      for (const index of [1, 2]) vector(index).close();
+      raise(1);
+      expect(machine.arrived).toEqual([]);
+      second.close();
+      for (const index of [1, 2]) device.msix.enableVector(index);
+      // What it raised meanwhile comes first, if the device kept it.
+      raise(1);
+      expect(vector(1).waitSync(10_000)).toBeGreaterThan(0);
+    });
+  },
+);
 
 describe.skipIf(missing !== undefined)("edu", needs("edu"), () => {
   let container: Container;
@@ -442,6 +430,14 @@ describe.skipIf(missing !== undefined)("edu", needs("edu"), () => {
       vector?.on("interrupt", () => {});
       expect(() => guest.unmask()).toThrow(state(/somebody listens/));
       expect(guest.masked).toBe(true);
+    });
+
+    test("is not masked by an eventfd, because it keeps nothing pending", () => {
+      device.msi.enable(1);
+      const vectors = [{ index: 0, message: message(0x41) }];
+      expect(() => connectMessages(device.msi, machine.vm, vectors, { masking: "eventfd" })).toThrow(
+        /"masking" must be/,
+      );
     });
 
     test("G6: what comes while it is detached is raised in a new machine", () => {
@@ -664,6 +660,18 @@ describe.skipIf(missing !== undefined)("edu", needs("edu"), () => {
     });
   });
 
+  test("is the device of the example", () => {
+    device.close();
+    bound[Symbol.dispose]();
+    const example = fileURLToPath(new URL("../../dist/examples/irqfd.js", import.meta.url));
+    expect(execFileSync(process.execPath, [example, devices.edu], { encoding: "utf8" })).toBe(
+      "vector 0x41 has arrived in the first guest\nvector 0x41 has arrived in the second guest\n",
+    );
+    bound = bind(...used);
+    device = container.attach(devices.edu);
+    registers = device.region("bar0").registers();
+  });
+
   test("rings in a circle: the guest's write, the device's register, its message, the guest's vector", () => {
     device.msi.enable(1);
     using guest = new TinyGuest(machine.vm, machine.vcpu);
@@ -681,6 +689,30 @@ describe.skipIf(missing !== undefined)("edu", needs("edu"), () => {
     expect(guest.interrupts).toBe(before + 1);
     expect(registers.read32(EDU.status)).toBe(1);
     machine.vm.close();
+  });
+});
+
+describe("G37: MSI, which cannot have more vectors than it was switched on with", larger, () => {
+  test("grows by being switched off and on, under a guest", () => {
+    using container = openContainer();
+    const device = container.attach(devices.xhci ?? "none");
+    device.msi.enable(2);
+    using connection = connectMessages(device.msi, machine.vm, [{ index: 1, message: message(0x41) }]);
+    // And a vector that signals another eventfd than its own.
+    const elsewhere = native.eventfd();
+    device.msi.redirect(0, elsewhere);
+    const last = device.msi.enableVector(3);
+    connection.add([{ index: 3, message: message(0x43) }]);
+    device.msi.vector(1).trigger();
+    expect(machine.take(0x41)).toBe(true);
+    last.trigger();
+    expect(machine.take(0x43)).toBe(true);
+    device.msi.vector(0).trigger();
+    expect(native.eventfdRead(elsewhere)).toBe(1);
+    device.msi.redirect(0, undefined);
+    device.msi.vector(0).trigger();
+    expect(device.msi.vector(0).take()).toBe(1);
+    native.close(elsewhere);
   });
 });
 

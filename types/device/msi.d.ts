@@ -49,8 +49,9 @@ export declare class MessageInterrupts extends IrqIndex {
      * Has the kernel signal another eventfd for a vector that is on, instead of the vector's own: one that a guest's
      * interrupt hangs on.
      *
-     * For MSI-X, what the device raises while the kernel changes over stays pending in the device. MSI need not have such a
-     * bit: there it can be lost.
+     * The kernel takes its handler away for a moment. What the device raises then stays pending in an MSI-X vector, and is lost
+     * in one of MSI, which need not have such a bit. A message that is on its way to a processor just then can be lost in both:
+     * keep the device quiet where that matters.
      *
      * @param eventfd borrowed, and to be kept open until it is taken back or the vector is off; undefined takes it back
      * @throws VfioError; the vector then signals what it did before

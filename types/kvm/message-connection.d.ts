@@ -12,6 +12,17 @@ export interface GuestVector {
     /** Whether the guest has masked it. Default false. */
     readonly masked?: boolean;
 }
+/** How a connection is made. */
+export interface MessageConnectionOptions {
+    /**
+     * What happens when the guest masks a vector:
+     *
+     * - `irqfd`, the default: KVM lets go of the vector's eventfd, which this process can read then. Nothing is ever lost.
+     * - `eventfd`, MSI-X only, as QEMU does it: the kernel signals another eventfd, and the guest's stays KVM's. This process may
+     *   listen to the vector at any time. A message that is on its way when the guest masks or unmasks can be lost.
+     */
+    readonly masking?: "irqfd" | "eventfd";
+}
 /** One vector of a {@link MessageConnection}. */
 export declare class ConnectedVector {
     #private;
@@ -69,7 +80,7 @@ export declare class MessageConnection implements VmPart, Disposable {
      * Connects more vectors: all, or none. Their routes are put in force with one commit.
      *
      * @throws VfioError `EBUSY` if an eventfd hangs on another machine already; an error with `code` `ERR_INVALID_STATE` if a
-     *   vector is off, or, for MSI, if somebody listens
+     *   vector is off, or if somebody listens to it (unless masking is by `eventfd`)
      */
     add(vectors: Iterable<GuestVector>): void;
     /**
@@ -108,4 +119,4 @@ export declare class MessageConnection implements VmPart, Disposable {
  * @param irq `device.msix` or `device.msi`. Switching it off ends delivery; the connection is still to be closed.
  * @param vm borrowed; closing it closes the connection first
  */
-export declare function connectMessages(irq: MessageInterrupts, vm: Vm, vectors: Iterable<GuestVector>): MessageConnection;
+export declare function connectMessages(irq: MessageInterrupts, vm: Vm, vectors: Iterable<GuestVector>, options?: MessageConnectionOptions): MessageConnection;
