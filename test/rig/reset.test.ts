@@ -176,7 +176,7 @@ describe.each(["type1v2", "iommufd"] as const)("a hot reset of what is not all o
       expect(refused.why).toBe(`it would reset ${named} too, which is not in this ${where}`);
       expect(refused.fix).toContain(`the same ${where}`);
     } finally {
-      setNumVfs(devices.igb, 0);
+      setNumVfs(devices.igb, 0, { autoprobe: true });
       writeFileSync(parameter, "N");
     }
   });
