@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 
 const root = new URL("../../", import.meta.url);
+const inDocs = (name: string) => `docs/${name}`;
 const read = (path: string) => readFileSync(new URL(path, root), "utf8");
 
 it("the README's program is the example that the rig's tests run", () => {
