@@ -2,9 +2,9 @@
  * MSI and MSI-X of a device as interrupts of a guest.
  *
  * ```text
- *                                     +--> this process          masked, detached, or not connected
- *  device --> kernel --> eventfd --|
- *                                     +--> irqfd --> GSI --> route --> vCPU
+ *                               +--> this process          masked, detached, or not connected
+ *  device --> kernel --> eventfd
+ *                               +--> irqfd --> GSI --> route --> vCPU
  * ```
  *
  * @module
