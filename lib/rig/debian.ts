@@ -148,14 +148,23 @@ export class Debian {
     if (prefix === undefined) return false;
     const options = await this.#options();
     this.#onProgress?.({ step: `installing ${packages.join(" ")}` });
-    const target = suite === undefined ? [] : ["-t", suite];
-    const [program = "", ...args] = [
-      ...prefix,
-      ...["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", ...options],
-      ...["install", "-y", "--no-install-recommends", ...target, ...packages],
-    ];
-    await this.#run(program, args, `${packages.join(", ")} could not be installed`);
-    return true;
+    // A library that came from backports fits only the development package from there.
+    const targets = suite === undefined ? [undefined, ...suitesFor(this.release.codename).qemu] : [suite];
+    let failure: unknown;
+    for (const target of targets) {
+      const [program = "", ...args] = [
+        ...prefix,
+        ...["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", ...options],
+        ...["install", "-y", "--no-install-recommends", ...(target === undefined ? [] : ["-t", target]), ...packages],
+      ];
+      try {
+        await this.#run(program, args, `${packages.join(", ")} could not be installed`);
+        return true;
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure;
   }
 
   /** The commands with which a user installs packages, as one text; with the sources that the machine lacks. */

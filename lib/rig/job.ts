@@ -33,6 +33,8 @@ export function guestEnvironment(env: Readonly<Record<string, string | undefined
   const path = result["PATH"] ?? "/usr/local/bin:/usr/bin:/bin";
   const system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].filter((entry) => !path.split(":").includes(entry));
   result["PATH"] = [path, ...system].join(":");
+  // How a program knows where it is.
+  result["VFIO_RIG"] = "1";
   return result;
 }
 

@@ -106,7 +106,7 @@ export async function ensureRig(options: EnsureRigOptions = {}): Promise<{ kerne
   // What both lack is told, or installed, in one go; what one lacks, it asks for itself.
   const kernel = options.kernel === undefined ? await missingKernel(options) : undefined;
   const qemu = kernel === undefined ? undefined : await missingQemu(options);
-  if (kernel !== undefined && qemu !== undefined) await installMissing([qemu, kernel], options);
+  if (kernel !== undefined && qemu !== undefined) await installMissing([kernel, qemu], options);
   const result = { qemu: await ensureQemu(options), kernel: options.kernel ?? (await ensureKernel(options)) };
   options.onProgress?.(undefined);
   return result;

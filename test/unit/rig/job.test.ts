@@ -36,7 +36,7 @@ describe("the guest's environment", () => {
       npm_config_cache: "/home/me/.npm",
       UNSET: undefined,
     });
-    expect(Object.keys(env).sort()).toEqual(["CI", "HOME", "LC_ALL", "NODE_OPTIONS", "PATH", "VFIO_X"]);
+    expect(Object.keys(env).sort()).toEqual(["CI", "HOME", "LC_ALL", "NODE_OPTIONS", "PATH", "VFIO_RIG", "VFIO_X"]);
   });
 
   test("finds the system's tools, each directory once", () => {
