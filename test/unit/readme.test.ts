@@ -12,7 +12,7 @@ it("the README's program is the example that the rig's tests run", () => {
 });
 
 it("the README and the documents link to files that exist", () => {
-  const documents = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/modes.md", "docs/rig.md", "docs/testing.md"];
+  const documents = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ...readdirSync(new URL("docs", root)).map(inDocs)];
   const broken = documents.flatMap((path) =>
     [...read(path).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)]
       .map(([, target]) => new URL(target ?? "", new URL(path, root)))
