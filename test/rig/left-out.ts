@@ -24,7 +24,7 @@ export default class LeftOutReporter implements Reporter {
       for (const test of module.children.allTests("skipped")) {
         const result = test.result();
         const reason =
-          test.meta().leftOut ?? (result.state === "skipped" ? result.note : undefined) ?? "gives no reason";
+          test.meta().leftOut ?? (result.state === "skipped" ? result.note : undefined) ?? "does not apply here";
         counts.set(reason, (counts.get(reason) ?? 0) + 1);
       }
       for (const [reason, count] of counts) {

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { readdirSync } from "node:fs";
+import { accessSync, constants, readdirSync } from "node:fs";
 import { listPciDevices, type PciAddress, type PciDevice, pciAddress, readPciDevice } from "../../lib/sysfs/index.js";
 
 /** The devices that the user of a host has named; undefined in the rig. */
@@ -68,8 +68,18 @@ export function whyNotKind(kind: Kind): string | undefined {
   return inRig ? `the rig lacks ${kinds[kind].what}` : `needs ${kinds[kind].what}, and none is named`;
 }
 
-/** What a file of tests takes on a host: kinds of devices (none: any device will do), or the rig for a reason. */
-type Fitness = readonly Kind[] | { readonly rigOnly: string };
+/** Why KVM cannot be used; undefined if it can. */
+function whyNotKvm(): string | undefined {
+  try {
+    accessSync("/dev/kvm", constants.R_OK | constants.W_OK);
+    return undefined;
+  } catch {
+    return "needs KVM, and /dev/kvm does not open";
+  }
+}
+
+/** What a file of tests takes on a host: kinds of devices (none: any device will do) and KVM, or the rig for a reason. */
+type Fitness = readonly (Kind | "kvm")[] | { readonly rigOnly: string };
 
 const anyDevice: readonly Kind[] = [];
 const mock = "takes the kernel's mock devices (CONFIG_IOMMUFD_TEST)";
@@ -89,6 +99,7 @@ const fitness: Readonly<Record<string, Fitness>> = {
   "igb.test.ts": ["igb"],
   "iommufd.test.ts": { rigOnly: mock },
   "irq.test.ts": anyDevice,
+  "kvm.test.ts": ["kvm"],
   "lifetime.test.ts": anyDevice,
   "mirror.test.ts": anyDevice,
   "nvme.test.ts": ["nvme"],
@@ -105,7 +116,7 @@ function whyNotFile(file: string): string | undefined {
   const found = fitness[file];
   if (found === undefined) return "has not been made fit for a host";
   if ("rigOnly" in found) return found.rigOnly;
-  return found.map(whyNotKind).find((reason) => reason !== undefined);
+  return found.map((need) => (need === "kvm" ? whyNotKvm() : whyNotKind(need))).find((reason) => reason !== undefined);
 }
 
 /** The files of this suite for this host, and those that are left out, with the reason. */

@@ -1,9 +1,10 @@
 import { existsSync, readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 
-test("the kernel offers both doors", () => {
+test("the kernel offers both doors, and KVM", () => {
   expect(existsSync("/dev/iommu")).toBe(true);
   expect(existsSync("/dev/vfio/vfio")).toBe(true);
+  expect(existsSync("/dev/kvm")).toBe(true);
 });
 
 test("the machine has its devices", () => {
