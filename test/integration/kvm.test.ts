@@ -155,7 +155,7 @@ describe.skipIf(missing !== undefined)(`KVM${missing === undefined ? "" : ` (ski
       const answer = new Promise<number[]>((resolve) => worker.once("message", resolve));
       const exit = new Promise((resolve) => worker.once("exit", resolve));
       const seen = new Set<string | number | bigint>();
-      const ROUNDS = 3000;
+      const ROUNDS = 10_000;
       for (let round = 1; round <= ROUNDS; round++) {
         const fd = native.eventfd();
         Atomics.store(shared, 1, fd);
