@@ -15,11 +15,11 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, type TestContext } from "vitest";
 import { native } from "../../lib/native.js";
 import { bind, devices, interruptWindow, leaveOut, rigOnly, usableIova } from "./devices.js";
+import { NOWHERE, PAGE } from "./memory.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";
 import { inRig } from "./selection.js";
 
-const PAGE = native.pageSize();
 const address = devices.any;
 /** Where nothing but the tests decides what is mapped. */
 const IOVA = usableIova(address, 0x4000_0000n);
@@ -67,7 +67,7 @@ function nowhere(length: number): DmaMemory {
   return {
     kind: "ram",
     label: "nowhere",
-    address: 0x1000_0000,
+    address: NOWHERE,
     length,
     pageSize: PAGE,
     backing: () => undefined,

@@ -9,7 +9,7 @@ import { lockedMemory } from "../../lib/memlock.js";
 import { native } from "../../lib/native.js";
 import { IOMMU_OPTION_HUGE_PAGES, IOMMU_OPTION_OP_SET, IOMMU_OPTION_RLIMIT_MODE } from "../../lib/uapi.js";
 import { Agent, setMemlock } from "./agent.js";
-import { Memory, MiB, PAGE } from "./memory.js";
+import { Memory, MiB, NOWHERE, PAGE } from "./memory.js";
 import {
   APERTURE_LAST,
   APERTURE_START,
@@ -28,8 +28,6 @@ import { resources } from "./resources.mjs";
 const PAGES = 16;
 const SIZE = PAGES * PAGE;
 const ULONG_MAX = (1n << 64n) - 1n;
-/** An address that nothing of this process is mapped at: below where the loader puts anything. */
-const NOWHERE = 0x1000_0000;
 /** IOMMU_IOAS_MAP_FIXED_IOVA, _WRITEABLE, _READABLE. */
 const READ_WRITE_FIXED = 7;
 

@@ -3,6 +3,11 @@ import { native } from "../../lib/native.js";
 
 export const PAGE = native.pageSize();
 export const MiB = 1 << 20;
+/**
+ * An address of this process that nothing is mapped at: below where any program is loaded (4 MiB, on x86-64), behind which
+ * its heap begins to grow.
+ */
+export const NOWHERE = MiB;
 
 const PROT_READ = 1;
 const PROT_READ_WRITE = 3;

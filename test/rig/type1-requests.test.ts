@@ -19,7 +19,7 @@ import { vfioCdevPath, vfioGroupPath } from "../../lib/sysfs/index.js";
 import * as uapi from "../../lib/uapi.js";
 import { Agent, setMemlock } from "./agent.js";
 import { bind, devices, Mdev } from "./devices.js";
-import { Memory, PAGE } from "./memory.js";
+import { Memory, NOWHERE, PAGE } from "./memory.js";
 import { modes } from "./modes.js";
 import { outcome } from "./outcome.js";
 import { resources } from "./resources.mjs";
@@ -33,8 +33,6 @@ const BASE = 0x10_0000n;
 const TOP_PAGE = (1n << 64n) - BigInt(PAGE);
 /** Intel's and AMD's interrupt window, which no device can reach memory through. */
 const RESERVED = 0xfee0_0000n;
-/** An address of this process that nothing is mapped at. */
-const NOWHERE = 0x1000_0000;
 
 const READ = 1;
 const WRITE = 2;
