@@ -101,7 +101,6 @@ export interface Native {
   bufferAddress(bytes: Bytes): number;
   madvise(mapping: MappingHandle, offset: U64, length: U64, advice: number): number;
   mlock(mapping: MappingHandle, offset: U64, length: U64): number;
-  munlock(mapping: MappingHandle, offset: U64, length: U64): number;
   memfdCreate(name: string, flags: number): number;
   pageSize(): number;
 

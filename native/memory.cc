@@ -114,11 +114,6 @@ std::int64_t memory_lock(Mapping* mapping, std::uint64_t offset, std::uint64_t l
   return result(mlock(mapping->address + offset, length));
 }
 
-std::int64_t memory_unlock(Mapping* mapping, std::uint64_t offset, std::uint64_t length) {
-  if (!within(*mapping, offset, length)) return -EINVAL;
-  return result(munlock(mapping->address + offset, length));
-}
-
 std::int64_t memory_page_size() { return sysconf(_SC_PAGESIZE); }
 
 NewFd memory_memfd(std::string name, std::uint32_t flags) {
@@ -137,7 +132,6 @@ void bind_memory(Napi::Object exports) {
   bind<memory_buffer_address>(exports, "bufferAddress");
   bind<memory_advise>(exports, "madvise");
   bind<memory_lock>(exports, "mlock");
-  bind<memory_unlock>(exports, "munlock");
   bind<memory_memfd>(exports, "memfdCreate");
   bind<memory_page_size>(exports, "pageSize");
 }

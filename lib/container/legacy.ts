@@ -229,6 +229,56 @@ export class LegacyContainer extends Container {
     return native.vfioIommuUnmapDma(this.#fd.number, uapi.VFIO_DMA_UNMAP_FLAG_ALL, 0, 0);
   }
 
+  // ---- dirty pages -------------------------------------------------------------------------------------------------
+
+  /**
+   * Begins to note which mapped pages the devices may have written (`VFIO_IOMMU_DIRTY_PAGES`). Without help of the IOMMU
+   * every pinned page counts as written.
+   *
+   * @throws VfioError `EACCES` in mode `type1`, `ENOTTY` in the compatibility modes, which cannot
+   */
+  startDirtyTracking(): void {
+    this.#dirtyTracking(uapi.VFIO_IOMMU_DIRTY_PAGES_FLAG_START);
+  }
+
+  /** Ends it, and forgets what was noted. */
+  stopDirtyTracking(): void {
+    this.#dirtyTracking(uapi.VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP);
+  }
+
+  #dirtyTracking(flags: number): void {
+    check(native.vfioIommuDirtyPages(this.#fd.number, flags), () => ({
+      syscall: "ioctl",
+      request: "VFIO_IOMMU_DIRTY_PAGES",
+      args: { flags },
+      object: this.toString(),
+      ...(this.mode === "type1v2" ? {} : { why: "only the mode type1v2 notes dirty pages" }),
+    }));
+  }
+
+  /**
+   * The pages of a mapping that were written since the last time, one bit a page of {@link pageSize}, lowest first.
+   *
+   * @throws VfioError `EINVAL` while nothing is noted
+   */
+  dirtyPages(mapping: DmaMapping): BigUint64Array {
+    const bitmap = this.#bitmapOf(mapping);
+    const { iova, length } = mapping;
+    check(native.vfioIommuDirtyPagesGet(this.#fd.number, iova, length, this.pageSize, bitmap), () => ({
+      syscall: "ioctl",
+      request: "VFIO_IOMMU_DIRTY_PAGES",
+      args: { iova, length },
+      object: this.toString(),
+      why: "dirty pages are not being noted",
+      fix: "call startDirtyTracking() first",
+    }));
+    return bitmap;
+  }
+
+  #bitmapOf({ length }: DmaMapping): BigUint64Array {
+    return new BigUint64Array(Math.ceil(length / this.pageSize / 64));
+  }
+
   protected override explainMap(errno: number, mapping: DmaMapping): { why: string; fix?: string } | undefined {
     // iommufd's emulation has no entry limit, and its ENOSPC is about something else.
     if (errno === ENOSPC && this.mode.startsWith("compat")) return { why: "the kernel has no room for it" };

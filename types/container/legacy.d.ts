@@ -23,6 +23,21 @@ export declare class LegacyContainer extends Container {
     };
     protected kernelUnmap(iova: bigint, length: bigint): number | bigint;
     protected kernelUnmapAll(): number | bigint;
+    /**
+     * Begins to note which mapped pages the devices may have written (`VFIO_IOMMU_DIRTY_PAGES`). Without help of the IOMMU
+     * every pinned page counts as written.
+     *
+     * @throws VfioError `EACCES` in mode `type1`, `ENOTTY` in the compatibility modes, which cannot
+     */
+    startDirtyTracking(): void;
+    /** Ends it, and forgets what was noted. */
+    stopDirtyTracking(): void;
+    /**
+     * The pages of a mapping that were written since the last time, one bit a page of {@link pageSize}, lowest first.
+     *
+     * @throws VfioError `EINVAL` while nothing is noted
+     */
+    dirtyPages(mapping: DmaMapping): BigUint64Array;
     protected explainMap(errno: number, mapping: DmaMapping): {
         why: string;
         fix?: string;
