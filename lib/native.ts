@@ -19,7 +19,7 @@ export interface MappingHandle {
   readonly [mappingHandle]: true;
 }
 
-/** A watched eventfd. Never shown to users. */
+/** A watched descriptor. Never shown to users. */
 export interface PollHandle {
   readonly [pollHandle]: true;
 }
@@ -115,6 +115,14 @@ export interface Native {
   mmioWrite64(mapping: MappingHandle, offset: number, value: U64): void;
   mmioRun(mapping: MappingHandle, program: Uint32Array): number;
 
+  // poller.cc. Events are 1 (readable) and 2 (writable); a callback's negative number is -errno, after which nothing is
+  // watched until the events are set anew. Two of one descriptor on one loop are refused (-EEXIST).
+  watchStart(fd: number, events: number, callback: (ready: number) => void): PollHandle | number;
+  watchSetEvents(poll: PollHandle, events: number): number;
+  pollStop(poll: PollHandle): number;
+  pollSetRef(poll: PollHandle, referenced: boolean): number;
+  pollFd(fd: number, events: number, timeout: number): number;
+
   // eventfd.cc
   eventfd(): number;
   eventfdRead(fd: number): number | bigint;
@@ -123,8 +131,35 @@ export interface Native {
   eventfdWrite(fd: number, count: U64): number;
   eventfdWait(fd: number, timeout: number): number | bigint;
   pollStart(fd: number, callback: (count: number) => void): PollHandle | number;
-  pollStop(poll: PollHandle): number;
-  pollSetRef(poll: PollHandle, referenced: boolean): number;
+
+  // socket.cc. A path that begins with NUL is a name in the abstract namespace.
+  socket(type: number, nonblocking: boolean): number;
+  socketpair(type: number, nonblocking: boolean, out: Int32Array): number;
+  socketBind(fd: number, path: string): number;
+  socketListen(fd: number, backlog: number): number;
+  socketAccept(fd: number, nonblocking: boolean): number;
+  socketConnect(fd: number, path: string): number;
+  socketShutdown(fd: number, how: number): number;
+  socketGetOption(fd: number, option: number): number;
+  socketSetOption(fd: number, option: number, value: number): number;
+  /** `out` is {pid, uid, gid}. */
+  socketPeerCredentials(fd: number, out: Uint32Array): number;
+  socketPeerPidfd(fd: number): number;
+  /** Never raises SIGPIPE. At most 253 descriptors, which go with the first byte that goes. */
+  sendmsg(fd: number, bytes: Bytes, offset: number, length: number, fds: Int32Array | undefined, flags: number): number;
+  /**
+   * The bytes received. `out[0]` is how many descriptors came, `out[1]` the message's flags (MSG_TRUNC, MSG_CTRUNC), and
+   * the descriptors are from `out[2]` on, as many as there is room for. They are the caller's to close.
+   */
+  recvmsg(fd: number, bytes: Bytes, offset: number, length: number, out: Int32Array, flags: number): number;
+
+  // process.cc
+  setCloseOnExec(fd: number, closeOnExec: boolean): number;
+  execve(path: string, args: readonly string[], env: readonly string[]): number;
+  kcmpFile(first: number, second: number): number;
+  pidfdOpen(pid: number): number;
+  addSeals(fd: number, seals: number): number;
+  getSeals(fd: number): number;
 
   // vfio_container.cc
   vfioGetApiVersion(container: number): number;

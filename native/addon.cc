@@ -12,7 +12,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   bind_file(exports);
   bind_memory(exports);
   bind_mmio(exports);
+  bind_poller(exports);
   bind_eventfd(exports);
+  bind_socket(exports);
+  bind_process(exports);
   bind_vfio_container(exports);
   bind_vfio_device(exports);
   bind_iommufd(exports);

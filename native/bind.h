@@ -336,7 +336,10 @@ inline void bind_async(Napi::Object exports, const char* name) {
 void bind_file(Napi::Object exports);
 void bind_memory(Napi::Object exports);
 void bind_mmio(Napi::Object exports);
+void bind_poller(Napi::Object exports);
 void bind_eventfd(Napi::Object exports);
+void bind_socket(Napi::Object exports);
+void bind_process(Napi::Object exports);
 void bind_vfio_container(Napi::Object exports);
 void bind_vfio_device(Napi::Object exports);
 void bind_iommufd(Napi::Object exports);

@@ -1,37 +1,12 @@
-// Eventfds: made, counted, and watched on the environment's own loop (the default loop is another thread's in a
-// worker).
+// Eventfds: made, counted, and watched.
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "bind.h"
+#include "poller.h"
 
 namespace vfio {
-
-namespace {
-
-void poller_free_if_done(Poller* poller) {
-  if (poller->closed && poller->collected) delete poller;
-}
-
-}  // namespace
-
-void poller_close(Poller* poller) {
-  if (poller->closing) return;
-  poller->closing = true;
-  State::of(poller->env).disown_poller(poller);
-  uv_poll_stop(&poller->handle);
-  napi_delete_reference(poller->env, poller->callback);
-  // Stopped from inside its own callback, the context is still in use on the stack: poller_ready destroys it then.
-  if (!poller->in_callback) napi_async_destroy(poller->env, poller->context);
-  uv_close(reinterpret_cast<uv_handle_t*>(&poller->handle), [](uv_handle_t* handle) {
-    auto* closed = static_cast<Poller*>(handle->data);
-    closed->closed = true;
-    poller_free_if_done(closed);
-  });
-}
-
 namespace {
 
 NewFd eventfd_create() {
@@ -89,61 +64,13 @@ void poller_ready(uv_poll_t* handle, int status, int) {
       value = -errno;
     }
   }
-  const napi_env env = poller->env;
-  const Napi::HandleScope scope(env);
-  napi_value callback = nullptr;
-  napi_value receiver = nullptr;
-  napi_get_reference_value(env, poller->callback, &callback);
-  napi_get_global(env, &receiver);
-  napi_value argument = to_js(env, value);
-  const napi_async_context context = poller->context;
-  poller->in_callback = true;
-  // What the callback throws becomes the process's uncaughtException.
-  if (napi_make_callback(env, context, receiver, callback, 1, &argument, nullptr) == napi_pending_exception) {
-    napi_value exception = nullptr;
-    napi_get_and_clear_last_exception(env, &exception);
-    napi_fatal_exception(env, exception);
-  }
-  poller->in_callback = false;
-  if (poller->closing) napi_async_destroy(env, context);
+  poller_call(poller, value);
 }
 
 // Watches an eventfd and calls back with its count, or with -errno. The caller stops it before it closes the
 // descriptor: a poll on a closed number would silently watch whichever file gets that number next.
 Napi::Value poll_start(Napi::Env env, Fd fd, Napi::Function callback) {
-  uv_loop_t* loop = nullptr;
-  if (napi_get_uv_event_loop(env, &loop) != napi_ok) return to_js(env, std::int64_t{-ENOSYS});
-  auto* poller = new Poller();
-  const int status = uv_poll_init(loop, &poller->handle, fd.value);
-  if (status != 0) {
-    delete poller;
-    return to_js(env, static_cast<std::int64_t>(status));
-  }
-  poller->handle.data = poller;
-  poller->env = env;
-  poller->fd = fd.value;
-  napi_create_reference(env, callback, 1, &poller->callback);
-  napi_async_init(env, nullptr, Napi::String::New(env, "VFIO_EVENTFD"), &poller->context);
-  State::of(env).own_poller(poller);
-  uv_poll_start(&poller->handle, UV_READABLE, poller_ready);
-  return Napi::External<Poller>::New(env, poller, [](Napi::Env, Poller* collected) {
-    collected->collected = true;
-    // A poller that nobody stopped keeps calling back: its callback holds what it needs.
-    poller_free_if_done(collected);
-  });
-}
-
-std::int64_t poll_stop(Poller* poller) {
-  poller_close(poller);
-  return 0;
-}
-
-// Whether the poller keeps the event loop alive.
-std::int64_t poll_set_ref(Poller* poller, bool referenced) {
-  auto* handle = reinterpret_cast<uv_handle_t*>(&poller->handle);
-  if (poller->closing) return -EBADF;
-  referenced ? uv_ref(handle) : uv_unref(handle);
-  return 0;
+  return poller_start(env, fd.value, UV_READABLE, poller_ready, callback, "VFIO_EVENTFD");
 }
 
 }  // namespace
@@ -156,8 +83,6 @@ void bind_eventfd(Napi::Object exports) {
   bind<eventfd_add>(exports, "eventfdWrite");
   bind<eventfd_wait>(exports, "eventfdWait");
   bind<poll_start>(exports, "pollStart");
-  bind<poll_stop>(exports, "pollStop");
-  bind<poll_set_ref>(exports, "pollSetRef");
 }
 
 }  // namespace vfio

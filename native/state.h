@@ -24,11 +24,12 @@ struct Mapping {
   std::size_t length = 0;
 };
 
-// A watched eventfd. Freed in uv's close callback, never before.
+// A watched descriptor. Freed in uv's close callback, never before.
 struct Poller {
   static constexpr std::uint32_t kMagic = 0x504f4c31;
   std::uint32_t magic = kMagic;
   uv_poll_t handle{};
+  uv_poll_cb ready = nullptr;
   napi_env env = nullptr;
   napi_ref callback = nullptr;
   napi_async_context context = nullptr;
