@@ -37,6 +37,17 @@ export default defineConfig({
           testTimeout: 120_000,
         },
       },
+      // The emulator that has a vfio-user client, in front of devices of ours: guests come and go, one at a time.
+      {
+        extends: true,
+        test: {
+          name: "qemu11",
+          include: ["test/qemu11/**/*.test.ts"],
+          globalSetup: "test/qemu11/setup.ts",
+          fileParallelism: false,
+          testTimeout: 60_000,
+        },
+      },
       // One guest, one set of devices: the files take turns, in one process, because a fork costs seconds under emulation.
       {
         extends: true,

@@ -1,10 +1,11 @@
 /**
  * `npm test`: every test, one part after the other, and one sum at the end.
  *
- * The parts `unit` and `integration` need no privileges. `guest` tests the rig, `rig` tests the package in it: both need a
- * kernel and QEMU, which are provided if this machine allows it. With `CI=true` they are required.
+ * The parts `unit` and `integration` need no privileges. `guest` tests the rig, `rig` tests the package in it, `qemu11`
+ * tests devices of ours in front of QEMU's vfio-user client: these need a kernel and QEMU, which are provided if this machine
+ * allows it. With `CI=true` they are required.
  *
- * usage: node test/run.mjs [--parts=unit,integration,guest,rig] [what vitest takes: a file's name, -t <test's name>, ...]
+ * usage: node test/run.mjs [--parts=unit,integration,guest,rig,qemu11] [what vitest takes: a file's name, -t <its test>, ...]
  *
  * With VFIO_TEST_TOTALS, the two numbers of the sum are written to the file that it names.
  *
@@ -24,13 +25,13 @@ import { ensureRig, ProgressPrinter, RigError } from "../dist/rig/index.js";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
 const wanted = process.argv.slice(2).find((each) => each.startsWith("--parts="));
-const parts = wanted?.slice("--parts=".length).split(",") ?? ["unit", "integration", "guest", "rig"];
+const parts = wanted?.slice("--parts=".length).split(",") ?? ["unit", "integration", "guest", "rig", "qemu11"];
 const forVitest = process.argv.slice(2).filter((each) => each !== wanted);
 const required = process.env.CI === "true" || process.env.CI === "1";
 
 /** @param {string} part */
 function inGuest(part) {
-  return part === "guest" || part === "rig";
+  return part === "guest" || part === "rig" || part === "qemu11";
 }
 
 /**

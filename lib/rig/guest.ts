@@ -5,7 +5,6 @@
  * @module
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants } from "node:fs";
 import { copyFile, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -16,6 +15,7 @@ import { fileURLToPath } from "node:url";
 import { RigError, tail } from "./errors.js";
 import { fstab, type Job, jobScript } from "./job.js";
 import { type Boot, channels, type Machine, qemuArguments } from "./machine.js";
+import { withParent } from "./process.js";
 
 /** How long a guest may take from QEMU's start to the command's, in milliseconds. It takes 3 s when the host is idle. */
 export const bootTimeout = 90_000;
@@ -99,19 +99,6 @@ async function prepare(directory: string, run: GuestRun): Promise<Boot> {
 
 /** The NVMe disk: sparse, so it costs the host only what QEMU's snapshot receives. */
 const diskSize = 256 * 1024 * 1024;
-
-/** `setpriv` of util-linux ends QEMU with this process, however this process ends. */
-function withParent(qemu: string, args: string[]): [string, string[]] {
-  for (const path of ["/usr/bin/setpriv", "/bin/setpriv"]) {
-    try {
-      accessSync(path, constants.X_OK);
-      return [path, ["--pdeathsig", "KILL", qemu, ...args]];
-    } catch {
-      // Not here.
-    }
-  }
-  return [qemu, args];
-}
 
 class Guest {
   readonly done: Promise<GuestResult>;

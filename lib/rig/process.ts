@@ -4,6 +4,7 @@
  * @module
  */
 import { spawn } from "node:child_process";
+import { accessSync, constants } from "node:fs";
 import type { Writable } from "node:stream";
 
 /** How a program ended. */
@@ -62,4 +63,22 @@ export async function runProgram(program: string, args: readonly string[], optio
   } finally {
     signal?.removeEventListener("abort", kill);
   }
+}
+
+/**
+ * A command line that ends with this process, however this process ends: `setpriv` of util-linux sees to it, where it is
+ * installed.
+ *
+ * @returns the program to start, and its arguments
+ */
+export function withParent(program: string, args: readonly string[]): [string, readonly string[]] {
+  for (const path of ["/usr/bin/setpriv", "/bin/setpriv"]) {
+    try {
+      accessSync(path, constants.X_OK);
+      return [path, ["--pdeathsig", "KILL", program, ...args]];
+    } catch {
+      // Not here.
+    }
+  }
+  return [program, args];
 }

@@ -23,3 +23,10 @@ export interface RunOptions {
  * @throws the system error, if it cannot be started; the signal's reason, if it was aborted
  */
 export declare function runProgram(program: string, args: readonly string[], options?: RunOptions): Promise<Outcome>;
+/**
+ * A command line that ends with this process, however this process ends: `setpriv` of util-linux sees to it, where it is
+ * installed.
+ *
+ * @returns the program to start, and its arguments
+ */
+export declare function withParent(program: string, args: readonly string[]): [string, readonly string[]];
