@@ -1,0 +1,20 @@
+import type { FrozenPart, Manifest } from "./manifest.js";
+/** Makes the error for what is wrong. */
+export type Refuse = (why: string) => Error;
+/** The most vectors that a device can have. */
+export declare const MAX_VECTORS: 2048;
+/** Each connection belongs to one kind of interrupt of one device: a bound that no host comes near. */
+export declare const MAX_CONNECTIONS = 65536;
+/** A hand-over has six. */
+export declare const MAX_PHASES = 64;
+/**
+ * Checks a manifest.
+ *
+ * @param descriptorCount how many descriptors travel with it
+ * @param refuse makes the error that is thrown at the first fault
+ */
+export declare function checkManifest(manifest: Manifest, descriptorCount: number, refuse: Refuse): void;
+/** Checks a frozen part by itself. */
+export declare function checkFrozen({ connections, times }: FrozenPart, refuse: Refuse): void;
+/** Checks that a frozen part speaks of its manifest's connections, one to one. */
+export declare function checkFrozenFits({ connections }: FrozenPart, manifest: Manifest, refuse: Refuse): void;
