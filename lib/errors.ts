@@ -36,8 +36,9 @@ for (const [name, value] of Object.entries(constants.errno)) {
   // EAGAIN and EWOULDBLOCK, EOPNOTSUPP and ENOTSUP share a number on Linux: keep the name that the kernel documents.
   if (name !== "EWOULDBLOCK" && name !== "ENOTSUP") nameByErrno.set(value, name);
 }
-// Numbers that neither os.constants nor libuv names and that VFIO, iommufd or KVM can return.
+// Numbers that neither os.constants nor libuv names and that VFIO, iommufd, KVM or a socket can return.
 nameByErrno.set(77, "EBADFD");
+nameByErrno.set(109, "ETOOMANYREFS");
 
 /**
  * The name of an error number, `EINVAL` for 22; `E<number>` where nobody has a name for it.

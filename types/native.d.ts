@@ -4,7 +4,7 @@ declare const pollHandle: unique symbol;
 export interface MappingHandle {
     readonly [mappingHandle]: true;
 }
-/** A watched eventfd. Never shown to users. */
+/** A watched descriptor. Never shown to users. */
 export interface PollHandle {
     readonly [pollHandle]: true;
 }
@@ -85,6 +85,11 @@ export interface Native {
     mmioWrite32(mapping: MappingHandle, offset: number, value: number): void;
     mmioWrite64(mapping: MappingHandle, offset: number, value: U64): void;
     mmioRun(mapping: MappingHandle, program: Uint32Array): number;
+    watchStart(fd: number, events: number, callback: (ready: number) => void): PollHandle | number;
+    watchSetEvents(poll: PollHandle, events: number): number;
+    pollStop(poll: PollHandle): number;
+    pollSetRef(poll: PollHandle, referenced: boolean): number;
+    pollFd(fd: number, events: number, timeout: number): number;
     eventfd(): number;
     eventfdRead(fd: number): number | bigint;
     eventfdReadNow(fd: number): number | bigint;
@@ -92,8 +97,31 @@ export interface Native {
     eventfdWrite(fd: number, count: U64): number;
     eventfdWait(fd: number, timeout: number): number | bigint;
     pollStart(fd: number, callback: (count: number) => void): PollHandle | number;
-    pollStop(poll: PollHandle): number;
-    pollSetRef(poll: PollHandle, referenced: boolean): number;
+    socket(type: number, nonblocking: boolean): number;
+    socketpair(type: number, nonblocking: boolean, out: Int32Array): number;
+    socketBind(fd: number, path: string): number;
+    socketListen(fd: number, backlog: number): number;
+    socketAccept(fd: number, nonblocking: boolean): number;
+    socketConnect(fd: number, path: string): number;
+    socketShutdown(fd: number, how: number): number;
+    socketGetOption(fd: number, option: number): number;
+    socketSetOption(fd: number, option: number, value: number): number;
+    /** `out` is {pid, uid, gid}. */
+    socketPeerCredentials(fd: number, out: Uint32Array): number;
+    socketPeerPidfd(fd: number): number;
+    /** Never raises SIGPIPE. At most 253 descriptors, which go with the first byte that goes. */
+    sendmsg(fd: number, bytes: Bytes, offset: number, length: number, fds: Int32Array | undefined, flags: number): number;
+    /**
+     * The bytes received. `out[0]` is how many descriptors came, `out[1]` the message's flags (MSG_TRUNC, MSG_CTRUNC), and
+     * the descriptors are from `out[2]` on, as many as there is room for. They are the caller's to close.
+     */
+    recvmsg(fd: number, bytes: Bytes, offset: number, length: number, out: Int32Array, flags: number): number;
+    setCloseOnExec(fd: number, closeOnExec: boolean): number;
+    execve(path: string, args: readonly string[], env: readonly string[]): number;
+    kcmpFile(first: number, second: number): number;
+    pidfdOpen(pid: number): number;
+    addSeals(fd: number, seals: number): number;
+    getSeals(fd: number): number;
     vfioGetApiVersion(container: number): number;
     vfioCheckExtension(container: number, extension: number): number;
     vfioSetIommu(container: number, type: number): number;
