@@ -2,10 +2,10 @@
  * `npm test`: every test, one part after the other, and one sum at the end.
  *
  * The parts `unit` and `integration` need no privileges. `guest` tests the rig, `rig` tests the package in it, `qemu11`
- * tests devices of ours in front of QEMU's vfio-user client: these need a kernel and QEMU, which are provided if this machine
- * allows it. With `CI=true` they are required.
+ * tests devices of ours in front of QEMU's vfio-user client: these need a kernel and QEMU, which are provided if this
+ * machine allows it. With `CI=true` they are required.
  *
- * usage: node test/run.mjs [--parts=unit,integration,guest,rig,qemu11] [what vitest takes: a file's name, -t <its test>, ...]
+ * usage: node test/run.mjs [--parts=unit,integration,guest,rig,qemu11] [what vitest takes: a file's name, ...]
  *
  * With VFIO_TEST_TOTALS, the two numbers of the sum are written to the file that it names.
  *

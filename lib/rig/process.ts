@@ -66,8 +66,8 @@ export async function runProgram(program: string, args: readonly string[], optio
 }
 
 /**
- * A command line that ends with this process, however this process ends: `setpriv` of util-linux sees to it, where it is
- * installed.
+ * A command line that ends with this process, however this process ends: `setpriv` of util-linux sees to it, where it
+ * is installed.
  *
  * @returns the program to start, and its arguments
  */

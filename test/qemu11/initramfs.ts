@@ -33,8 +33,8 @@ function record({ name, mode, content = "" }: Entry, inode: number): Buffer {
 }
 
 /**
- * The script talks over the second serial port, so that no message of the kernel's stands in what it says. Its exit code
- * is the port's last line; closing the port waits until all is sent.
+ * The script talks over the second serial port, so that no message of the kernel's stands in what it says. Its exit
+ * code is the port's last line; closing the port waits until all is sent.
  */
 const init = `#!/bin/sh
 /bin/busybox --install -s /bin

@@ -52,7 +52,7 @@ exec "$here/lib/ld-linux-x86-64.so.2" --library-path "$here/lib" --argv0 qemu-sy
   "$here/bin/qemu-system-x86_64" -L "$here/share/qemu" -L "$here/share/seabios" "$@"
 `;
 
-/** A cached emulator is used for as long as what it is made of is chosen in the same way, whatever the mirror has since. */
+/** A cached emulator is used for as long as what it is made of is chosen in the same way, whatever the mirror has. */
 const key = createHash("sha256")
   .update(JSON.stringify([suites, packages, kept, launcher]))
   .digest("hex")

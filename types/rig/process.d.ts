@@ -24,8 +24,8 @@ export interface RunOptions {
  */
 export declare function runProgram(program: string, args: readonly string[], options?: RunOptions): Promise<Outcome>;
 /**
- * A command line that ends with this process, however this process ends: `setpriv` of util-linux sees to it, where it is
- * installed.
+ * A command line that ends with this process, however this process ends: `setpriv` of util-linux sees to it, where it
+ * is installed.
  *
  * @returns the program to start, and its arguments
  */
