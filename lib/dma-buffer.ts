@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { fstatSync, statfsSync } from "node:fs";
+import { constants } from "node:os";
 import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "./errors.js";
 import { OwnedFd } from "./fd.js";
 import { watchForLeak } from "./leak.js";
@@ -55,6 +57,7 @@ export interface DmaBufferOptions {
   readonly name?: string;
 }
 
+const { EINVAL } = constants.errno;
 const PAGE = native.pageSize();
 const MiB = 1 << 20;
 const PROT_READ_WRITE = 3;
@@ -63,6 +66,7 @@ const MAP_PRIVATE = 0x02;
 const MAP_ANONYMOUS = 0x20;
 const MAP_HUGETLB = 0x40000;
 const MAP_HUGE_SHIFT = 26;
+const HUGETLBFS_MAGIC = 0x9584_58f6;
 const MFD_HUGETLB = 4;
 const MADV_DONTFORK = 10;
 const MADV_HUGEPAGE = 14;
@@ -98,6 +102,17 @@ function noHugePages(log2: number, length: number): { why: string; fix: string }
   };
 }
 
+/** What a buffer is made of. */
+interface Parts {
+  readonly length: number;
+  readonly pages: NonNullable<DmaBufferOptions["pages"]>;
+  readonly pageSize: number;
+  readonly label: string;
+  readonly locked: boolean;
+  /** The buffer's, once it is made. */
+  readonly fd: OwnedFd | undefined;
+}
+
 /**
  * A buffer that a device may read and write.
  *
@@ -113,6 +128,8 @@ export class DmaBuffer implements DmaMemory, Disposable {
   readonly length: number;
   readonly pageSize: number;
   readonly address: number;
+  /** Whether its pages are kept in memory. */
+  readonly locked: boolean;
   #mapping: MappingHandle | undefined;
   readonly #fd: OwnedFd | undefined;
   #arrayBuffer: ArrayBuffer | undefined;
@@ -127,23 +144,61 @@ export class DmaBuffer implements DmaMemory, Disposable {
   static allocate(length: number, options: DmaBufferOptions = {}): DmaBuffer {
     if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
     if (length <= 0) throw outOfRangeError("length", "greater than 0", length);
-    return new DmaBuffer(length, options);
+    const { pages = "normal", backing = "memfd", locked = false } = options;
+    const pageSize = pages === "2M" || pages === "1G" ? 2 ** hugeLog2[pages] : PAGE;
+    if (pages !== "normal" && pages !== "transparent" && length % pageSize !== 0) {
+      throw outOfRangeError("length", `a multiple of ${pageSize} with pages of ${pages}`, length);
+    }
+    const whole = Math.ceil(length / pageSize) * pageSize;
+    const label = `${options.name ?? "dma"} (${whole} bytes)`;
+    const fd = backing === "memfd" ? makeMemfd(options.name ?? "vfio-dma", whole, pages) : undefined;
+    try {
+      return new DmaBuffer({ length: whole, pages, pageSize, label, locked, fd });
+    } catch (error) {
+      fd?.close();
+      throw error;
+    }
   }
 
-  private constructor(wanted: number, options: DmaBufferOptions) {
-    const pages = options.pages ?? "normal";
-    this.pageSize = pages === "2M" || pages === "1G" ? 2 ** hugeLog2[pages] : PAGE;
-    if (pages !== "normal" && pages !== "transparent" && wanted % this.pageSize !== 0) {
-      throw outOfRangeError("length", `a multiple of ${this.pageSize} with pages of ${pages}`, wanted);
+  /**
+   * Memory that another process, or another library, has made: a memfd, or a file of tmpfs or hugetlbfs. It is mapped
+   * shared, so whoever else has it sees what is written.
+   *
+   * @param fd belongs to the buffer from here on; if this throws, it is still the caller's
+   * @param options.length in bytes, from the start of the file. Default: all of it.
+   * @throws VfioError `EINVAL` if it is no such file, or shorter
+   */
+  static fromFd(
+    fd: OwnedFd,
+    options: { readonly length?: number; readonly locked?: boolean; readonly label?: string } = {},
+  ): DmaBuffer {
+    const file = fstatSync(fd.number);
+    const { length = file.size, locked = false, label = `${fd.label} (${length} bytes)` } = options;
+    if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
+    const { type, bsize } = statfsSync(`/proc/self/fd/${fd.number}`);
+    const pageSize = type === HUGETLBFS_MAGIC ? bsize : PAGE;
+    if (!file.isFile() || length <= 0 || length > file.size || length % pageSize !== 0) {
+      throw new VfioError({
+        errno: EINVAL,
+        syscall: "mmap",
+        args: { fd: fd.number, length },
+        object: fd.label,
+        why: file.isFile()
+          ? `the file has ${file.size} bytes in pages of ${pageSize}, and whole pages of it can be used`
+          : "it is no file that memory can be shared by",
+      });
     }
-    const length = Math.ceil(wanted / this.pageSize) * this.pageSize;
+    const pages = pageSize === 2 ** hugeLog2["2M"] ? "2M" : pageSize === 2 ** hugeLog2["1G"] ? "1G" : "normal";
+    return new DmaBuffer({ length, pages, pageSize, label, locked, fd });
+  }
+
+  private constructor({ length, pages, pageSize, label, locked, fd }: Parts) {
     this.length = length;
-    this.label = `${options.name ?? "dma"} (${length} bytes)`;
-    let fd: OwnedFd | undefined;
-    let mapping: MappingHandle | undefined;
+    this.pageSize = pageSize;
+    this.label = label;
+    this.locked = locked;
+    const mapping = mapMemory(length, pages, fd);
     try {
-      if ((options.backing ?? "memfd") === "memfd") fd = makeMemfd(options.name ?? "vfio-dma", length, pages);
-      mapping = mapMemory(length, pages, fd);
       if (pages === "transparent") {
         check(native.madvise(mapping, 0, length, MADV_HUGEPAGE), () => ({
           syscall: "madvise",
@@ -153,7 +208,7 @@ export class DmaBuffer implements DmaMemory, Disposable {
       }
       // A child process has no use for private memory that a device writes, and pinned pages would be copied at fork.
       if (fd === undefined) native.madvise(mapping, 0, length, MADV_DONTFORK);
-      if (options.locked === true) {
+      if (locked) {
         check(native.mlock(mapping, 0, length), () => ({
           syscall: "mlock",
           args: { length },
@@ -162,8 +217,7 @@ export class DmaBuffer implements DmaMemory, Disposable {
         }));
       }
     } catch (error) {
-      if (mapping !== undefined) native.munmap(mapping);
-      fd?.close();
+      native.munmap(mapping);
       throw error;
     }
     this.#mapping = mapping;

@@ -63,6 +63,8 @@ export const VFIO_DEVICE_FEATURE_GET = 0x10000;
 export const VFIO_DEVICE_FEATURE_SET = 0x20000;
 export const VFIO_DEVICE_FEATURE_PROBE = 0x40000;
 export const VFIO_DEVICE_FEATURE_PCI_VF_TOKEN = 0;
+export const VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE = 2;
+export const VFIO_DEVICE_STATE_RUNNING = 2;
 export const VFIO_DEVICE_FEATURE_DMA_BUF = 11;
 
 // linux/iommufd.h

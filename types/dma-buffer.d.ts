@@ -1,3 +1,4 @@
+import { OwnedFd } from "./fd.js";
 /**
  * Memory that a container can map for a device: a {@link DmaBuffer}, or a BAR's mapped part.
  *
@@ -58,11 +59,26 @@ export declare class DmaBuffer implements DmaMemory, Disposable {
     readonly length: number;
     readonly pageSize: number;
     readonly address: number;
+    /** Whether its pages are kept in memory. */
+    readonly locked: boolean;
     /**
      * @param length in bytes; rounded up to whole pages
      * @throws VfioError ENOMEM (no memory, or no huge pages in reserve), EAGAIN (locked-memory limit)
      */
     static allocate(length: number, options?: DmaBufferOptions): DmaBuffer;
+    /**
+     * Memory that another process, or another library, has made: a memfd, or a file of tmpfs or hugetlbfs. It is mapped
+     * shared, so whoever else has it sees what is written.
+     *
+     * @param fd belongs to the buffer from here on; if this throws, it is still the caller's
+     * @param options.length in bytes, from the start of the file. Default: all of it.
+     * @throws VfioError `EINVAL` if it is no such file, or shorter
+     */
+    static fromFd(fd: OwnedFd, options?: {
+        readonly length?: number;
+        readonly locked?: boolean;
+        readonly label?: string;
+    }): DmaBuffer;
     private constructor();
     get closed(): boolean;
     /** The whole buffer. Node 20 cannot have one above 4 GiB: use {@link window} there. */

@@ -22,7 +22,12 @@ export function unsafeInterrupts(module: "iommufd" | "vfio_iommu_type1"): string
   );
 }
 
+/** Whether a device is a mediated one, whose name is a UUID. */
+export function isMediated(address: string): boolean {
+  return /^[0-9a-f]{8}-/i.test(address);
+}
+
 /** The kernel's name of a device in its group: a PCI address in full, or a mediated device's UUID. */
 export function deviceName(address: string): string {
-  return /^[0-9a-f]{8}-/i.test(address) ? address.toLowerCase() : pciAddress(address);
+  return isMediated(address) ? address.toLowerCase() : pciAddress(address);
 }

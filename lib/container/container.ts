@@ -18,13 +18,16 @@ import { constants as os } from "node:os";
 import type { AddressSpace, Subscription } from "../address-space.js";
 import type { Attachment } from "../device/attachment.js";
 import { Device } from "../device/device.js";
+import type { DeviceState } from "../device/state.js";
 import type { DmaMemory } from "../dma-buffer.js";
 import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
+import type { OwnedFd } from "../fd.js";
 import { IovaAllocator, type IovaRange, showRanges, toIova } from "../iova.js";
 import { watchForLeak } from "../leak.js";
 import { MappingTable } from "../mapping-table.js";
 import { type LockedMemory, lockedMemory } from "../memlock.js";
 import { native } from "../native.js";
+import type { ContainerState, HandOver } from "./hand-over.js";
 import { DmaMapping } from "./mapping.js";
 import { ContainerMirror, type MemoryPart } from "./mirror.js";
 
@@ -33,6 +36,9 @@ import { ContainerMirror, type MemoryPart } from "./mirror.js";
  * as emulated by iommufd behind `/dev/iommu`, and iommufd itself.
  */
 export type ContainerMode = "type1" | "type1v2" | "compat-type1" | "compat-type1v2" | "iommufd";
+
+/** The modes of a legacy container. */
+export type LegacyMode = Exclude<ContainerMode, "iommufd">;
 
 /** Every {@link ContainerMode}. */
 export const containerModes: readonly ContainerMode[] = [
@@ -120,10 +126,13 @@ export abstract class Container implements Disposable {
   readonly #devices = new Map<string, Device>();
   readonly #table = new MappingTable<DmaMapping>();
   readonly #pending = new Set<DmaMapping>();
-  readonly #mirrors = new Set<Subscription>();
+  readonly #mirrors = new Map<Subscription, ContainerMirror>();
   #space: SpaceInfo | undefined;
   #iovas: IovaAllocator | undefined;
   #granularity = native.pageSize();
+  /** What a former process had mapped, and nobody here has asked for yet. */
+  readonly #inherited = new Set<DmaMapping>();
+  #lock: string | undefined;
   #closed = false;
   readonly #forget: () => void;
 
@@ -160,6 +169,12 @@ export abstract class Container implements Disposable {
   }
   /** Gives the container's own descriptors back. Devices and mappings are gone by then. */
   protected abstract closeSelf(): void;
+  /** The same when the container goes on in another process: closes, and asks the kernel for nothing. */
+  protected abstract disownSelf(): void;
+  /** How it passes to another process. @internal */
+  abstract readonly handOver: HandOver;
+  /** What a successor must know. @internal */
+  abstract get state(): ContainerState;
 
   // ---- devices -----------------------------------------------------------------------------------------------------
 
@@ -176,8 +191,25 @@ export abstract class Container implements Disposable {
    */
   attach(address: string, options: AttachOptions = {}): Device {
     this.#live();
+    this.#refuseLocked();
     const tie = this.open(address, options);
-    const attachment = {
+    const attachment = this.#registered(tie);
+    try {
+      this.#refresh();
+      const device = new Device(attachment);
+      this.#devices.set(tie.address, device);
+      return device;
+    } catch (error) {
+      tie.beforeClose();
+      tie.fd.close();
+      if (this.#devices.size === 0) this.#endSpace();
+      tie.afterClose();
+      throw error;
+    }
+  }
+
+  #registered(tie: Attachment): Attachment {
+    return {
       ...tie,
       beforeClose: () => tie.beforeClose(),
       afterClose: () => {
@@ -191,18 +223,6 @@ export abstract class Container implements Disposable {
         if (this.#devices.size > 0) this.#refresh();
       },
     };
-    try {
-      this.#refresh();
-      const device = new Device(attachment);
-      this.#devices.set(tie.address, device);
-      return device;
-    } catch (error) {
-      tie.beforeClose();
-      tie.fd.close();
-      if (this.#devices.size === 0) this.#endSpace();
-      tie.afterClose();
-      throw error;
-    }
   }
 
   /** Refuses an address that is attached here already; for `open`. */
@@ -230,7 +250,7 @@ export abstract class Container implements Disposable {
   #endSpace(): void {
     if (this.#space === undefined) return;
     this.#space = undefined;
-    for (const mirror of this.#mirrors) mirror.detach();
+    for (const subscription of this.#mirrors.keys()) subscription.detach();
     this.#mirrors.clear();
     this.unmapAll();
     // Where that was refused, what is still mapped keeps its addresses.
@@ -241,6 +261,10 @@ export abstract class Container implements Disposable {
 
   #live(): void {
     if (this.#closed) throw invalidStateError(`the container (${this.mode}) is closed`);
+  }
+
+  #refuseLocked(): void {
+    if (this.#lock !== undefined) throw invalidStateError(`the container (${this.mode}) ${this.#lock}`);
   }
 
   #attached(request: string): { space: SpaceInfo; iovas: IovaAllocator } {
@@ -374,12 +398,16 @@ export abstract class Container implements Disposable {
    *
    * Ends when it is disposed of, which unmaps the sections, or with the last device.
    *
+   * In a successor (see {@link LiveUpdate}) a section that stands for exactly one mapping of the former process takes that one,
+   * and nothing is mapped.
+   *
    * @throws SectionError for a section that cannot be mapped; nothing of the address space is mapped then
    */
   mirror(space: AddressSpace<MemoryPart>): Subscription {
     this.#attached(this.requests.map);
-    const subscription = space.attachListener(new ContainerMirror(this));
-    this.#mirrors.add(subscription);
+    const mirror = new ContainerMirror(this);
+    const subscription = space.attachListener(mirror);
+    this.#mirrors.set(subscription, mirror);
     const detach = () => {
       subscription.detach();
       this.#mirrors.delete(subscription);
@@ -387,8 +415,18 @@ export abstract class Container implements Disposable {
     return { detach, [Symbol.dispose]: detach };
   }
 
+  /** The mapping that a former process has left for a request, if that has not been asked for yet. @internal */
+  claim({ memory, iova, offset = 0, length, read = true, write = true }: MapRequest): DmaMapping | undefined {
+    const mapping = iova === undefined || this.#inherited.size === 0 ? undefined : this.#table.at(iova);
+    if (mapping === undefined || mapping.memory !== memory || mapping.iova !== iova) return undefined;
+    const same = mapping.offset === offset && mapping.length === length;
+    if (!same || mapping.read !== read || mapping.write !== write) return undefined;
+    return this.#inherited.delete(mapping) ? mapping : undefined;
+  }
+
   /** Checks a request, chooses its IOVA, reserves it, and holds the memory. */
   #plan(memory: DmaMemory, options: MapOptions): DmaMapping {
+    this.#refuseLocked();
     const { iovas } = this.#attached(this.requests.map);
     const { offset = 0, length = memory.length - offset, read = true, write = true } = options;
     if (!Number.isSafeInteger(offset)) throw argTypeError("offset", "a safe integer", offset);
@@ -544,6 +582,7 @@ export abstract class Container implements Disposable {
     const start = toIova("iova", iova);
     const size = toIova("length", length);
     this.#live();
+    this.#refuseLocked();
     const refuse = (errno: number, why: string, fix?: string) =>
       this.#refusal(this.requests.unmap, errno, { iova: start, length: size }, why, fix);
     if (size === 0n) throw refuse(EINVAL, "the length is 0", "unmapAll() removes everything");
@@ -565,6 +604,7 @@ export abstract class Container implements Disposable {
   /** Takes everything away from the devices. */
   unmapAll(): UnmapResult {
     this.#live();
+    this.#refuseLocked();
     const mappings = [...this.#table];
     if (mappings.length === 0) return { bytes: 0n, mappings };
     const refuse = (errno: number, why: string) =>
@@ -574,6 +614,7 @@ export abstract class Container implements Disposable {
 
   /** @internal */
   unmapOne(mapping: DmaMapping): void {
+    this.#refuseLocked();
     const size = BigInt(mapping.length);
     const removed = this.kernelUnmap(mapping.iova, size);
     if (removed === mapping.length) this.#remove(mapping);
@@ -613,6 +654,7 @@ export abstract class Container implements Disposable {
 
   #remove(mapping: DmaMapping): void {
     this.#table.remove(mapping);
+    this.#inherited.delete(mapping);
     this.#abandon(mapping);
   }
 
@@ -646,6 +688,93 @@ export abstract class Container implements Disposable {
     return mapping?.at(address - mapping.address);
   }
 
+  // ---- between two processes ---------------------------------------------------------------------------------------
+
+  /**
+   * Refuses changes from now on, or with undefined no more.
+   *
+   * @param still whether interrupts are to be left alone too
+   * @internal
+   */
+  lock(why: string | undefined, still = false): void {
+    this.#lock = why;
+    for (const device of this.#devices.values()) device.lock(why === undefined ? undefined : { why, still });
+  }
+
+  /** What is under way, and so not to be described: each ends a sentence that begins with what it is about. @internal */
+  get underWay(): readonly { readonly device: string | undefined; readonly what: string }[] {
+    return [
+      ...(this.#lock === undefined ? [] : [{ device: undefined, what: this.#lock }]),
+      ...[...this.#pending].map((mapping) => ({ device: undefined, what: `is mapping ${mapping} on another thread` })),
+      ...[...this.#mirrors.values()]
+        .filter(({ open }) => open)
+        .map(() => ({ device: undefined, what: "is in a transaction of an address space" })),
+      ...[...this.#devices.values()].flatMap(({ address, underWay }) =>
+        underWay === undefined ? [] : [{ device: address, what: `has ${underWay} under way` }],
+      ),
+    ];
+  }
+
+  /**
+   * Devices that another process has attached and opened. The kernel is asked about them, and told nothing.
+   *
+   * @param ties belong to the container from here on; if this throws, what has no device yet is still the caller's
+   * @internal
+   */
+  inheritDevices(ties: Iterable<{ readonly tie: Attachment; readonly state: DeviceState<OwnedFd> }>): void {
+    for (const { tie, state } of ties) {
+      if (this.#space === undefined) this.#refresh();
+      const device = new Device(this.#registered(tie), state);
+      for (const interrupt of device.interrupts) interrupt.suspend();
+      this.#devices.set(tie.address, device);
+    }
+  }
+
+  /**
+   * What another process has mapped. The kernel is told nothing.
+   *
+   * @throws VfioError for what this container could not have mapped; it is to be disowned then
+   * @internal
+   */
+  inheritMappings(
+    parts: readonly Pick<DmaMapping, "iova" | "length" | "read" | "write" | "memory" | "offset">[],
+  ): void {
+    if (parts.length === 0) return;
+    const { iovas } = this.#attached(this.requests.map);
+    for (const part of parts) {
+      iovas.reserve(part.iova, part.length);
+      const mapping = new DmaMapping(this, part);
+      part.memory.hold(mapping);
+      this.#table.insert(mapping);
+      this.#inherited.add(mapping);
+    }
+  }
+
+  /**
+   * Closes what is this process's of it and leaves the rest to another one: nothing is unmapped, detached, switched off or
+   * reset. Everything of it is closed then.
+   *
+   * @internal
+   */
+  disown(): void {
+    if (this.#closed) return;
+    this.#lock = undefined;
+    for (const [subscription, mirror] of this.#mirrors) {
+      mirror.disown();
+      subscription.detach();
+    }
+    this.#mirrors.clear();
+    // A BAR that is mapped keeps its device from closing: mappings first.
+    for (const mapping of [...this.#table]) this.#remove(mapping);
+    for (const device of this.#devices.values()) device.disown();
+    this.#devices.clear();
+    this.#space = undefined;
+    this.#iovas = undefined;
+    this.#closed = true;
+    this.#forget();
+    this.disownSelf();
+  }
+
   // ---- the end -----------------------------------------------------------------------------------------------------
 
   get closed(): boolean {
@@ -659,6 +788,7 @@ export abstract class Container implements Disposable {
    */
   close(): void {
     if (this.#closed) return;
+    this.#refuseLocked();
     const failures: unknown[] = [];
     const attempt = (step: () => void) => {
       try {

@@ -7,13 +7,15 @@ import { constants as os } from "node:os";
 import type { Attachment } from "../device/attachment.js";
 import { vfTokenBytes } from "../device/vf-token.js";
 import { check, VfioError } from "../errors.js";
-import { openNode } from "../fd.js";
+import { type OwnedFd, openNode } from "../fd.js";
 import { type Ioas, Iommufd } from "../iommufd/iommufd.js";
 import { native } from "../native.js";
 import { groupViability, vfioCdevPath } from "../sysfs/index.js";
 import * as uapi from "../uapi.js";
 import { deviceName, holdersOf, unsafeInterrupts } from "./attaching.js";
 import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
+import type { ContainerState, HandOver } from "./hand-over.js";
+import { IommufdHandOver } from "./iommufd-hand-over.js";
 import type { DmaMapping } from "./mapping.js";
 
 const { EACCES, EBUSY, EINVAL, ENOENT, EPERM } = os.errno;
@@ -31,18 +33,38 @@ export class IommufdContainer extends Container {
   readonly ioas: Ioas;
 
   /** @internal */
-  constructor() {
+  readonly handOver: HandOver;
+
+  /** @internal */
+  static open(): IommufdContainer {
     const iommufd = Iommufd.open();
-    let ioas: Ioas;
     try {
-      ioas = iommufd.allocIoas();
+      return new IommufdContainer(iommufd, iommufd.allocIoas());
     } catch (error) {
       iommufd.close();
       throw error;
     }
+  }
+
+  /**
+   * A container that another process has made.
+   *
+   * @param fd belongs to the container from here on; if this throws, it is still the caller's
+   * @param ioas the id of its address space
+   * @internal
+   */
+  static inherit(fd: OwnedFd, ioas: number): IommufdContainer {
+    const iommufd = Iommufd.inherit(fd);
+    return new IommufdContainer(iommufd, iommufd.inheritIoas(ioas));
+  }
+
+  private constructor(iommufd: Iommufd, ioas: Ioas) {
     super("iommufd");
     this.iommufd = iommufd;
     this.ioas = ioas;
+    this.handOver = new IommufdHandOver(iommufd, this.toString(), () =>
+      [...this.mappings].filter(({ memory }) => memory.kind === "bar").map(({ memory }) => memory.label),
+    );
   }
 
   protected open(address: string, options: AttachOptions): Attachment {
@@ -58,33 +80,49 @@ export class IommufdContainer extends Container {
         fd.close();
         throw bindRefusal(-iommufdId, name, options);
       }
-      check(native.vfioDeviceAttachIommufdPt(fd.number, this.ioas.id), (errno) => ({
+      // The answer is the page table that the kernel has made of the address space, or chosen among those that fit.
+      const pageTableId = check(native.vfioDeviceAttachIommufdPt(fd.number, this.ioas.id), (errno) => ({
         syscall: "ioctl",
         request: "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
         args: { ioas: this.ioas.id },
         object: name,
         ...explainAttach(errno, name),
       }));
-      return {
-        address: name,
-        fd,
-        door: "cdev",
-        iommufdId,
-        groupFds: () => new Map(),
-        beforeClose: () => {
-          check(native.vfioDeviceDetachIommufdPt(fd.number), () => ({
-            syscall: "ioctl",
-            request: "VFIO_DEVICE_DETACH_IOMMUFD_PT",
-            object: name,
-          }));
-        },
-        afterClose: () => {},
-      };
+      return this.inheritedTie(name, fd, { iommufdId, pageTableId });
     } catch (error) {
       // Closing the device also unbinds it.
       fd.close();
       throw error;
     }
+  }
+
+  /** How a device is tied to this container that is bound and attached. @internal */
+  inheritedTie(
+    address: string,
+    fd: OwnedFd,
+    ids: { readonly iommufdId: number; readonly pageTableId: number },
+  ): Attachment {
+    return {
+      address,
+      fd,
+      door: "cdev",
+      ...ids,
+      group: undefined,
+      groupFds: () => new Map(),
+      beforeClose: () => {
+        check(native.vfioDeviceDetachIommufdPt(fd.number), () => ({
+          syscall: "ioctl",
+          request: "VFIO_DEVICE_DETACH_IOMMUFD_PT",
+          object: address,
+        }));
+      },
+      afterClose: () => {},
+    };
+  }
+
+  /** @internal */
+  get state(): ContainerState {
+    return { mode: this.mode, fd: this.iommufd.fd, ioas: this.ioas.id, groups: new Map() };
   }
 
   protected readSpace(): SpaceInfo {
@@ -159,6 +197,10 @@ export class IommufdContainer extends Container {
     } finally {
       this.iommufd.close();
     }
+  }
+
+  protected disownSelf(): void {
+    this.iommufd.close();
   }
 }
 

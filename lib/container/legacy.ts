@@ -11,18 +11,18 @@ import { constants as os } from "node:os";
 import type { Attachment } from "../device/attachment.js";
 import { vfTokenBytes } from "../device/vf-token.js";
 import { DmaBuffer } from "../dma-buffer.js";
-import { check, errnoName, VfioError } from "../errors.js";
+import { check, errnoName, outOfRangeError, VfioError } from "../errors.js";
 import { OwnedFd, openNode } from "../fd.js";
 import { native } from "../native.js";
 import { groupViability, vfioGroupPath } from "../sysfs/index.js";
 import * as uapi from "../uapi.js";
-import { deviceName, holdersOf, unsafeInterrupts } from "./attaching.js";
-import { type AttachOptions, Container, type ContainerMode, type SpaceInfo } from "./container.js";
+import { deviceName, holdersOf, isMediated, unsafeInterrupts } from "./attaching.js";
+import { type AttachOptions, Container, type LegacyMode, type SpaceInfo } from "./container.js";
+import type { ContainerState, HandOver } from "./hand-over.js";
+import { LegacyHandOver } from "./legacy-hand-over.js";
 import type { DmaMapping } from "./mapping.js";
+import { packMaps } from "./type1-batch.js";
 import { parseType1Info } from "./type1-info.js";
-
-/** The modes of a {@link LegacyContainer}. */
-export type LegacyMode = Exclude<ContainerMode, "iommufd">;
 
 const iommuTypes: Record<LegacyMode, number> = {
   type1: uapi.VFIO_TYPE1_IOMMU,
@@ -40,9 +40,6 @@ interface JoinedGroup {
   users: number;
 }
 
-/** The words in each batch entry: flags, address, IOVA, size; one word for the errno goes before them all. */
-const BATCH_WORDS = 4;
-
 /** A container of type1, real or emulated. Made by {@link openContainer}. */
 export class LegacyContainer extends Container {
   declare readonly mode: LegacyMode;
@@ -52,14 +49,38 @@ export class LegacyContainer extends Container {
   #iommuSet = false;
 
   /** @internal */
-  constructor(mode: LegacyMode) {
+  readonly handOver: HandOver = new LegacyHandOver(this);
+
+  /** @internal */
+  static open(mode: LegacyMode): LegacyContainer {
     const fd = openContainerNode(mode);
     try {
       checkInterface(fd, mode);
+      return new LegacyContainer(mode, fd);
     } catch (error) {
       fd.close();
       throw error;
     }
+  }
+
+  /**
+   * A container that another process has opened, with groups that have joined it and a type that is set.
+   *
+   * @param fd belongs to the container from here on, and so do the groups'; if this throws, they are still the caller's
+   * @throws VfioError if the descriptor is no such container
+   * @internal
+   */
+  static inherit(mode: LegacyMode, fd: OwnedFd, groups: Iterable<{ id: number; fd: OwnedFd }>): LegacyContainer {
+    checkInterface(fd, mode);
+    const container = new LegacyContainer(mode, fd);
+    for (const group of groups) {
+      container.#groups.set(group.id, { ...group, users: 0 });
+      container.#iommuSet = true;
+    }
+    return container;
+  }
+
+  private constructor(mode: LegacyMode, fd: OwnedFd) {
     super(mode);
     this.#fd = fd;
   }
@@ -88,19 +109,52 @@ export class LegacyContainer extends Container {
         })),
         name,
       );
-      return {
-        address: name,
-        fd,
-        door: "group",
-        iommufdId: undefined,
-        groupFds: () => new Map([...this.#groups.values()].map(({ id, fd: each }) => [id, each.number])),
-        beforeClose: () => {},
-        afterClose: () => this.#leave(group),
-      };
+      return this.#tie(name, fd, group);
     } catch (error) {
       this.#leave(group);
       throw error;
     }
+  }
+
+  #tie(name: string, fd: OwnedFd, group: JoinedGroup): Attachment {
+    return {
+      address: name,
+      fd,
+      door: "group",
+      iommufdId: undefined,
+      pageTableId: undefined,
+      group: group.id,
+      groupFds: () => this.#groupFds(),
+      beforeClose: () => {},
+      afterClose: () => this.#leave(group),
+    };
+  }
+
+  #groupFds(): ReadonlyMap<number, number> {
+    return new Map([...this.#groups.values()].map(({ id, fd }) => [id, fd.number]));
+  }
+
+  /** How a device that another process has opened is tied to its group here. @internal */
+  inheritedTie(address: string, fd: OwnedFd, groupId: number): Attachment {
+    const group = this.#groups.get(groupId);
+    if (group === undefined) throw outOfRangeError("group", `one of ${this}`, groupId);
+    group.users++;
+    return this.#tie(address, fd, group);
+  }
+
+  /** @internal */
+  get state(): ContainerState {
+    return { mode: this.mode, fd: this.fd, ioas: undefined, groups: this.#groupFds() };
+  }
+
+  /** Whether a group has joined, so that the type is set. @internal */
+  get iommuSet(): boolean {
+    return this.#iommuSet;
+  }
+
+  /** The mediated devices in it. @internal */
+  get mediated(): readonly string[] {
+    return [...this.devices.keys()].filter(isMediated);
   }
 
   /** Opens a device's group and lets it join, or counts one more device of a group that has joined. */
@@ -209,14 +263,7 @@ export class LegacyContainer extends Container {
   }
 
   protected kernelMapMany(mappings: readonly DmaMapping[]): { done: number; errno: number } {
-    const batch = new BigUint64Array(1 + BATCH_WORDS * mappings.length);
-    let word = 1;
-    for (const mapping of mappings) {
-      batch[word++] = BigInt(mapFlags(mapping));
-      batch[word++] = BigInt(mapping.address);
-      batch[word++] = mapping.iova;
-      batch[word++] = BigInt(mapping.length);
-    }
+    const batch = packMaps(mappings, mapFlags);
     const done = native.vfioIommuMapDmaBatch(this.#fd.number, batch, mappings.length);
     return { done, errno: Number(batch[0]) };
   }
@@ -289,6 +336,12 @@ export class LegacyContainer extends Container {
   }
 
   protected closeSelf(): void {
+    this.#fd.close();
+  }
+
+  protected disownSelf(): void {
+    for (const { fd } of this.#groups.values()) fd.close();
+    this.#groups.clear();
     this.#fd.close();
   }
 }

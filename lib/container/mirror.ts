@@ -21,12 +21,26 @@ export class ContainerMirror implements AddressSpaceListener<MemoryPart> {
   readonly #mappings = new Map<Section<MemoryPart>, DmaMapping>();
   #adds: Section<MemoryPart>[] = [];
   #removes: Section<MemoryPart>[] = [];
+  #open = false;
+  #disowned = false;
 
   constructor(container: Container) {
     this.#container = container;
   }
 
+  /** Whether a change of the address space is under way. */
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /** The mappings are another process's from now on: the sections come and go, and nothing is done. */
+  disown(): void {
+    this.#disowned = true;
+    this.#mappings.clear();
+  }
+
   begin(): void {
+    this.#open = true;
     this.#adds = [];
     this.#removes = [];
   }
@@ -41,6 +55,8 @@ export class ContainerMirror implements AddressSpaceListener<MemoryPart> {
   }
 
   commit(): void {
+    this.#open = false;
+    if (this.#disowned) return;
     const gone: Section<MemoryPart>[] = [];
     try {
       for (const section of this.#removes) {
@@ -56,9 +72,15 @@ export class ContainerMirror implements AddressSpaceListener<MemoryPart> {
   }
 
   #mapAll(sections: readonly Section<MemoryPart>[]): void {
-    if (sections.length === 0) return;
-    const mappings = this.#container.mapMany(sections.map(requestOf));
-    for (const [index, section] of sections.entries()) {
+    const wanted: Section<MemoryPart>[] = [];
+    for (const section of sections) {
+      const inherited = this.#container.claim(requestOf(section));
+      if (inherited === undefined) wanted.push(section);
+      else this.#mappings.set(section, inherited);
+    }
+    if (wanted.length === 0) return;
+    const mappings = this.#container.mapMany(wanted.map(requestOf));
+    for (const [index, section] of wanted.entries()) {
       const mapping = mappings[index];
       if (mapping !== undefined) this.#mappings.set(section, mapping);
     }

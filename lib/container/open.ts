@@ -5,9 +5,9 @@
  */
 import { existsSync } from "node:fs";
 import { outOfRangeError } from "../errors.js";
-import { type ContainerMode, containerModes } from "./container.js";
+import { type ContainerMode, containerModes, type LegacyMode } from "./container.js";
 import { IommufdContainer } from "./iommufd.js";
-import { LegacyContainer, type LegacyMode } from "./legacy.js";
+import { LegacyContainer } from "./legacy.js";
 
 /** How a container is opened. */
 export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {
@@ -26,7 +26,7 @@ export function openContainer(options?: ContainerOptions): IommufdContainer | Le
 export function openContainer(options: ContainerOptions = {}): IommufdContainer | LegacyContainer {
   const { mode = defaultMode() } = options;
   if (!containerModes.includes(mode)) throw outOfRangeError("mode", `one of ${containerModes.join(", ")}`, mode);
-  return mode === "iommufd" ? new IommufdContainer() : new LegacyContainer(mode);
+  return mode === "iommufd" ? IommufdContainer.open() : LegacyContainer.open(mode);
 }
 
 function defaultMode(): ContainerMode {

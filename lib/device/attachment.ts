@@ -15,6 +15,10 @@ export interface Attachment {
   readonly door: "group" | "cdev";
   /** For a cdev: the device's id in its iommufd, which a hot reset's list uses. */
   readonly iommufdId: number | undefined;
+  /** For a cdev: the id of the page table that it is attached to. */
+  readonly pageTableId: number | undefined;
+  /** For a group: its number. */
+  readonly group: number | undefined;
   /** For a group: the descriptors (borrowed) of every group in the same container by number, as a hot reset wants them. */
   groupFds(): ReadonlyMap<number, number>;
   /** Undoes the tie, in the right order, before the device's descriptor is closed. Called once. */

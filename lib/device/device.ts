@@ -13,6 +13,7 @@
  */
 import { constants } from "node:os";
 import { outOfRangeError, VfioError } from "../errors.js";
+import type { OwnedFd } from "../fd.js";
 import { watchForLeak } from "../leak.js";
 import {
   VFIO_PCI_ERR_IRQ_INDEX,
@@ -25,14 +26,17 @@ import type { Attachment } from "./attachment.js";
 import { ConfigSpace, PciCommand } from "./config-space.js";
 import { DeviceFeatures } from "./feature.js";
 import { type DeviceInfo, readDeviceInfo } from "./info.js";
+import type { Interrupt } from "./interrupt.js";
 import { Intx } from "./intx.js";
+import { Ioeventfd } from "./ioeventfd.js";
 import type { IrqIndex } from "./irq-index.js";
 import { MessageInterrupts } from "./msi.js";
 import { Notification } from "./notification.js";
-import { OpenDevice } from "./open-device.js";
+import { type DeviceLock, OpenDevice } from "./open-device.js";
 import { Region } from "./region.js";
 import { type RegionName, type RegionType, readRegionInfo, regionIndex, regionName } from "./region-info.js";
 import { type HotResetInfo, hotReset, hotResetInfo, reset, resetAsync } from "./reset.js";
+import type { DeviceState } from "./state.js";
 
 const { EBUSY, ENODEV } = constants.errno;
 
@@ -67,10 +71,12 @@ export class Device implements Disposable {
 
   /**
    * @param attachment belongs to the device from here on; if this throws, it is still the caller's
+   * @param inherited what another process has left: its interrupts are on, and the kernel is told nothing. Belongs to the
+   *   device as `attachment` does.
    * @throws VfioError
    * @internal
    */
-  constructor(attachment: Attachment) {
+  constructor(attachment: Attachment, inherited: DeviceState<OwnedFd> = { irqs: [], ioeventfds: [] }) {
     const device = new OpenDevice(attachment);
     // Before anything else: a mediated device answers about its interrupts only once it was asked for this.
     this.info = readDeviceInfo(device);
@@ -82,6 +88,10 @@ export class Device implements Disposable {
     this.err = new Notification(device, "err", VFIO_PCI_ERR_IRQ_INDEX);
     this.req = new Notification(device, "req", VFIO_PCI_REQ_IRQ_INDEX);
     this.features = new DeviceFeatures(device);
+    // All that may fail comes before any of the descriptors has a new owner.
+    const orders = inherited.ioeventfds.map((order) => ({ ...order, of: this.region(order.region) }));
+    for (const irq of inherited.irqs) this[irq.kind].inherit(irq);
+    for (const { of, eventfd, ...order } of orders) new Ioeventfd(device, of, order, eventfd);
     this.#forget = watchForLeak(this, `the device ${this.address}`, "close()");
   }
 
@@ -202,6 +212,51 @@ export class Device implements Disposable {
     return hotReset(this.#device);
   }
 
+  // ---- between two processes ---------------------------------------------------------------------------------------
+
+  /** What a successor must know of it. The descriptors are borrowed. @internal */
+  get state(): DeviceState<number> {
+    const irqs = this.#irqs.map((irq) => irq.state).filter((state) => state !== undefined);
+    const ioeventfds = [...this.#device.parts].filter((part) => part instanceof Ioeventfd).map((part) => part.state);
+    return { irqs, ioeventfds };
+  }
+
+  /** How it is tied to its container. @internal */
+  get attachment(): Attachment {
+    return this.#device.attachment;
+  }
+
+  /** What is under way on another thread, if anything. @internal */
+  get underWay(): string | undefined {
+    return this.#device.underWay;
+  }
+
+  /** Refuses changes from now on, or with undefined no more. @internal */
+  lock(lock: DeviceLock | undefined): void {
+    this.#device.lock = lock;
+  }
+
+  /** Every interrupt that is on. @internal */
+  get interrupts(): readonly Interrupt[] {
+    return this.#irqs.flatMap((irq) => irq.on);
+  }
+
+  /**
+   * Closes what is this process's of the device, and leaves the device to another one: no interrupt is switched off, nothing is
+   * detached or reset.
+   *
+   * @internal
+   */
+  disown(): void {
+    const device = this.#device;
+    if (!device.open) return;
+    for (const irq of this.#irqs) irq.disown();
+    for (const part of [...device.parts]) part.disown();
+    device.shut();
+    this.#forget();
+    device.attachment.fd.close();
+  }
+
   // ---- the end -----------------------------------------------------------------------------------------------------
 
   get closed(): boolean {
@@ -221,6 +276,7 @@ export class Device implements Disposable {
   close(): void {
     const device = this.#device;
     if (!device.open) return;
+    device.refuseLocked();
     this.#refuseHeld();
     const failures: unknown[] = [];
     const attempt = (step: () => void) => {

@@ -63,14 +63,22 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
   #poll: PollHandle | undefined;
   #referenced = true;
   #borrower: string | undefined;
+  #suspended = false;
 
-  /** @internal */
-  constructor(owner: InterruptOwner, index: number, label: string) {
+  /**
+   * @param eventfd one that the kernel signals already; it belongs to the interrupt from here on. Left out, one is made.
+   * @internal
+   */
+  constructor(owner: InterruptOwner, index: number, label: string, eventfd?: OwnedFd) {
     this.#owner = owner;
     this.index = index;
     this.label = label;
-    const fd = check(native.eventfd(), () => ({ syscall: "eventfd2", object: label }));
-    this.#eventfd = new OwnedFd(fd, `eventfd (${label})`);
+    this.#eventfd =
+      eventfd ??
+      new OwnedFd(
+        check(native.eventfd(), () => ({ syscall: "eventfd2", object: label })),
+        `eventfd (${label})`,
+      );
   }
 
   /** Whether it is switched off. */
@@ -93,6 +101,11 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
   /** Whether somebody here listens or waits, and so takes every count as it comes. */
   get watched(): boolean {
     return this.#poll !== undefined;
+  }
+
+  /** Who has it, if it is lent. @internal */
+  get borrower(): string | undefined {
+    return this.#borrower;
   }
 
   /**
@@ -158,9 +171,27 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
     return this;
   }
 
+  /**
+   * Nobody here reads the counter from now on: what comes is kept in it, for this process or for another one. Who listens or
+   * waits goes on doing so, and hears nothing.
+   *
+   * @internal
+   */
+  suspend(): void {
+    this.#suspended = true;
+    this.#unwatch();
+  }
+
+  /** Ends {@link suspend}: who listens or waits hears of all that has come. @internal */
+  resume(): void {
+    this.#suspended = false;
+    this.#watch();
+  }
+
   /** Watches the eventfd exactly while somebody wants to know. */
   #watch(): void {
-    const wanted = !this.closed && (this.#waiters.size > 0 || this.#emitter.listenerCount("interrupt") > 0);
+    const listened = this.#waiters.size > 0 || this.#emitter.listenerCount("interrupt") > 0;
+    const wanted = !this.closed && !this.#suspended && listened;
     if (wanted === (this.#poll !== undefined)) return;
     if (!wanted) {
       this.#unwatch();
@@ -216,7 +247,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
     if (timeout !== undefined) checkTimeout(timeout);
     signal?.throwIfAborted();
     // What came before is the answer, unless somebody else is to hear of it too.
-    const count = this.#poll === undefined ? this.#read() : 0;
+    const count = this.#poll === undefined && !this.#suspended ? this.#read() : 0;
     if (count > 0 || timeout === 0) return Promise.resolve(count);
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
@@ -338,6 +369,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
 
   #aloneOnly(what: string): void {
     this.#readable();
+    if (this.#suspended) throw invalidStateError(`${this.label} is between two processes: what comes is counted`);
     if (!this.watched) return;
     throw invalidStateError(`${what} would take the count of ${this.label} from those who listen or wait for it`);
   }

@@ -8,6 +8,7 @@ import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import { Interrupt, type InterruptOwner, type WaitOptions } from "./interrupt.js";
 import { IrqIndex } from "./irq-index.js";
+import { type IrqState, stateOf } from "./state.js";
 
 /** What a line needs of INTx beyond what every interrupt does. @internal */
 interface LineOwner extends InterruptOwner {
@@ -15,6 +16,7 @@ interface LineOwner extends InterruptOwner {
   mask(): void;
   unmask(): void;
   setUnmaskEventfd(eventfd: number): void;
+  refuseLocked(): void;
 }
 
 /**
@@ -32,9 +34,15 @@ export class IntxLine extends Interrupt {
   #unmaskEventfd: { readonly number: number; readonly own: OwnedFd | undefined } | undefined;
 
   /** @internal */
-  constructor(intx: LineOwner, label: string) {
-    super(intx, 0, label);
+  constructor(
+    intx: LineOwner,
+    label: string,
+    inherited?: { readonly eventfd: OwnedFd; readonly unmask: OwnedFd | undefined },
+  ) {
+    super(intx, 0, label, inherited?.eventfd);
     this.#intx = intx;
+    const unmask = inherited?.unmask;
+    if (unmask !== undefined) this.#unmaskEventfd = { number: unmask.number, own: unmask };
   }
 
   /** Masks the line: what the device raises is delivered once it is unmasked. */
@@ -77,6 +85,7 @@ export class IntxLine extends Interrupt {
    */
   setUnmaskEventfd(eventfd?: number): number {
     this.#on();
+    this.#intx.refuseLocked();
     // -1 would take the eventfd back.
     if (eventfd !== undefined && !(Number.isInteger(eventfd) && eventfd >= 0)) {
       throw outOfRangeError("eventfd", "a file descriptor", eventfd);
@@ -101,6 +110,7 @@ export class IntxLine extends Interrupt {
   clearUnmaskEventfd(): void {
     if (this.#unmaskEventfd === undefined) return;
     this.#on();
+    this.#intx.refuseLocked();
     this.#intx.setUnmaskEventfd(-1);
     this.#unmaskEventfd.own?.close();
     this.#unmaskEventfd = undefined;
@@ -140,17 +150,10 @@ export class Intx extends IrqIndex {
    */
   enable(): IntxLine {
     this.refuseAbsent();
+    this.device.refuseLocked();
     this.refuseSecond();
     if (this.#line !== undefined) throw invalidStateError(`${this} is on already`);
-    const owner: LineOwner = {
-      automasked: this.info.automasked,
-      trigger: () => this.setIrqs({ action: "TRIGGER", start: 0, count: 1 }),
-      release: () => this.disable(),
-      mask: () => this.setIrqs({ action: "MASK", start: 0, count: 1 }),
-      unmask: () => this.setIrqs({ action: "UNMASK", start: 0, count: 1 }),
-      setUnmaskEventfd: (fd) => this.setIrqs({ action: "UNMASK", start: 0, count: 1, data: { eventfds: [fd] } }),
-    };
-    const line = new IntxLine(owner, this.toString());
+    const line = new IntxLine(this.#owner(), this.toString());
     try {
       this.setIrqs({ action: "TRIGGER", start: 0, count: 1, data: { eventfds: [line.eventfd] } });
     } catch (error) {
@@ -162,9 +165,46 @@ export class Intx extends IrqIndex {
     return line;
   }
 
+  #owner(): LineOwner {
+    return {
+      automasked: this.info.automasked,
+      trigger: () => this.setIrqs({ action: "TRIGGER", start: 0, count: 1 }),
+      release: () => this.disable(),
+      mask: () => this.setIrqs({ action: "MASK", start: 0, count: 1 }),
+      unmask: () => this.setIrqs({ action: "UNMASK", start: 0, count: 1 }),
+      setUnmaskEventfd: (fd) => this.setIrqs({ action: "UNMASK", start: 0, count: 1, data: { eventfds: [fd] } }),
+      refuseLocked: () => this.device.refuseLocked(),
+    };
+  }
+
+  /** @internal */
+  get on(): readonly IntxLine[] {
+    return this.#line === undefined ? [] : [this.#line];
+  }
+
+  /** @internal */
+  get state(): IrqState<number> | undefined {
+    return stateOf(this.name, this.on, { unmask: this.#line?.unmaskEventfd });
+  }
+
+  /** @internal */
+  inherit({ vectors, unmask }: IrqState<OwnedFd>): void {
+    const [only] = vectors;
+    if (only === undefined) return;
+    this.#line = new IntxLine(this.#owner(), this.toString(), { eventfd: only.eventfd, unmask });
+    this.device.activeIrq = this.name;
+  }
+
+  /** @internal */
+  disown(): void {
+    this.#line?.end();
+    this.#line = undefined;
+  }
+
   disable(): void {
     const line = this.#line;
     if (line === undefined) return;
+    this.device.refuseLocked();
     this.#line = undefined;
     try {
       this.switchOff();

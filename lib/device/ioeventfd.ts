@@ -9,6 +9,7 @@ import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";
 import { checkValue, checkValue64, type Width } from "./registers.js";
+import type { IoeventfdState } from "./state.js";
 
 const { EBUSY, EEXIST, EINVAL, ENOSPC, ENOTTY } = constants.errno;
 
@@ -21,10 +22,21 @@ export interface IoeventfdOptions {
   /** What is written. */
   readonly value: number | bigint;
   /**
-   * The eventfd whose signals are turned into writes: borrowed, and needed only during the call, since the kernel keeps
-   * the file. Left out, one is made, which belongs to the object.
+   * The eventfd whose signals are turned into writes: borrowed, and needed only during the call, since the object keeps a
+   * duplicate. Left out, one is made.
    */
   readonly eventfd?: number;
+}
+
+/** What it needs of its region. */
+interface IoeventfdRegion {
+  readonly index: number;
+  readonly label: string;
+  readonly fileOffset: bigint;
+}
+
+function labelOf(region: IoeventfdRegion, offset: number): string {
+  return `ioeventfd at 0x${offset.toString(16)} in ${region.label}`;
 }
 
 const masks: Readonly<Record<Exclude<Width, 8>, number>> = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff };
@@ -39,50 +51,62 @@ export class Ioeventfd implements DevicePart, Disposable {
   readonly label: string;
   readonly holdup = undefined;
   readonly #device: OpenDevice;
-  readonly #own: OwnedFd | undefined;
-  readonly #eventfd: number;
-  readonly #arguments: { readonly width: Width; readonly at: bigint; readonly value: bigint };
-  #closed = false;
+  readonly #region: IoeventfdRegion;
+  readonly #eventfd: OwnedFd;
+  readonly #order: { readonly width: Width; readonly offset: number; readonly value: bigint };
 
   /** @internal */
   constructor(
     device: OpenDevice,
-    region: { readonly label: string; readonly fileOffset: bigint },
-    options: IoeventfdOptions,
+    region: IoeventfdRegion,
+    { width, offset, value }: Pick<IoeventfdOptions, "width" | "offset" | "value">,
+    eventfd: OwnedFd,
   ) {
-    const { width, offset } = options;
-    const value =
-      width === 8 || typeof options.value === "bigint"
-        ? checkValue64(options.value)
-        : checkValue(options.value, masks[width]);
-    // -1 would take an order back.
-    if (options.eventfd !== undefined && !(Number.isInteger(options.eventfd) && options.eventfd >= 0)) {
-      throw outOfRangeError("eventfd", "a file descriptor", options.eventfd);
-    }
-    this.label = `ioeventfd at 0x${offset.toString(16)} in ${region.label}`;
+    this.label = labelOf(region, offset);
     this.#device = device;
-    this.#arguments = { width, at: region.fileOffset + BigInt(offset), value };
-    if (options.eventfd === undefined) {
-      const fd = check(native.eventfd(), () => ({ syscall: "eventfd2", object: this.label }));
-      this.#own = new OwnedFd(fd, `eventfd (${this.label})`);
-    }
-    this.#eventfd = this.#own?.number ?? options.eventfd ?? -1;
-    const status = this.#set(this.#eventfd);
-    if (status < 0) {
-      this.#own?.close();
-      throw this.#refusal(status);
-    }
+    this.#region = region;
+    const checked = width === 8 || typeof value === "bigint" ? checkValue64(value) : checkValue(value, masks[width]);
+    this.#order = { width, offset, value: checked };
+    this.#eventfd = eventfd;
     device.parts.add(this);
   }
 
+  /** Gives the order. @internal */
+  static make(device: OpenDevice, region: IoeventfdRegion, options: IoeventfdOptions): Ioeventfd {
+    device.refuseLocked();
+    const { eventfd } = options;
+    // -1 would take an order back.
+    if (eventfd !== undefined && !(Number.isInteger(eventfd) && eventfd >= 0)) {
+      throw outOfRangeError("eventfd", "a file descriptor", eventfd);
+    }
+    const label = labelOf(region, options.offset);
+    const [fd, syscall] = eventfd === undefined ? [native.eventfd(), "eventfd2"] : [native.dup(eventfd), "dup"];
+    const own = new OwnedFd(
+      check(fd, () => ({ syscall, object: label })),
+      `eventfd (${label})`,
+    );
+    let made: Ioeventfd | undefined;
+    try {
+      made = new Ioeventfd(device, region, options, own);
+      const status = made.#set(own.number);
+      if (status < 0) throw made.#refusal(status);
+      return made;
+    } catch (error) {
+      if (made !== undefined) device.parts.delete(made);
+      own.close();
+      throw error;
+    }
+  }
+
   #set(eventfd: number): number {
-    const { width, at, value } = this.#arguments;
+    const { width, offset, value } = this.#order;
+    const at = this.#region.fileOffset + BigInt(offset);
     // The flag of an access of n bytes is n.
     return native.vfioDeviceIoeventfd(this.#device.fd, width, at, value, eventfd);
   }
 
   #refusal(status: number): VfioError {
-    const { width, value } = this.#arguments;
+    const { width, value } = this.#order;
     const reasons = new Map<number, string>([
       [
         EINVAL,
@@ -104,9 +128,14 @@ export class Ioeventfd implements DevicePart, Disposable {
     });
   }
 
-  /** The eventfd's descriptor, borrowed: its own, or the one that it was made with. */
+  /** The eventfd's descriptor, borrowed: its own, or a duplicate of the one that it was made with. */
   get eventfd(): number {
-    return this.#own?.number ?? this.#eventfd;
+    return this.#eventfd.number;
+  }
+
+  /** What a successor must know. The descriptor is borrowed. @internal */
+  get state(): IoeventfdState<number> {
+    return { region: this.#region.index, ...this.#order, eventfd: this.eventfd };
   }
 
   /** Signals the eventfd, so that the kernel makes the write. */
@@ -116,12 +145,17 @@ export class Ioeventfd implements DevicePart, Disposable {
 
   /** Takes the order back. A second call does nothing. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#device.parts.delete(this);
+    if (this.#eventfd.closed) return;
+    this.#device.refuseLocked();
     const status = this.#device.open ? this.#set(-1) : 0;
-    this.#own?.close();
+    this.disown();
     if (status < 0) throw this.#refusal(status);
+  }
+
+  /** Closes the eventfd and leaves the order standing, for another process. @internal */
+  disown(): void {
+    this.#device.parts.delete(this);
+    this.#eventfd.close();
   }
 
   [Symbol.dispose](): void {

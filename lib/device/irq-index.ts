@@ -5,6 +5,7 @@
  */
 import { constants } from "node:os";
 import { VfioError } from "../errors.js";
+import type { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import {
   VFIO_IRQ_INFO_AUTOMASKED,
@@ -18,7 +19,9 @@ import {
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
 } from "../uapi.js";
+import type { Interrupt } from "./interrupt.js";
 import type { OpenDevice } from "./open-device.js";
+import type { IrqState } from "./state.js";
 
 /** The kinds of interrupt of a PCI device. */
 export type IrqName = "intx" | "msi" | "msix" | "err" | "req";
@@ -110,12 +113,30 @@ export abstract class IrqIndex {
   /** Switches it off and closes its eventfds. Does nothing if it is off. */
   abstract disable(): void;
 
+  /** The interrupts that are on. @internal */
+  abstract get on(): readonly Interrupt[];
+
+  /** What a successor must know, if it is on. The descriptors are borrowed. @internal */
+  abstract get state(): IrqState<number> | undefined;
+
+  /**
+   * It is on already, as another process has left it: the kernel is told nothing.
+   *
+   * @param state its descriptors belong to the interrupts from here on
+   * @internal
+   */
+  abstract inherit(state: IrqState<OwnedFd>): void;
+
+  /** Closes the eventfds and leaves everything else to another process: the kernel is told nothing. @internal */
+  abstract disown(): void;
+
   toString(): string {
     return `${this.name} of ${this.device.address}`;
   }
 
   /** 0, a positive answer of the kernel, or -errno. @internal */
   protected trySetIrqs({ action, start, count, data }: SetIrqs): number {
+    if (this.device.lock?.still === true) this.device.refuseLocked();
     const fd = this.device.fd;
     const flags = actions[action];
     if (data === undefined) {

@@ -5,8 +5,10 @@
  */
 import { constants } from "node:os";
 import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
+import type { OwnedFd } from "../fd.js";
 import { Interrupt } from "./interrupt.js";
 import { IrqIndex, type SetIrqs } from "./irq-index.js";
+import { type IrqState, stateOf } from "./state.js";
 
 /**
  * MSI or MSI-X of a device.
@@ -55,6 +57,7 @@ export class MessageInterrupts extends IrqIndex {
     if (count < 1 || count > this.count) {
       throw outOfRangeError("count", `from 1 to ${this.count}, as many as ${this} has`, count);
     }
+    this.device.refuseLocked();
     this.refuseSecond();
     if (this.enabled) {
       throw invalidStateError(
@@ -91,6 +94,7 @@ export class MessageInterrupts extends IrqIndex {
     if (index < 0 || index >= this.count) {
       throw outOfRangeError("index", `from 0 to ${this.count - 1}, a vector of ${this}`, index);
     }
+    this.device.refuseLocked();
     this.refuseSecond();
     if (this.#vectors.has(index)) throw invalidStateError(`${this.#label(index)} is on already`);
     const vector = this.#make(index);
@@ -110,6 +114,7 @@ export class MessageInterrupts extends IrqIndex {
   /** Switches every vector off. Does nothing if it is off. */
   disable(): void {
     if (!this.enabled) return;
+    this.device.refuseLocked();
     try {
       this.switchOff();
     } finally {
@@ -163,17 +168,45 @@ export class MessageInterrupts extends IrqIndex {
       this.disable();
       return;
     }
+    this.device.refuseLocked();
     this.#vectors.delete(vector.index);
     this.#redirected.delete(vector.index);
     this.#setOne(vector.index, -1);
+  }
+
+  /** @internal */
+  get on(): readonly Interrupt[] {
+    return [...this.#vectors.values()];
+  }
+
+  /** @internal */
+  get state(): IrqState<number> | undefined {
+    return stateOf(this.name, this.on, { allocated: this.#allocated });
+  }
+
+  /** @internal */
+  inherit({ allocated, vectors }: IrqState<OwnedFd>): void {
+    for (const { index, eventfd } of vectors) this.#vectors.set(index, this.#make(index, eventfd));
+    this.#allocated = allocated;
+    this.device.activeIrq = this.name;
+  }
+
+  /** The kernel signals another eventfd for a vector already, as another process has left it. @internal */
+  inheritRedirection(index: number, eventfd: number): void {
+    this.#redirected.set(index, eventfd);
+  }
+
+  /** @internal */
+  disown(): void {
+    this.#forgetAll();
   }
 
   #label(index: number): string {
     return `${this.name} ${index} of ${this.device.address}`;
   }
 
-  #make(index: number): Interrupt {
-    return new Interrupt(this, index, this.#label(index));
+  #make(index: number, eventfd?: OwnedFd): Interrupt {
+    return new Interrupt(this, index, this.#label(index), eventfd);
   }
 
   #forgetAll(): void {

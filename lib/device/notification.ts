@@ -4,8 +4,10 @@
  * @module
  */
 import { invalidStateError } from "../errors.js";
+import type { OwnedFd } from "../fd.js";
 import { Interrupt } from "./interrupt.js";
 import { IrqIndex } from "./irq-index.js";
+import { type IrqState, stateOf } from "./state.js";
 
 /**
  * One of the kernel's two notifications, which may be on beside any interrupt:
@@ -28,12 +30,9 @@ export class Notification extends IrqIndex {
    */
   enable(): Interrupt {
     this.refuseAbsent();
+    this.device.refuseLocked();
     if (this.#interrupt !== undefined) throw invalidStateError(`${this} is on already`);
-    const owner = {
-      trigger: () => this.setIrqs({ action: "TRIGGER", start: 0, count: 1 }),
-      release: () => this.disable(),
-    };
-    const interrupt = new Interrupt(owner, 0, this.toString());
+    const interrupt = this.#make();
     try {
       this.#set(interrupt.eventfd);
     } catch (error) {
@@ -47,12 +46,43 @@ export class Notification extends IrqIndex {
   disable(): void {
     const interrupt = this.#interrupt;
     if (interrupt === undefined) return;
+    this.device.refuseLocked();
     this.#interrupt = undefined;
     try {
       this.#set(-1);
     } finally {
       interrupt.end();
     }
+  }
+
+  #make(eventfd?: OwnedFd): Interrupt {
+    const owner = {
+      trigger: () => this.setIrqs({ action: "TRIGGER", start: 0, count: 1 }),
+      release: () => this.disable(),
+    };
+    return new Interrupt(owner, 0, this.toString(), eventfd);
+  }
+
+  /** @internal */
+  get on(): readonly Interrupt[] {
+    return this.#interrupt === undefined ? [] : [this.#interrupt];
+  }
+
+  /** @internal */
+  get state(): IrqState<number> | undefined {
+    return stateOf(this.name, this.on);
+  }
+
+  /** @internal */
+  inherit({ vectors }: IrqState<OwnedFd>): void {
+    const [only] = vectors;
+    if (only !== undefined) this.#interrupt = this.#make(only.eventfd);
+  }
+
+  /** @internal */
+  disown(): void {
+    this.#interrupt?.end();
+    this.#interrupt = undefined;
   }
 
   #set(eventfd: number): void {

@@ -12,6 +12,16 @@ export interface DevicePart {
   /** Why it cannot go now: a container has it mapped. */
   readonly holdup: string | undefined;
   close(): void;
+  /** Gives back what is this process's of it, and leaves the device as it is, for another process. */
+  disown(): void;
+}
+
+/** Why a device cannot be changed now. */
+export interface DeviceLock {
+  /** Ends a sentence that begins with the device: `is being handed over to another process`. */
+  readonly why: string;
+  /** Whether even what changes nothing for good is refused: masking a line, triggering an interrupt. */
+  readonly still: boolean;
 }
 
 /** An open device, as its parts see it. */
@@ -23,6 +33,10 @@ export class OpenDevice {
   readonly parts = new Set<DevicePart>();
   /** Which of INTx, MSI and MSI-X is on: the kernel allows one at a time. */
   activeIrq: string | undefined;
+  /** Set while the device is between two processes. */
+  lock: DeviceLock | undefined;
+  /** What is under way on another thread: a reset. */
+  underWay: string | undefined;
   #open = true;
 
   constructor(attachment: Attachment) {
@@ -38,6 +52,15 @@ export class OpenDevice {
 
   get open(): boolean {
     return this.#open;
+  }
+
+  /**
+   * Refuses a change while the device is between two processes.
+   *
+   * @throws an error with `code` `ERR_INVALID_STATE`
+   */
+  refuseLocked(): void {
+    if (this.lock !== undefined) throw invalidStateError(`the device ${this.address} ${this.lock.why}`);
   }
 
   /** From here on every use throws. The descriptor is still to be closed. */

@@ -95,6 +95,7 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
         return holders.size === 0 ? undefined : [...holders].map(String).join(", ");
       },
       close: () => this.close(),
+      disown: () => this.#drop(),
     };
     device.parts.add(this.#part);
     this.#forget = watchForLeak(this, `a mapping of ${this.label}`, "close()");
@@ -225,8 +226,7 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
    * @throws VfioError EBUSY while a container has it mapped for other devices: it stays as it is
    */
   close(): void {
-    const mapping = this.#mapping;
-    if (mapping === undefined) return;
+    if (this.#mapping === undefined) return;
     const holdup = this.#part.holdup;
     if (holdup !== undefined) {
       throw new VfioError({
@@ -237,6 +237,12 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
         fix: "unmap it first (dispose the mapping, or close the container)",
       });
     }
+    this.#drop();
+  }
+
+  #drop(): void {
+    const mapping = this.#mapping;
+    if (mapping === undefined) return;
     this.#mapping = undefined;
     this.#forget();
     this.#device.parts.delete(this.#part);

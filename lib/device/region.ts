@@ -319,7 +319,7 @@ export class Region implements Registers {
     if (!this.writable) {
       throw new VfioError({ errno: EPERM, syscall: "ioctl", request: "VFIO_DEVICE_IOEVENTFD", object: this.label });
     }
-    return new Ioeventfd(this.#device, this, options);
+    return Ioeventfd.make(this.#device, this, options);
   }
 
   toString(): string {

@@ -82,6 +82,7 @@ function pause(milliseconds: number): void {
 
 /** @throws VfioError */
 export function reset(device: OpenDevice): void {
+  device.refuseLocked();
   let status = -EAGAIN;
   for (let attempt = 0; status === -EAGAIN && attempt < ATTEMPTS; attempt++) {
     // A reset blocks for 100 ms by PCI Express's own rule (the time after FLR), so waiting here changes nothing.
@@ -93,10 +94,16 @@ export function reset(device: OpenDevice): void {
 
 /** @throws VfioError */
 export async function resetAsync(device: OpenDevice): Promise<void> {
+  device.refuseLocked();
   let status = -EAGAIN;
-  for (let attempt = 0; status === -EAGAIN && attempt < ATTEMPTS; attempt++) {
-    if (attempt > 0) await delay(PAUSE_MS);
-    status = await native.vfioDeviceResetAsync(device.fd);
+  device.underWay = "a reset";
+  try {
+    for (let attempt = 0; status === -EAGAIN && attempt < ATTEMPTS; attempt++) {
+      if (attempt > 0) await delay(PAUSE_MS);
+      status = await native.vfioDeviceResetAsync(device.fd);
+    }
+  } finally {
+    device.underWay = undefined;
   }
   if (status < 0) throw refuseReset(device, status);
 }
@@ -163,6 +170,7 @@ function describe(
 
 /** @throws VfioError */
 export function hotReset(device: OpenDevice): HotResetInfo {
+  device.refuseLocked();
   const call = hotResetCall("VFIO_DEVICE_PCI_HOT_RESET", device);
   const info = hotResetInfo(device);
   if (info === undefined) {

@@ -124,9 +124,24 @@ export class Iommufd implements Disposable {
     );
   }
 
+  /**
+   * One that another process has opened.
+   *
+   * @param fd belongs to the object from here on
+   * @internal
+   */
+  static inherit(fd: OwnedFd): Iommufd {
+    return new Iommufd(fd);
+  }
+
   /** The descriptor, to borrow. */
   get fd(): number {
     return this.#fd.number;
+  }
+
+  /** An address space that another process has made. @internal */
+  inheritIoas(id: number): Ioas {
+    return new Ioas(this, id);
   }
 
   /** A new, empty I/O address space. */

@@ -43,3 +43,8 @@ export function claim(interrupt: Interrupt, vm: Vm, holder: Holder): () => void 
     if (holders.get(interrupt) === holder) holders.delete(interrupt);
   };
 }
+
+/** The machine that an interrupt goes to. @internal */
+export function claimedBy(interrupt: Interrupt): Vm | undefined {
+  return holders.get(interrupt)?.vm;
+}

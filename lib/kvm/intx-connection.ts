@@ -57,10 +57,14 @@ export class IntxConnection implements VmPart, Disposable {
   #irqfd: IrqFd | undefined;
   #giveBack: (() => void) | undefined;
   #attached = false;
+  #locked = false;
   #closed = false;
 
-  /** @internal */
-  constructor(line: IntxLine, vm: Vm, { gsi, setLevel }: IntxConnectionOptions) {
+  /**
+   * @param inherited the line is as a former process has connected it, and the kernel is told nothing
+   * @internal
+   */
+  constructor(line: IntxLine, vm: Vm, { gsi, setLevel }: IntxConnectionOptions, inherited = false) {
     this.#line = line;
     this.#vm = vm;
     this.gsi = gsi;
@@ -77,18 +81,27 @@ export class IntxConnection implements VmPart, Disposable {
         return line.eventfd;
       },
     });
-    if (this.delivery === "resample") {
-      const fd = check(native.eventfd(), () => ({ syscall: "eventfd2", object: this.label }));
-      this.#unmask = new OwnedFd(fd, `eventfd (unmask of ${this.label})`);
-    }
     try {
-      this.#connect();
+      if (this.delivery === "resample") this.#unmask = this.#unmaskEventfd(inherited);
+      if (inherited) this.#reconnect();
+      else this.#connect();
     } catch (error) {
       this.#unmask?.close();
       this.#endClaim();
       throw error;
     }
     vm.parts.add(this);
+  }
+
+  /** The eventfd that KVM signals for the guest's EOI: a new one, or that of a former process. */
+  #unmaskEventfd(inherited: boolean): OwnedFd {
+    const { unmaskEventfd } = this.#line;
+    const [fd, syscall] =
+      inherited && unmaskEventfd !== undefined ? [native.dup(unmaskEventfd), "dup"] : [native.eventfd(), "eventfd2"];
+    return new OwnedFd(
+      check(fd, () => ({ syscall, object: this.label })),
+      `eventfd (unmask of ${this.label})`,
+    );
   }
 
   get vm(): Vm {
@@ -106,6 +119,66 @@ export class IntxConnection implements VmPart, Disposable {
 
   #live(): void {
     if (this.#closed) throw invalidStateError(`the connection of ${this.label} is closed`);
+    if (this.#locked)
+      throw invalidStateError(`the connection of ${this.label} is being handed over to another process`);
+  }
+
+  // ---- between two processes ---------------------------------------------------------------------------------------
+
+  /** @internal */
+  get line(): IntxLine {
+    return this.#line;
+  }
+
+  /** Takes the line from KVM for the time being: what comes is counted. @internal */
+  suspend(): void {
+    try {
+      if (this.#attached) this.#irqfd?.deassign();
+    } finally {
+      this.#locked = true;
+    }
+  }
+
+  /** Ends {@link suspend}. @internal */
+  resume(): void {
+    this.#locked = false;
+    if (!this.#attached) return;
+    this.#irqfd?.assign();
+    this.#signalUnmask();
+  }
+
+  /** Closes what is this process's, and leaves the line as it is. @internal */
+  disown(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#vm.parts.delete(this);
+    this.#line.off("interrupt", this.#listener);
+    this.#irqfd?.close();
+    this.#irqfd = undefined;
+    this.#unmask?.close();
+    this.#giveBack?.();
+    this.#endClaim();
+  }
+
+  /** As {@link #connect}, with everything set in the kernel. */
+  #reconnect(): void {
+    if (this.delivery !== "user") this.#giveBack = this.#line.lend("a guest's irqfd");
+    try {
+      this.#wire();
+      this.#signalUnmask();
+    } catch (error) {
+      this.#unwire();
+      this.#giveBack?.();
+      throw error;
+    }
+  }
+
+  /**
+   * The guest's EOI may have come while nobody here heard of it, and the line would stay masked: unmasked once more, it is
+   * raised again if the device still does. Signalled, and not asked for by ioctl, it needs no word to the device's file.
+   */
+  #signalUnmask(): void {
+    if (this.#unmask !== undefined) signal(this.#unmask.number, this.label);
   }
 
   /**
@@ -183,9 +256,7 @@ export class IntxConnection implements VmPart, Disposable {
     if (this.#attached) return;
     this.#wire();
     vm.parts.add(this);
-    // The guest's EOI may have come while nobody here heard of it, and the line would stay masked: unmasked once more, it is
-    // raised again if the device still does. Signalled, and not asked for by ioctl, it needs no word to the device's file.
-    if (this.#unmask !== undefined) signal(this.#unmask.number, this.label);
+    this.#signalUnmask();
   }
 
   #moveTo(vm: Vm): void {

@@ -45,6 +45,17 @@ export interface MessageConnectionOptions {
   readonly masking?: "irqfd" | "eventfd";
 }
 
+/** What a successor must know of a vector. */
+export interface GuestVectorState<Fd> {
+  readonly index: number;
+  /** The second eventfd of masking by eventfd. */
+  readonly guest: Fd | undefined;
+  readonly message: MsiMessage | undefined;
+  readonly masked: boolean;
+  /** Whether the kernel signals the second eventfd now. */
+  readonly toGuest: boolean;
+}
+
 /** How a vector is switched between this process and the guest. */
 interface Switch {
   /** The eventfd that the irqfd hangs on. */
@@ -56,6 +67,8 @@ interface Switch {
   /** Signals go to the vector's own eventfd from here on, also those that KVM has not taken. */
   toUser(): void;
   close(): void;
+  /** Closes what is this process's, and leaves the kernel as it is. */
+  disown(): void;
 }
 
 /**
@@ -71,9 +84,19 @@ class TwoEventfds implements Switch {
   readonly #vector: Interrupt;
   readonly #guest: OwnedFd;
 
-  constructor(irq: MessageInterrupts, vector: Interrupt) {
+  /** @param inherited the guest's eventfd of a former process, and whether the kernel signals it; belongs to the object */
+  constructor(
+    irq: MessageInterrupts,
+    vector: Interrupt,
+    inherited: { readonly guest: OwnedFd; readonly toGuest: boolean } | undefined,
+  ) {
     this.#irq = irq;
     this.#vector = vector;
+    if (inherited !== undefined) {
+      this.#guest = inherited.guest;
+      if (inherited.toGuest) irq.inheritRedirection(vector.index, inherited.guest.number);
+      return;
+    }
     const fd = check(native.eventfd(), () => ({ syscall: "eventfd2", object: vector.label }));
     this.#guest = new OwnedFd(fd, `eventfd (guest's ${vector.label})`);
   }
@@ -95,6 +118,10 @@ class TwoEventfds implements Switch {
 
   close(): void {
     this.#guest.close();
+  }
+
+  disown(): void {
+    this.close();
   }
 }
 
@@ -127,6 +154,10 @@ class OneEventfd implements Switch {
   close(): void {
     this.toUser();
   }
+
+  disown(): void {
+    this.toUser();
+  }
 }
 
 /** One vector of a {@link MessageConnection}. */
@@ -148,6 +179,7 @@ export class ConnectedVector {
     irq: MessageInterrupts,
     masking: "irqfd" | "eventfd",
     { index, message, masked = false }: GuestVector,
+    inherited?: GuestVectorState<OwnedFd>,
   ) {
     this.#connection = connection;
     this.interrupt = irq.vector(index);
@@ -162,7 +194,14 @@ export class ConnectedVector {
         return vector.eventfd;
       },
     });
-    this.#switch = masking === "eventfd" ? new TwoEventfds(irq, this.interrupt) : new OneEventfd(this.interrupt);
+    const guest = inherited?.guest;
+    const toGuest = inherited?.toGuest === true;
+    this.#switch =
+      masking === "eventfd"
+        ? new TwoEventfds(irq, this.interrupt, guest === undefined ? undefined : { guest, toGuest })
+        : new OneEventfd(this.interrupt);
+    // With one eventfd the vector is still to be lent to KVM.
+    this.#toGuest = toGuest && masking === "eventfd";
   }
 
   get index(): number {
@@ -290,6 +329,20 @@ export class ConnectedVector {
     this.#irqfd?.deassign();
   }
 
+  /** What a successor must know. The descriptor is borrowed. @internal */
+  get state(): GuestVectorState<number> {
+    const guest = this.#switch.masksByIrqfd ? undefined : this.#switch.guestEventfd;
+    return { index: this.index, guest, message: this.#message, masked: this.#masked, toGuest: this.#toGuest };
+  }
+
+  /** Closes what is this process's, and leaves the vector as it is. @internal */
+  disown(): void {
+    this.#irqfd?.close();
+    this.#irqfd = undefined;
+    this.#switch.disown();
+    this.#endClaim();
+  }
+
   /** Leaves a machine for good. @internal */
   leave(vm: Vm): void {
     this.#irqfd?.close();
@@ -334,6 +387,7 @@ export class MessageConnection implements VmPart, Disposable {
   readonly #vectors = new Map<number, ConnectedVector>();
   #vm: Vm;
   #attached = true;
+  #locked = false;
   #closed = false;
 
   /** @internal */
@@ -342,6 +396,7 @@ export class MessageConnection implements VmPart, Disposable {
     vm: Vm,
     vectors: Iterable<GuestVector>,
     { masking = "irqfd" }: MessageConnectionOptions,
+    inherited?: ReadonlyMap<number, GuestVectorState<OwnedFd>>,
   ) {
     if (masking === "eventfd" && irq.name !== "msix") {
       throw outOfRangeError("masking", `"irqfd" for ${irq}, which keeps nothing pending`, masking);
@@ -350,8 +405,24 @@ export class MessageConnection implements VmPart, Disposable {
     this.#irq = irq;
     this.#masking = masking;
     this.#vm = vm;
-    this.add(vectors);
+    this.#add(vectors, inherited);
     vm.parts.add(this);
+  }
+
+  /** What a former process had connected goes on in a machine of this one. The kernel is told nothing of the vectors. @internal */
+  static inherit(
+    irq: MessageInterrupts,
+    vm: Vm,
+    masking: "irqfd" | "eventfd",
+    states: readonly GuestVectorState<OwnedFd>[],
+  ): MessageConnection {
+    const vectors = states.map(({ index, message, masked }) => ({
+      index,
+      masked,
+      ...(message === undefined ? {} : { message }),
+    }));
+    const inherited = new Map(states.map((state) => [state.index, state]));
+    return new MessageConnection(irq, vm, vectors, { masking }, inherited);
   }
 
   /** The machine that it is, or was last, attached to. */
@@ -386,6 +457,48 @@ export class MessageConnection implements VmPart, Disposable {
 
   #live(): void {
     if (this.#closed) throw invalidStateError(`the connection of ${this.label} is closed`);
+    if (this.#locked)
+      throw invalidStateError(`the connection of ${this.label} is being handed over to another process`);
+  }
+
+  // ---- between two processes ---------------------------------------------------------------------------------------
+
+  /** The device's interrupts, of one kind, that it connects. @internal */
+  get irq(): MessageInterrupts {
+    return this.#irq;
+  }
+
+  /** @internal */
+  get masking(): "irqfd" | "eventfd" {
+    return this.#masking;
+  }
+
+  /** Takes every vector from KVM for the time being. What fails on the way leaves the others taken. @internal */
+  suspend(): void {
+    if (!this.#attached) return;
+    try {
+      runAll(
+        `detaching ${this.label}`,
+        [...this.#vectors.values()].map((vector) => () => vector.detach()),
+      );
+    } finally {
+      this.#locked = true;
+    }
+  }
+
+  /** Ends {@link suspend}: KVM raises what has come. @internal */
+  resume(): void {
+    this.#locked = false;
+    if (this.#attached) this.attach();
+  }
+
+  /** Closes what is this process's, and leaves the vectors as they are. @internal */
+  disown(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#vm.parts.delete(this);
+    for (const vector of this.#vectors.values()) vector.disown();
+    this.#vectors.clear();
   }
 
   /** What its vectors use. */
@@ -410,13 +523,18 @@ export class MessageConnection implements VmPart, Disposable {
    *   vector is off, or if somebody listens to it (unless masking is by `eventfd`)
    */
   add(vectors: Iterable<GuestVector>): void {
+    this.#add(vectors);
+  }
+
+  #add(vectors: Iterable<GuestVector>, inherited?: ReadonlyMap<number, GuestVectorState<OwnedFd>>): void {
     this.#live();
     const vm = this.#vm;
     const added: ConnectedVector[] = [];
     try {
       for (const each of vectors) {
         if (this.#vectors.has(each.index)) throw invalidStateError(`${this.label} ${each.index} is connected already`);
-        const vector = new ConnectedVector(this.#forVectors(), this.#irq, this.#masking, each);
+        const former = inherited?.get(each.index);
+        const vector = new ConnectedVector(this.#forVectors(), this.#irq, this.#masking, each, former);
         added.push(vector);
         this.#vectors.set(each.index, vector);
         vector.route(vm);

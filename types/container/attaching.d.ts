@@ -2,5 +2,7 @@
 export declare function holdersOf(device: string): string[];
 /** How to do without interrupt remapping, for those who may. */
 export declare function unsafeInterrupts(module: "iommufd" | "vfio_iommu_type1"): string;
+/** Whether a device is a mediated one, whose name is a UUID. */
+export declare function isMediated(address: string): boolean;
 /** The kernel's name of a device in its group: a PCI address in full, or a mediated device's UUID. */
 export declare function deviceName(address: string): string;

@@ -11,6 +11,8 @@ import { type MemoryPart } from "./mirror.js";
  * as emulated by iommufd behind `/dev/iommu`, and iommufd itself.
  */
 export type ContainerMode = "type1" | "type1v2" | "compat-type1" | "compat-type1v2" | "iommufd";
+/** The modes of a legacy container. */
+export type LegacyMode = Exclude<ContainerMode, "iommufd">;
 /** Every {@link ContainerMode}. */
 export declare const containerModes: readonly ContainerMode[];
 /** How a device is attached. */
@@ -107,6 +109,8 @@ export declare abstract class Container implements Disposable {
     } | undefined;
     /** Gives the container's own descriptors back. Devices and mappings are gone by then. */
     protected abstract closeSelf(): void;
+    /** The same when the container goes on in another process: closes, and asks the kernel for nothing. */
+    protected abstract disownSelf(): void;
     /** The attached devices, by address. */
     get devices(): ReadonlyMap<string, Device>;
     /**
@@ -157,6 +161,9 @@ export declare abstract class Container implements Disposable {
      * transaction is all of its maps and unmaps or none (a refusal here refuses the transaction).
      *
      * Ends when it is disposed of, which unmaps the sections, or with the last device.
+     *
+     * In a successor (see {@link LiveUpdate}) a section that stands for exactly one mapping of the former process takes that one,
+     * and nothing is mapped.
      *
      * @throws SectionError for a section that cannot be mapped; nothing of the address space is mapped then
      */

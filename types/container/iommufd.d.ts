@@ -13,6 +13,7 @@ export declare class IommufdContainer extends Container {
     readonly iommufd: Iommufd;
     /** The address space that devices are attached to. */
     readonly ioas: Ioas;
+    private constructor();
     protected open(address: string, options: AttachOptions): Attachment;
     protected readSpace(): SpaceInfo;
     protected kernelMap(mapping: DmaMapping): number;
@@ -29,4 +30,5 @@ export declare class IommufdContainer extends Container {
         fix?: string;
     } | undefined;
     protected closeSelf(): void;
+    protected disownSelf(): void;
 }

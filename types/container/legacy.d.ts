@@ -1,8 +1,6 @@
 import type { Attachment } from "../device/attachment.js";
-import { type AttachOptions, Container, type ContainerMode, type SpaceInfo } from "./container.js";
+import { type AttachOptions, Container, type LegacyMode, type SpaceInfo } from "./container.js";
 import type { DmaMapping } from "./mapping.js";
-/** The modes of a {@link LegacyContainer}. */
-export type LegacyMode = Exclude<ContainerMode, "iommufd">;
 /** A container of type1, real or emulated. Made by {@link openContainer}. */
 export declare class LegacyContainer extends Container {
     #private;
@@ -11,6 +9,7 @@ export declare class LegacyContainer extends Container {
         map: string;
         unmap: string;
     };
+    private constructor();
     /** The container's descriptor, to borrow: for a request that this class does not make. */
     get fd(): number;
     protected open(address: string, options: AttachOptions): Attachment;
@@ -43,4 +42,5 @@ export declare class LegacyContainer extends Container {
         fix?: string;
     } | undefined;
     protected closeSelf(): void;
+    protected disownSelf(): void;
 }

@@ -1,6 +1,6 @@
-import { type ContainerMode } from "./container.js";
+import { type ContainerMode, type LegacyMode } from "./container.js";
 import { IommufdContainer } from "./iommufd.js";
-import { LegacyContainer, type LegacyMode } from "./legacy.js";
+import { LegacyContainer } from "./legacy.js";
 /** How a container is opened. */
 export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {
     /** Default: `iommufd` where the kernel has it with device nodes, else `type1v2`. */

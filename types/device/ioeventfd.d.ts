@@ -9,8 +9,8 @@ export interface IoeventfdOptions {
     /** What is written. */
     readonly value: number | bigint;
     /**
-     * The eventfd whose signals are turned into writes: borrowed, and needed only during the call, since the kernel keeps
-     * the file. Left out, one is made, which belongs to the object.
+     * The eventfd whose signals are turned into writes: borrowed, and needed only during the call, since the object keeps a
+     * duplicate. Left out, one is made.
      */
     readonly eventfd?: number;
 }
@@ -24,7 +24,7 @@ export declare class Ioeventfd implements DevicePart, Disposable {
     /** For messages. */
     readonly label: string;
     readonly holdup: undefined;
-    /** The eventfd's descriptor, borrowed: its own, or the one that it was made with. */
+    /** The eventfd's descriptor, borrowed: its own, or a duplicate of the one that it was made with. */
     get eventfd(): number;
     /** Signals the eventfd, so that the kernel makes the write. */
     signal(): void;

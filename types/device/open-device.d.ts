@@ -4,6 +4,15 @@ export interface DevicePart {
     /** Why it cannot go now: a container has it mapped. */
     readonly holdup: string | undefined;
     close(): void;
+    /** Gives back what is this process's of it, and leaves the device as it is, for another process. */
+    disown(): void;
+}
+/** Why a device cannot be changed now. */
+export interface DeviceLock {
+    /** Ends a sentence that begins with the device: `is being handed over to another process`. */
+    readonly why: string;
+    /** Whether even what changes nothing for good is refused: masking a line, triggering an interrupt. */
+    readonly still: boolean;
 }
 /** An open device, as its parts see it. */
 export declare class OpenDevice {
@@ -15,10 +24,20 @@ export declare class OpenDevice {
     readonly parts: Set<DevicePart>;
     /** Which of INTx, MSI and MSI-X is on: the kernel allows one at a time. */
     activeIrq: string | undefined;
+    /** Set while the device is between two processes. */
+    lock: DeviceLock | undefined;
+    /** What is under way on another thread: a reset. */
+    underWay: string | undefined;
     constructor(attachment: Attachment);
     /** The descriptor, borrowed. Throws once the device is closed. */
     get fd(): number;
     get open(): boolean;
+    /**
+     * Refuses a change while the device is between two processes.
+     *
+     * @throws an error with `code` `ERR_INVALID_STATE`
+     */
+    refuseLocked(): void;
     /** From here on every use throws. The descriptor is still to be closed. */
     shut(): void;
 }

@@ -23,6 +23,16 @@ export interface MessageConnectionOptions {
      */
     readonly masking?: "irqfd" | "eventfd";
 }
+/** What a successor must know of a vector. */
+export interface GuestVectorState<Fd> {
+    readonly index: number;
+    /** The second eventfd of masking by eventfd. */
+    readonly guest: Fd | undefined;
+    readonly message: MsiMessage | undefined;
+    readonly masked: boolean;
+    /** Whether the kernel signals the second eventfd now. */
+    readonly toGuest: boolean;
+}
 /** One vector of a {@link MessageConnection}. */
 export declare class ConnectedVector {
     #private;

@@ -1,0 +1,180 @@
+/**
+ * A legacy container passes from one process to another: `VFIO_DMA_UNMAP_FLAG_VADDR` takes every mapping's address away,
+ * `VFIO_DMA_MAP_FLAG_VADDR` gives each one a new one.
+ *
+ * The rules are in `linux/vfio.h` and in the kernel's type1 driver: an address is given for exactly the range that was mapped; it
+ * is refused where one is valid; and while any is invalid, no group can join.
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import { VfioError } from "../errors.js";
+import { native } from "../native.js";
+import * as uapi from "../uapi.js";
+import type { LegacyMode } from "./container.js";
+import type { Blocker, HandOver } from "./hand-over.js";
+import type { DmaMapping } from "./mapping.js";
+import { packMaps } from "./type1-batch.js";
+
+const { EBUSY, EINTR, EINVAL, ENOENT, ENOMEM } = constants.errno;
+
+/** How often an address is taken back from a successor that takes it at the same time. It asks once for each. */
+const ATTEMPTS = 3;
+
+/** What it needs of the container. */
+export interface LegacyHandOverOwner {
+  readonly fd: number;
+  readonly mode: LegacyMode;
+  /** Whether a group has joined, and so the type is set. Before, the kernel has no answers. */
+  readonly iommuSet: boolean;
+  /** The mediated devices in it. */
+  readonly mediated: readonly string[];
+  readonly mappings: Iterable<DmaMapping>;
+  toString(): string;
+}
+
+export class LegacyHandOver implements HandOver {
+  readonly #owner: LegacyHandOverOwner;
+  #mappings: readonly DmaMapping[] = [];
+  #batch: BigUint64Array = new BigUint64Array(0);
+  #invalid = false;
+
+  constructor(owner: LegacyHandOverOwner) {
+    this.#owner = owner;
+  }
+
+  blockers(): readonly Blocker[] {
+    const { mode, iommuSet, mediated } = this.#owner;
+    const object = String(this.#owner);
+    if (mode.startsWith("compat")) {
+      return [
+        {
+          device: undefined,
+          object,
+          why: "iommufd's emulation of a legacy container cannot give memory a new address",
+          fix: "use the iommufd mode, or a real legacy container (type1v2)",
+        },
+      ];
+    }
+    if (mediated.length > 0) {
+      // The kernel answers 0 to the extension too; this says which device it is.
+      return mediated.map((device) => ({
+        device,
+        object: device,
+        why: "a mediated device's driver may pin memory by its address at any time, so the kernel keeps addresses as they are",
+        fix: "attach mediated devices to a container of the iommufd mode, or close this one first",
+      }));
+    }
+    // Before the type is set, the kernel says no to VFIO_UPDATE_VADDR whatever it can.
+    if (!iommuSet) return [];
+    const lacking = [
+      ["VFIO_UPDATE_VADDR", uapi.VFIO_UPDATE_VADDR],
+      ["VFIO_UNMAP_ALL", uapi.VFIO_UNMAP_ALL],
+    ] as const;
+    return lacking
+      .filter(([, extension]) => native.vfioCheckExtension(this.#owner.fd, extension) <= 0)
+      .map(([name]) => ({
+        device: undefined,
+        object,
+        why: `the kernel has no ${name}, which came with Linux 5.12`,
+        fix: "use a newer kernel, or the iommufd mode",
+      }));
+  }
+
+  prepare(): void {
+    this.#mappings = [...this.#owner.mappings];
+    this.#batch = packMaps(this.#mappings, () => uapi.VFIO_DMA_MAP_FLAG_VADDR);
+  }
+
+  invalidate(): void {
+    if (!this.#owner.iommuSet) return;
+    const { VFIO_DMA_UNMAP_FLAG_ALL: all, VFIO_DMA_UNMAP_FLAG_VADDR: vaddr } = uapi;
+    const status = native.vfioIommuUnmapDma(this.#owner.fd, all | vaddr, 0, 0);
+    if (status >= 0) {
+      this.#invalid = true;
+      return;
+    }
+    const errno = -Number(status);
+    const why = new Map([
+      [EINVAL, "an address in it is invalid already: another hand-over of it was left unfinished"],
+      [EBUSY, "a mediated device has joined it"],
+    ]).get(errno);
+    throw new VfioError({
+      errno,
+      syscall: "ioctl",
+      request: "VFIO_IOMMU_UNMAP_DMA",
+      args: { flags: all | vaddr },
+      object: String(this.#owner),
+      ...(why === undefined ? {} : { why }),
+    });
+  }
+
+  takeOver(): void {
+    if (!this.#owner.iommuSet) return;
+    const done = this.#giveFrom(0);
+    if (done === this.#mappings.length) return;
+    throw this.#refusal(Number(this.#batch[0]), done);
+  }
+
+  restore(): void {
+    // One that could not be invalidated is as it was, and the kernel refuses an address that it has.
+    if (!this.#invalid) return;
+    let failure: VfioError | undefined;
+    for (let done = this.#giveFrom(0); done < this.#mappings.length; done = this.#giveFrom(done + 1)) {
+      const errno = this.#takeBack(done, Number(this.#batch[0]));
+      if (errno !== 0) failure ??= this.#refusal(errno, done);
+    }
+    if (failure !== undefined) throw failure;
+    this.#invalid = false;
+  }
+
+  /** Gives addresses from a mapping on; returns the first that was refused, or how many there are. */
+  #giveFrom(index: number): number {
+    const count = this.#mappings.length - index;
+    if (count <= 0) return this.#mappings.length;
+    if (index === 0) return native.vfioIommuMapDmaBatch(this.#owner.fd, this.#batch, count);
+    const rest = packMaps(this.#mappings.slice(index), () => uapi.VFIO_DMA_MAP_FLAG_VADDR);
+    const done = native.vfioIommuMapDmaBatch(this.#owner.fd, rest, count);
+    this.#batch[0] = rest[0] ?? 0n;
+    return index + done;
+  }
+
+  /** A successor has given this one an address already: it is taken away again. Returns 0, or why not. */
+  #takeBack(index: number, refused: number): number {
+    const mapping = this.#mappings[index];
+    let errno = refused;
+    for (let attempt = 0; errno === EINVAL && attempt < ATTEMPTS && mapping !== undefined; attempt++) {
+      const { iova, length, address } = mapping;
+      native.vfioIommuUnmapDma(this.#owner.fd, uapi.VFIO_DMA_UNMAP_FLAG_VADDR, iova, length);
+      errno = -native.vfioIommuMapDma(this.#owner.fd, uapi.VFIO_DMA_MAP_FLAG_VADDR, address, iova, length);
+    }
+    return errno;
+  }
+
+  #refusal(errno: number, index: number): VfioError {
+    const mapping = this.#mappings[index];
+    const why = new Map([
+      [
+        ENOMEM,
+        {
+          why: `the locked pages of all ${this.#mappings.length} mappings move to this process, and exceed its limit of locked memory`,
+          fix: "raise it (ulimit -l, LimitMEMLOCK= in systemd) or run with CAP_IPC_LOCK, and try again: nothing is lost",
+        },
+      ],
+      [ENOENT, { why: "nothing is mapped there" }],
+      [EINVAL, { why: "the address there is valid, so it belongs to another process; or the mapping is another one" }],
+      [EINTR, { why: "the process is being killed" }],
+    ]).get(errno);
+    return new VfioError({
+      errno,
+      syscall: "ioctl",
+      request: "VFIO_IOMMU_MAP_DMA",
+      args: {
+        flags: uapi.VFIO_DMA_MAP_FLAG_VADDR,
+        ...(mapping === undefined ? {} : { iova: mapping.iova, length: mapping.length, address: mapping.address }),
+      },
+      object: String(this.#owner),
+      ...why,
+    });
+  }
+}

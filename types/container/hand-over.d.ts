@@ -1,0 +1,52 @@
+/**
+ * How a container passes from one process to another while its devices run: what each mode does in its own way.
+ *
+ * The kernel remembers whose memory a mapping is. Only that changes hands; the page tables, and with them the devices' DMA, stay
+ * as they are.
+ *
+ * @module
+ */
+import type { ContainerMode } from "./container.js";
+/** What keeps something from being handed over. */
+export interface Blocker {
+    /** The device it is about; undefined if it is about a container, memory, or the program. */
+    readonly device: string | undefined;
+    /** What it is about, for messages. */
+    readonly object: string;
+    readonly why: string;
+    readonly fix: string;
+}
+/** One container's part in a hand-over. In the old process: `invalidate`, perhaps `restore`. In the successor: `takeOver`. */
+export interface HandOver {
+    /** What stands in the way, as far as this mode knows. Looks only. */
+    blockers(): readonly Blocker[];
+    /** Before everything is frozen: what can be done then already. */
+    prepare(): void;
+    /**
+     * The kernel takes the memory's addresses in this process for invalid from now on; the devices reach it as before.
+     *
+     * @throws VfioError; nothing has changed then
+     */
+    invalidate(): void;
+    /**
+     * Makes the memory this process's again, whoever has it now: also what a successor has taken over in part.
+     *
+     * @throws VfioError
+     */
+    restore(): void;
+    /**
+     * Makes the memory this process's: its addresses, and its locked pages.
+     *
+     * @throws VfioError; the old process can restore everything then
+     */
+    takeOver(): void;
+}
+/** What a successor must know of a container. The descriptors are borrowed. */
+export interface ContainerState {
+    readonly mode: ContainerMode;
+    readonly fd: number;
+    /** iommufd: the id of the address space. */
+    readonly ioas: number | undefined;
+    /** Legacy: the groups by their numbers. */
+    readonly groups: ReadonlyMap<number, number>;
+}

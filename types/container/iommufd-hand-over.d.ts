@@ -1,0 +1,11 @@
+import type { Iommufd } from "../iommufd/iommufd.js";
+import type { Blocker, HandOver } from "./hand-over.js";
+export declare class IommufdHandOver implements HandOver {
+    #private;
+    constructor(iommufd: Iommufd, object: string, bars: () => readonly string[]);
+    blockers(): readonly Blocker[];
+    prepare(): void;
+    invalidate(): void;
+    restore(): void;
+    takeOver(): void;
+}
