@@ -27,9 +27,11 @@ export class Codes<T extends string> {
   readonly #codes: Readonly<Record<T, number>>;
   readonly #values: ReadonlyMap<number, T>;
 
-  constructor(codes: Readonly<Record<T, number>>, values: readonly T[]) {
+  constructor(codes: Readonly<Record<T, number>>) {
+    const values = new Map<number, T>();
+    for (const value in codes) values.set(codes[value], value);
     this.#codes = codes;
-    this.#values = new Map(values.map((value) => [codes[value], value]));
+    this.#values = values;
   }
 
   codeOf(value: T): number {
@@ -91,8 +93,7 @@ export class ByteWriter {
 
   /** Writes over what is there. */
   sizeAt(at: number, value: number): void {
-    this.#view.setUint32(at, value % 0x1_0000_0000, true);
-    this.#view.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
+    setSize(this.#view, at, value);
   }
 
   /** Writes over what is there. */
@@ -128,6 +129,25 @@ export class ByteWriter {
     this.u32(items.length);
     for (const item of items) write(item);
   }
+
+  /** Makes room for bytes that the caller writes. */
+  room(length: number): DataView {
+    const at = this.#advance(length);
+    return new DataView(this.#bytes.buffer, at, length);
+  }
+}
+
+const HALF = 0x1_0000_0000;
+
+/** Writes a safe integer as 64 bits. */
+export function setSize(view: DataView, at: number, value: number): void {
+  view.setUint32(at, value % HALF, true);
+  view.setUint32(at + 4, Math.floor(value / HALF), true);
+}
+
+/** Reads 64 bits as a number: exact where it is a safe integer, and none where it is 2^53 or more. */
+export function getSize(view: DataView, at: number): number {
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * HALF;
 }
 
 /** Reads, from `at` to `end`. Everything that is wrong is an `EPROTO`. */
@@ -206,7 +226,7 @@ export class ByteReader {
   /** 64 bits that must fit a safe integer. */
   size(what: string): number {
     const at = this.#advance(8);
-    const value = this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x1_0000_0000;
+    const value = getSize(this.#view, at);
     if (Number.isSafeInteger(value)) return value;
     throw this.refusal(`the ${what} in ${this.where} is 2^53 or more`, at);
   }
@@ -237,6 +257,12 @@ export class ByteReader {
       `the ${what} in ${this.where} are 0x${value.toString(16)}, of which 0x${mask.toString(16)} are known`,
       this.#at - 4,
     );
+  }
+
+  /** Bytes that the caller reads. */
+  view(length: number): DataView {
+    const at = this.#advance(length);
+    return new DataView(this.#bytes.buffer, this.#bytes.byteOffset + at, length);
   }
 
   /** Bytes as they are: a view. */

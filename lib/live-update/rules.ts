@@ -5,7 +5,9 @@
  *
  * @module
  */
+import { constants } from "node:os";
 import type { ContainerMode } from "../container/container.js";
+import { VfioError } from "../errors.js";
 import { MAX_IOVA } from "../iova-range.js";
 import { pciAddress } from "../sysfs/address.js";
 import { mdevUuid } from "../sysfs/node.js";
@@ -23,11 +25,30 @@ import type {
   MemoryItem,
 } from "./manifest.js";
 
+/**
+ * The longest manifest, in bytes: a million mappings. A carrier takes no more than this from a peer. (The frozen part has the
+ * program's own state in it, and is as long as that.)
+ */
+export const MAX_MANIFEST = 32 << 20;
+
+/** The error for a manifest that is longer. */
+export function tooLong(syscall: "encode" | "decode", length: number): VfioError {
+  return new VfioError({
+    errno: constants.errno.EMSGSIZE,
+    syscall,
+    object: "the manifest",
+    why: `it is ${length} bytes long, and ${MAX_MANIFEST} is the most`,
+    fix: "map in larger pieces: each mapping takes 32 bytes",
+  });
+}
+
 /** Makes the error for what is wrong. */
 export type Refuse = (why: string) => Error;
 
 /** The smallest page of every machine that Linux runs on: addresses and lengths are multiples of it at the least. */
 const PAGE = 4096;
+const OFFSET_BITS = 4095n;
+const END = MAX_IOVA + 1n;
 const MAX_U32 = 0xffff_ffff;
 /** Indexes and ids: the highest 32-bit number says that there is none. */
 const MAX_NUMBER = NO_NUMBER - 1;
@@ -59,6 +80,10 @@ function isDeviceAddress(address: string): boolean {
 /** Whether a container of this mode maps memory by its address in the process, and so also a device's BAR. */
 function mapsByAddress(mode: ContainerMode): boolean {
   return mode === "type1" || mode === "type1v2";
+}
+
+function isInPages(value: number, min = 0): boolean {
+  return Number.isSafeInteger(value) && value >= min && value % PAGE === 0;
 }
 
 class Rules {
@@ -107,7 +132,7 @@ class Rules {
 
   #pages(what: string, value: number, min = 0): void {
     this.#integer(what, value, Number.MAX_SAFE_INTEGER, min);
-    if (value % PAGE !== 0) throw this.#refuse(`${what} is 0x${value.toString(16)}, not a multiple of ${PAGE}`);
+    if (!isInPages(value)) throw this.#refuse(`${what} is 0x${value.toString(16)}, not a multiple of ${PAGE}`);
   }
 
   #unique<T>(items: Iterable<T>, keyOf: (item: T) => readonly [key: string | number, name: string]): void {
@@ -288,15 +313,13 @@ class Rules {
     const { iova, length, offset, read, write } = mapping;
     // The words are put together for a refusal only: there are many mappings.
     const where = () => `the mapping at IOVA 0x${iova.toString(16)} in ${nameContainer(container)}`;
-    if (iova < 0n || iova > MAX_IOVA || iova % BigInt(PAGE) !== 0n) {
+    if (iova < 0n || iova > MAX_IOVA || (iova & OFFSET_BITS) !== 0n) {
       throw this.#refuse(`${where()} is not at a multiple of ${PAGE} from 0 to 2^64 - 1`);
     }
-    if (!Number.isSafeInteger(length) || length < PAGE || length % PAGE !== 0)
-      this.#pages(`the length of ${where()}`, length, 1);
-    if (!Number.isSafeInteger(offset) || offset < 0 || offset % PAGE !== 0)
-      this.#pages(`the offset of ${where()}`, offset);
+    if (!isInPages(length, 1)) this.#pages(`the length of ${where()}`, length, 1);
+    if (!isInPages(offset)) this.#pages(`the offset of ${where()}`, offset);
     const end = iova + BigInt(length);
-    if (end > MAX_IOVA + 1n) throw this.#refuse(`${where()} goes on past the end of the address space`);
+    if (end > END) throw this.#refuse(`${where()} goes on past the end of the address space`);
     if (!read && !write) throw this.#refuse(`${where()} can be neither read nor written`);
     const memory = this.#manifest.memory[mapping.memory];
     if (memory === undefined) {

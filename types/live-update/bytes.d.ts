@@ -5,7 +5,7 @@ export declare const NO_NUMBER = 4294967295;
 /** The values of a field that says which, and their numbers. */
 export declare class Codes<T extends string> {
     #private;
-    constructor(codes: Readonly<Record<T, number>>, values: readonly T[]);
+    constructor(codes: Readonly<Record<T, number>>);
     codeOf(value: T): number;
     valueOf(code: number): T | undefined;
 }
@@ -30,7 +30,13 @@ export declare class ByteWriter {
     text(text: string | undefined): void;
     code<T extends string>(codes: Codes<T>, value: T): void;
     list<T>(items: readonly T[], write: (item: T) => void): void;
+    /** Makes room for bytes that the caller writes. */
+    room(length: number): DataView;
 }
+/** Writes a safe integer as 64 bits. */
+export declare function setSize(view: DataView, at: number, value: number): void;
+/** Reads 64 bits as a number: exact where it is a safe integer, and none where it is 2^53 or more. */
+export declare function getSize(view: DataView, at: number): number;
 /** Reads, from `at` to `end`. Everything that is wrong is an `EPROTO`. */
 export declare class ByteReader {
     #private;
@@ -55,6 +61,8 @@ export declare class ByteReader {
     flag(what: string): boolean;
     /** Bits, of which those in `mask` have a meaning. */
     bits(what: string, mask: number): number;
+    /** Bytes that the caller reads. */
+    view(length: number): DataView;
     /** Bytes as they are: a view. */
     raw(length: number): Uint8Array;
     text(what: string): string;

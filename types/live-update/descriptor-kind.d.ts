@@ -1,8 +1,4 @@
-/**
- * What a received descriptor is, before it is used as that.
- *
- * @module
- */
+import { type HostPaths } from "../sysfs/files.js";
 /** What a descriptor must be. */
 export type DescriptorKind = 
 /** The program's own: anything. */
@@ -11,7 +7,7 @@ export type DescriptorKind =
 } | {
     readonly kind: "eventfd";
 }
-/** A memfd, or a file in a memory file system, of at least so many bytes. */
+/** A memfd, or a file in a memory file system, of at least so many bytes, open for reading and writing. */
  | {
     readonly kind: "memory";
     readonly length: number;
@@ -34,3 +30,13 @@ export type DescriptorKind =
     readonly address: string;
     readonly through: "group" | "cdev";
 };
+/**
+ * Checks that a descriptor is what it is said to be. Nothing is done with it.
+ *
+ * The length of a memory file is as it is now: whoever else has the descriptor can shorten the file.
+ *
+ * @param fd borrowed
+ * @param what what it is to the program, for the message
+ * @throws VfioError `EBADF` if it is something else, with both
+ */
+export declare function checkDescriptor(fd: number, expected: DescriptorKind, what: string, paths?: HostPaths): void;

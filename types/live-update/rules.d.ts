@@ -1,4 +1,12 @@
+import { VfioError } from "../errors.js";
 import type { FrozenPart, Manifest } from "./manifest.js";
+/**
+ * The longest manifest, in bytes: a million mappings. A carrier takes no more than this from a peer. (The frozen part has the
+ * program's own state in it, and is as long as that.)
+ */
+export declare const MAX_MANIFEST: number;
+/** The error for a manifest that is longer. */
+export declare function tooLong(syscall: "encode" | "decode", length: number): VfioError;
 /** Makes the error for what is wrong. */
 export type Refuse = (why: string) => Error;
 /** The most vectors that a device can have. */
