@@ -19,5 +19,6 @@ export { OwnedFd } from "./fd.js";
 export { Ioas, type IoasMapOptions, type IoasRanges, Iommufd } from "./iommufd/iommufd.js";
 export { IovaAllocator, type IovaRange } from "./iova.js";
 export * from "./kvm/index.js";
+export * from "./live-update/index.js";
 export { type LockedMemory, lockedMemory } from "./memlock.js";
 export * from "./sysfs/index.js";

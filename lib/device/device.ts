@@ -12,6 +12,7 @@
  * @module
  */
 import { constants } from "node:os";
+import type { DmaMemory } from "../dma-buffer.js";
 import { outOfRangeError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { watchForLeak } from "../leak.js";
@@ -35,6 +36,7 @@ import { Notification } from "./notification.js";
 import { type DeviceLock, OpenDevice } from "./open-device.js";
 import { Region } from "./region.js";
 import { type RegionName, type RegionType, readRegionInfo, regionIndex, regionName } from "./region-info.js";
+import { RegionMap } from "./region-map.js";
 import { type HotResetInfo, hotReset, hotResetInfo, reset, resetAsync } from "./reset.js";
 import type { DeviceState } from "./state.js";
 
@@ -224,6 +226,12 @@ export class Device implements Disposable {
   /** How it is tied to its container. @internal */
   get attachment(): Attachment {
     return this.#device.attachment;
+  }
+
+  /** The mapping of one of its BARs that memory is, if it is one. @internal */
+  mapOf(memory: DmaMemory): RegionMap | undefined {
+    if (!(memory instanceof RegionMap)) return undefined;
+    return this.#regions.get(memory.region.index) === memory.region ? memory : undefined;
   }
 
   /** What is under way on another thread, if anything. @internal */

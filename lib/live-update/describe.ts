@@ -1,0 +1,208 @@
+/**
+ * A plan as a manifest: what the objects are, and the descriptors that say which.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import type { Container } from "../container/container.js";
+import type { Device } from "../device/device.js";
+import type { IoeventfdState, IrqState } from "../device/state.js";
+import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
+import { invalidStateError } from "../errors.js";
+import { IntxConnection } from "../kvm/intx-connection.js";
+import type {
+  ConnectionItem,
+  ContainerItem,
+  DeviceItem,
+  FrozenPart,
+  IoeventfdItem,
+  IrqItem,
+  Manifest,
+  MemoryItem,
+} from "./manifest.js";
+import type { Plan, PlannedConnection } from "./plan.js";
+
+/** This package's version, which a manifest is signed with. */
+function version(): string {
+  const parsed: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  return typeof parsed === "object" && parsed !== null && "version" in parsed ? String(parsed.version) : "unknown";
+}
+
+/** What a plan is at this moment. */
+export interface Description {
+  readonly manifest: Manifest;
+  /** Borrowed. */
+  readonly descriptors: readonly number[];
+  /** The manifest's connections. */
+  readonly connections: readonly PlannedConnection[];
+  /** All memory of it that is not a device's. */
+  readonly buffers: readonly DmaBuffer[];
+}
+
+/** Describes a plan that has no blockers. */
+export function describe(plan: Plan): Description {
+  const descriptors: number[] = [];
+  const add = (fd: number) => descriptors.push(fd) - 1;
+  const memory = new MemoryList(plan, add);
+  for (const buffer of plan.memory.values()) memory.indexOf(buffer);
+  const containers = [...plan.containers].map(([name, container]) => describeContainer(name, container, memory, add));
+  const { connections } = plan;
+  const manifest: Manifest = {
+    writer: { version: version(), node: process.versions.node, pid: process.pid },
+    memory: memory.items,
+    containers,
+    connections: connections.map((each) => describeConnection(plan, each, add)),
+    descriptors: [...plan.descriptors].map(([name, fd]) => ({ name, descriptor: add(fd) })),
+  };
+  return { manifest, descriptors, connections, buffers: memory.buffers };
+}
+
+/** Each piece of memory once, whatever maps it. */
+class MemoryList {
+  readonly items: MemoryItem[] = [];
+  readonly buffers: DmaBuffer[] = [];
+  readonly #indexes = new Map<DmaMemory, number>();
+  readonly #names: ReadonlyMap<DmaBuffer, string>;
+  readonly #bars: (memory: DmaMemory) => MemoryItem;
+  readonly #add: (fd: number) => number;
+
+  constructor(plan: Plan, add: (fd: number) => number) {
+    this.#names = new Map([...plan.memory].map(([name, buffer]) => [buffer, name]));
+    this.#add = add;
+    this.#bars = (memory) => describeBar(plan, memory);
+  }
+
+  indexOf(memory: DmaMemory): number {
+    const known = this.#indexes.get(memory);
+    if (known !== undefined) return known;
+    const item = memory instanceof DmaBuffer ? this.#file(memory) : this.#bars(memory);
+    const index = this.items.push(item) - 1;
+    this.#indexes.set(memory, index);
+    return index;
+  }
+
+  #file(buffer: DmaBuffer): MemoryItem {
+    const backing = buffer.backing();
+    if (backing === undefined) throw invalidStateError(`${buffer.label} has no file`);
+    this.buffers.push(buffer);
+    const { length, pageSize, locked, label } = buffer;
+    const name = this.#names.get(buffer);
+    return { kind: "file", name, descriptor: this.#add(backing.fd), length, pageSize, locked, label };
+  }
+}
+
+function describeBar(plan: Plan, memory: DmaMemory): MemoryItem {
+  for (const { container, device } of plan.devices) {
+    const map = device.mapOf(memory);
+    if (map === undefined) continue;
+    const { region, offset, length } = map;
+    return { kind: "bar", container, device: device.address, region: region.index, offset, length };
+  }
+  throw invalidStateError(`${memory.label} is of no device that is handed over`);
+}
+
+function describeContainer(
+  name: string,
+  container: Container,
+  memory: MemoryList,
+  add: (fd: number) => number,
+): ContainerItem {
+  const { mode, fd, ioas, groups } = container.state;
+  return {
+    name,
+    mode,
+    descriptor: add(fd),
+    ioas,
+    groups: [...groups].map(([id, group]) => ({ id, descriptor: add(group) })),
+    devices: [...container.devices.values()].map((device) => describeDevice(device, add)),
+    mappings: [...container.mappings].map((mapping) => ({
+      iova: mapping.iova,
+      length: mapping.length,
+      read: mapping.read,
+      write: mapping.write,
+      memory: memory.indexOf(mapping.memory),
+      offset: mapping.offset,
+    })),
+  };
+}
+
+function describeDevice(device: Device, add: (fd: number) => number): DeviceItem {
+  const { address, fd, group, iommufdId, pageTableId } = device.attachment;
+  const { irqs, ioeventfds } = device.state;
+  return {
+    address,
+    descriptor: add(fd.number),
+    group,
+    iommufdId,
+    pageTableId,
+    irqs: irqs.map((irq) => describeIrq(irq, add)),
+    ioeventfds: ioeventfds.map((each) => describeIoeventfd(each, add)),
+  };
+}
+
+function describeIrq({ kind, allocated, vectors, unmask }: IrqState<number>, add: (fd: number) => number): IrqItem {
+  return {
+    kind,
+    allocated,
+    vectors: vectors.map(({ index, eventfd }) => ({ index, eventfd: add(eventfd) })),
+    unmask: unmask === undefined ? undefined : add(unmask),
+  };
+}
+
+function describeIoeventfd(state: IoeventfdState<number>, add: (fd: number) => number): IoeventfdItem {
+  return { ...state, eventfd: add(state.eventfd) };
+}
+
+function describeConnection(
+  plan: Plan,
+  { machine, connection }: PlannedConnection,
+  add: (fd: number) => number,
+): ConnectionItem {
+  const planned = plan.deviceOf(connection);
+  if (planned === undefined) throw invalidStateError(`the device of ${connection.label} is not handed over`);
+  const { container } = planned;
+  const device = planned.device.address;
+  if (connection instanceof IntxConnection) {
+    const { gsi, delivery } = connection;
+    return { kind: "intx", machine, container, device, gsi, delivery };
+  }
+  const vectors = [...connection.vectors.values()].map(({ state }) => ({
+    index: state.index,
+    guest: state.guest === undefined ? undefined : add(state.guest),
+  }));
+  const kind = connection.irq === planned.device.msi ? "msi" : "msix";
+  return { kind, machine, container, device, masking: connection.masking, vectors };
+}
+
+/**
+ * What has changed to the last moment.
+ *
+ * @throws an error with `code` `ERR_INVALID_STATE` if something is connected now that was not when the manifest was written
+ */
+export function describeFrozen(
+  plan: Plan,
+  described: Description,
+  state: Uint8Array,
+  times: FrozenPart["times"],
+): FrozenPart {
+  const { connections } = plan;
+  const same = connections.every(({ connection }, index) => connection === described.connections[index]?.connection);
+  if (!same || connections.length !== described.connections.length) {
+    throw invalidStateError("interrupts were connected or disconnected while the hand-over was prepared: try again");
+  }
+  return {
+    connections: connections.map(({ connection }) => ({
+      vectors:
+        connection instanceof IntxConnection
+          ? []
+          : [...connection.vectors.values()].map(({ state: { index, message, masked, toGuest } }) => ({
+              index,
+              message,
+              masked,
+              toGuest,
+            })),
+    })),
+    times,
+    state,
+  };
+}

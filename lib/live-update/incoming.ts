@@ -1,0 +1,409 @@
+/**
+ * The successor's side of a live update.
+ *
+ * Everything is put together from what the old process has opened, bound, attached, mapped and switched on. The kernel is asked,
+ * and told nothing that the devices could notice: no reset, no attach, no map, no `VFIO_DEVICE_SET_IRQS`.
+ *
+ * @module
+ */
+import { type Container, IommufdContainer, LegacyContainer } from "../container/index.js";
+import type { Attachment } from "../device/attachment.js";
+import type { Device } from "../device/device.js";
+import type { DeviceState } from "../device/state.js";
+import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
+import { invalidStateError, outOfRangeError } from "../errors.js";
+import type { OwnedFd } from "../fd.js";
+import { IntxConnection } from "../kvm/intx-connection.js";
+import { MessageConnection } from "../kvm/message-connection.js";
+import type { Vm } from "../kvm/vm.js";
+import { native } from "../native.js";
+import type { IncomingCarrier } from "./carrier.js";
+import { decodeFrozen, decodeManifest } from "./codec.js";
+import { withDeadline } from "./deadline.js";
+import { checkDescriptor } from "./descriptor-kind.js";
+import { descriptorUses } from "./descriptor-uses.js";
+import type { ConnectionItem, ContainerItem, DeviceItem, FrozenPart, Manifest, MemoryItem } from "./manifest.js";
+import { type LiveUpdateReport, Timeline } from "./timeline.js";
+
+/** How a successor waits for what it gets. */
+export interface ReceiveOptions {
+  readonly signal?: AbortSignal;
+  /** How long until manifest and descriptors are there, in milliseconds. Default: for ever. */
+  readonly timeout?: number;
+}
+
+/** How a successor takes over. */
+export interface TakeOverOptions {
+  /** A virtual machine of this process for each one of the manifest ({@link IncomingUpdate.machines}), by its name. Borrowed. */
+  readonly machines?: Readonly<Record<string, Vm>>;
+  /** Raises and lowers a device's line in a machine whose interrupt controllers are in user space. */
+  readonly setLevel?: (device: string, level: boolean) => void;
+  readonly signal?: AbortSignal;
+  /** How long each wait may take, in milliseconds: until everything is frozen, and for the word. Default 60,000. */
+  readonly timeout?: number;
+}
+
+const NOT_YET = "is not this process's yet: call takeOver() first";
+
+/**
+ * Receives what the old process hands over with {@link LiveUpdate.handOver}, and puts it together. The old process still works with
+ * the devices: look, and do not touch, until {@link IncomingUpdate.takeOver}.
+ *
+ * @param carrier used up: closed when the hand-over is over, whatever comes
+ * @throws VfioError for what is not understood or not what it says, after everything that came was closed and the old process was
+ *   told
+ */
+export async function receiveLiveUpdate(
+  carrier: IncomingCarrier,
+  options: ReceiveOptions = {},
+): Promise<IncomingUpdate> {
+  const { signal, timeout = Number.POSITIVE_INFINITY } = options;
+  let descriptors: readonly OwnedFd[] = [];
+  try {
+    const parcel = await withDeadline("the wait for the old process", timeout, signal, (wait) => carrier.receive(wait));
+    descriptors = parcel.descriptors;
+    const manifest = decodeManifest(parcel.manifest, descriptors.length);
+    checkEach(manifest, descriptors);
+    return new IncomingUpdate(carrier, manifest, assemble(manifest, descriptors), descriptors);
+  } catch (error) {
+    for (const descriptor of descriptors) descriptor.close();
+    carrier.fail(error instanceof Error ? error.message : String(error));
+    carrier.close();
+    throw error;
+  }
+}
+
+/** Every descriptor is what the manifest says, and no two containers are one: nothing is used before. */
+function checkEach(manifest: Manifest, descriptors: readonly OwnedFd[]): void {
+  for (const { index, expected, what } of descriptorUses(manifest)) {
+    const descriptor = descriptors[index];
+    if (descriptor !== undefined) checkDescriptor(descriptor.number, expected, what);
+  }
+  const containers = manifest.containers.map(({ name, descriptor }) => ({
+    name,
+    fd: descriptors[descriptor]?.number ?? -1,
+  }));
+  for (const [index, { name, fd }] of containers.entries()) {
+    // Two descriptors of one file have different numbers, and the same device and inode as any other container's.
+    const twin = containers.slice(0, index).find((other) => native.kcmpFile(other.fd, fd) === 0);
+    if (twin !== undefined)
+      throw outOfRangeError("containers", `different files; "${twin.name}" and "${name}" are one`, fd);
+  }
+}
+
+/** What is put together. */
+interface Parts {
+  readonly containers: ReadonlyMap<string, Container>;
+  readonly buffers: readonly DmaBuffer[];
+  readonly memory: ReadonlyMap<string, DmaBuffer>;
+  readonly descriptors: ReadonlyMap<string, OwnedFd>;
+}
+
+/** Puts everything together; what fails has closed it again, except for the descriptors. */
+function assemble(manifest: Manifest, descriptors: readonly OwnedFd[]): Parts {
+  const fd = (index: number) => {
+    const found = descriptors[index];
+    if (found === undefined) throw outOfRangeError("descriptor", "one that came", index);
+    return found;
+  };
+  const containers = new Map<string, Container>();
+  const memory: (DmaMemory | undefined)[] = [];
+  const named = new Map<string, DmaBuffer>();
+  try {
+    for (const [index, item] of manifest.memory.entries()) {
+      if (item.kind === "bar") continue;
+      const { length, locked, label, name, descriptor } = item;
+      const buffer = DmaBuffer.fromFd(fd(descriptor), { length, locked, label });
+      memory[index] = buffer;
+      if (name !== undefined) named.set(name, buffer);
+    }
+    for (const item of manifest.containers) containers.set(item.name, inheritContainer(item, fd));
+    for (const [index, item] of manifest.memory.entries()) {
+      if (item.kind === "bar") memory[index] = mapBar(containers, item);
+    }
+    for (const { name, mappings } of manifest.containers) {
+      const parts = mappings.map(({ memory: index, ...rest }) => {
+        const mapped = memory[index];
+        if (mapped === undefined) throw outOfRangeError("memory", "one of the manifest's", index);
+        return { ...rest, memory: mapped };
+      });
+      containers.get(name)?.inheritMappings(parts);
+    }
+  } catch (error) {
+    for (const container of containers.values()) container.disown();
+    for (const each of memory) if (each instanceof DmaBuffer) each.close();
+    throw error;
+  }
+  for (const container of containers.values()) {
+    container.handOver.prepare();
+    container.lock(NOT_YET, true);
+  }
+  return {
+    containers,
+    buffers: memory.filter((each) => each instanceof DmaBuffer),
+    memory: named,
+    descriptors: new Map(manifest.descriptors.map(({ name, descriptor }) => [name, fd(descriptor)])),
+  };
+}
+
+function inheritContainer(item: ContainerItem, fd: (index: number) => OwnedFd): Container {
+  if (item.mode === "iommufd") {
+    const { ioas } = item;
+    if (ioas === undefined) throw outOfRangeError("ioas", "an id", ioas);
+    const container = IommufdContainer.inherit(fd(item.descriptor), ioas);
+    return inheritDevices(container, item, fd, (device) => {
+      const { address, descriptor, iommufdId, pageTableId } = device;
+      if (iommufdId === undefined || pageTableId === undefined) throw outOfRangeError("iommufdId", "an id", iommufdId);
+      return container.inheritedTie(address, fd(descriptor), { iommufdId, pageTableId });
+    });
+  }
+  const groups = item.groups.map(({ id, descriptor }) => ({ id, fd: fd(descriptor) }));
+  const container = LegacyContainer.inherit(item.mode, fd(item.descriptor), groups);
+  return inheritDevices(container, item, fd, ({ address, descriptor, group }) => {
+    if (group === undefined) throw outOfRangeError("group", "a number", group);
+    return container.inheritedTie(address, fd(descriptor), group);
+  });
+}
+
+function inheritDevices<C extends Container>(
+  container: C,
+  { devices }: ContainerItem,
+  fd: (index: number) => OwnedFd,
+  tie: (device: DeviceItem) => Attachment,
+): C {
+  try {
+    container.inheritDevices(devices.map((device) => ({ tie: tie(device), state: stateOf(device, fd) })));
+    return container;
+  } catch (error) {
+    container.disown();
+    throw error;
+  }
+}
+
+function stateOf({ irqs, ioeventfds }: DeviceItem, fd: (index: number) => OwnedFd): DeviceState<OwnedFd> {
+  return {
+    irqs: irqs.map(({ kind, allocated, vectors, unmask }) => ({
+      kind,
+      allocated,
+      vectors: vectors.map(({ index, eventfd }) => ({ index, eventfd: fd(eventfd) })),
+      unmask: unmask === undefined ? undefined : fd(unmask),
+    })),
+    ioeventfds: ioeventfds.map((order) => ({ ...order, eventfd: fd(order.eventfd) })),
+  };
+}
+
+function findDevice(containers: ReadonlyMap<string, Container>, container: string, device: string): Device {
+  const found = containers.get(container)?.devices.get(device);
+  if (found === undefined) throw outOfRangeError("device", `one of the container "${container}"`, device);
+  return found;
+}
+
+function mapBar(
+  containers: ReadonlyMap<string, Container>,
+  { container, device, region, offset, length }: Extract<MemoryItem, { kind: "bar" }>,
+): DmaMemory {
+  return findDevice(containers, container, device).region(region).map(offset, length);
+}
+
+/**
+ * What the old process hands over, put together. Made by {@link receiveLiveUpdate}.
+ *
+ * Until {@link takeOver} it may be looked at: devices' registers and config space read, memory read, BARs mapped. Everything that
+ * would change something is refused, or (a BAR that is mapped, memory) is the program's own duty.
+ */
+export class IncomingUpdate implements Disposable {
+  /** Who wrote it. */
+  readonly writer: Manifest["writer"];
+  /** By the names that the old process gave them. From {@link takeOver} on the program's; until then this object's. */
+  readonly containers: ReadonlyMap<string, Container>;
+  /** The memory that has a name, in the same way. What is mapped without a name is found by its mapping. */
+  readonly memory: ReadonlyMap<string, DmaBuffer>;
+  /** The old program's own descriptors, in the same way. */
+  readonly descriptors: ReadonlyMap<string, OwnedFd>;
+  readonly #carrier: IncomingCarrier;
+  readonly #manifest: Manifest;
+  readonly #buffers: readonly DmaBuffer[];
+  readonly #all: readonly OwnedFd[];
+  readonly #connections: (MessageConnection | IntxConnection)[] = [];
+  #frozen: FrozenPart | undefined;
+  #phase: "waiting" | "taking over" | "over" | "abandoned" = "waiting";
+
+  /** @internal */
+  constructor(carrier: IncomingCarrier, manifest: Manifest, parts: Parts, all: readonly OwnedFd[]) {
+    this.#carrier = carrier;
+    this.#manifest = manifest;
+    this.writer = manifest.writer;
+    this.containers = parts.containers;
+    this.memory = parts.memory;
+    this.descriptors = parts.descriptors;
+    this.#buffers = parts.buffers;
+    this.#all = all;
+  }
+
+  /** The names of the machines that {@link takeOver} is to be given. */
+  get machines(): ReadonlySet<string> {
+    return new Set(this.#manifest.connections.map(({ machine }) => machine));
+  }
+
+  /** The container of a name. @throws RangeError if there is none */
+  container(name: string): Container {
+    const found = this.containers.get(name);
+    if (found === undefined) throw outOfRangeError("name", `one of ${[...this.containers.keys()].join(", ")}`, name);
+    return found;
+  }
+
+  /** The old program's own state. @throws an error with `code` `ERR_INVALID_STATE` before everything was frozen */
+  get state(): Uint8Array {
+    if (this.#frozen === undefined) throw invalidStateError("the old process has not frozen everything yet");
+    return this.#frozen.state;
+  }
+
+  /** The interrupts' connections to guests, from {@link takeOver} on, in the order in which they were made. The program's. */
+  get connections(): readonly (MessageConnection | IntxConnection)[] {
+    return this.#connections;
+  }
+
+  /** Whether the devices are this process's. */
+  get committed(): boolean {
+    return this.#phase === "over";
+  }
+
+  /**
+   * Tells the old process to stop, takes the memory over, waits for its word, and lets interrupts through: those that came
+   * meanwhile are raised at once.
+   *
+   * @returns what it took
+   * @throws before the word: after everything here was closed and the old process was told, so that it goes on. (A wrong argument
+   *   leaves everything open.) After it, {@link committed} is true: the devices are this process's, and what is thrown are
+   *   connections to guests that could not be made; those interrupts are counted.
+   */
+  async takeOver(options: TakeOverOptions = {}): Promise<LiveUpdateReport> {
+    if (this.#phase !== "waiting") throw invalidStateError(`this live update is ${this.#phase}`);
+    const machines = this.#checkMachines(options.machines ?? {});
+    this.#phase = "taking over";
+    const { signal, timeout = 60_000 } = options;
+    let timeline: Timeline;
+    let frozen: FrozenPart;
+    try {
+      const late = await withDeadline("the wait for the last part", timeout, signal, (wait) =>
+        this.#carrier.ready(wait),
+      );
+      frozen = decodeFrozen(late, this.#manifest);
+      this.#frozen = frozen;
+      timeline = new Timeline(frozen.times);
+      timeline.begin("take over");
+      for (const { handOver } of this.containers.values()) handOver.takeOver();
+      timeline.begin("commit");
+      await withDeadline("the wait for the old process's word", timeout, signal, (wait) => this.#carrier.taken(wait));
+    } catch (error) {
+      this.#abandon(error instanceof Error ? error.message : String(error));
+      throw error;
+    }
+    this.#phase = "over";
+    // An old process that does not close in time, or is gone, keeps nothing from going on.
+    await withDeadline("the wait for the old process's end", timeout, undefined, (wait) =>
+      this.#carrier.released(wait),
+    ).catch(() => {});
+    timeline.begin("reconnect");
+    const failures = this.#reconnect(frozen, machines, options.setLevel);
+    timeline.end();
+    this.#carrier.done(timeline.encode());
+    this.#carrier.close();
+    if (failures.length > 0) {
+      throw new AggregateError(
+        failures,
+        `${failures.length} connections to guests could not be made; all else is taken over`,
+      );
+    }
+    return timeline.report;
+  }
+
+  #checkMachines(given: Readonly<Record<string, Vm>>): ReadonlyMap<string, Vm> {
+    const machines = new Map(Object.entries(given));
+    for (const item of this.#manifest.connections) {
+      const vm = machines.get(item.machine);
+      if (vm === undefined) {
+        throw outOfRangeError("machines", `a machine for each of ${[...this.machines].join(", ")}`, [
+          ...machines.keys(),
+        ]);
+      }
+      const irqchip = { resample: "full", irqfd: "split", user: "none" } as const;
+      if (item.kind === "intx" && vm.irqchip !== irqchip[item.delivery]) {
+        throw outOfRangeError(
+          `the irqchip of "${item.machine}"`,
+          `"${irqchip[item.delivery]}", as the line of ${item.device} is connected`,
+          vm.irqchip,
+        );
+      }
+    }
+    return machines;
+  }
+
+  /** Interrupts come through again: first to guests, then to who listens here. */
+  #reconnect(
+    frozen: FrozenPart,
+    machines: ReadonlyMap<string, Vm>,
+    setLevel: TakeOverOptions["setLevel"],
+  ): readonly unknown[] {
+    const failures: unknown[] = [];
+    for (const container of this.containers.values()) container.lock(undefined);
+    for (const [index, item] of this.#manifest.connections.entries()) {
+      const vm = machines.get(item.machine);
+      const vectors = frozen.connections[index]?.vectors ?? [];
+      if (vm === undefined) continue;
+      try {
+        this.#connections.push(this.#connect(item, vm, vectors, setLevel));
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    for (const { devices } of this.containers.values()) {
+      for (const device of devices.values()) for (const interrupt of device.interrupts) interrupt.resume();
+    }
+    return failures;
+  }
+
+  #connect(
+    item: ConnectionItem,
+    vm: Vm,
+    vectors: FrozenPart["connections"][number]["vectors"],
+    setLevel: TakeOverOptions["setLevel"],
+  ): MessageConnection | IntxConnection {
+    const device = findDevice(this.containers, item.container, item.device);
+    if (item.kind === "intx") {
+      const { line } = device.intx;
+      if (line === undefined) throw invalidStateError(`${device.intx} is off`);
+      const level = setLevel === undefined ? {} : { setLevel: (high: boolean) => setLevel(item.device, high) };
+      return new IntxConnection(line, vm, { gsi: item.gsi, ...level }, true);
+    }
+    const guests = new Map(item.vectors.map(({ index, guest }) => [index, guest]));
+    const states = vectors.map((vector) => {
+      const guest = guests.get(vector.index);
+      return { ...vector, guest: guest === undefined ? undefined : this.#all[guest] };
+    });
+    return MessageConnection.inherit(device[item.kind], vm, item.masking, states);
+  }
+
+  /**
+   * Closes everything and tells the old process, which goes on. Does nothing once the devices are this process's, or if it was
+   * called before.
+   */
+  abandon(reason = "the successor does not want it"): void {
+    if (this.#phase === "waiting") this.#abandon(reason);
+  }
+
+  #abandon(reason: string): void {
+    this.#phase = "abandoned";
+    for (const container of this.containers.values()) container.disown();
+    for (const buffer of this.#buffers) buffer.close();
+    for (const descriptor of this.#all) descriptor.close();
+    // Told when nothing here can act on the devices any more.
+    this.#carrier.fail(reason);
+    this.#carrier.close();
+  }
+
+  /** As {@link abandon}. */
+  [Symbol.dispose](): void {
+    this.abandon();
+  }
+}

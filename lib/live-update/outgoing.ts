@@ -1,0 +1,253 @@
+/**
+ * The old process's side of a live update.
+ *
+ * ```text
+ *  prepare     manifest and descriptors travel; the devices and the program go on, and nothing is mapped or attached meanwhile
+ *  stop        the program stops using the devices
+ *  freeze      irqfds are deassigned and readers removed: interrupts are counted in their eventfds, which travel
+ *  save        the program's own state
+ *  invalidate  legacy containers: the kernel forgets where the memory is in this process
+ *  transfer    the rest travels; the successor takes the memory over
+ *  commit      the word is given: from here on this process only closes
+ * ```
+ *
+ * What fails before the word is given is undone, and this process goes on.
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import type { Container } from "../container/container.js";
+import type { Blocker } from "../container/hand-over.js";
+import type { Interrupt } from "../device/interrupt.js";
+import { invalidStateError, VfioError } from "../errors.js";
+import { findBlockers } from "./blockers.js";
+import type { OutgoingCarrier } from "./carrier.js";
+import { encodeFrozen, encodeManifest } from "./codec.js";
+import { withDeadline } from "./deadline.js";
+import { type Description, describe, describeFrozen } from "./describe.js";
+import { type LiveUpdateOptions, Plan, type PlannedConnection } from "./plan.js";
+import { type LiveUpdateReport, Timeline } from "./timeline.js";
+
+/** How long each wait may take, in milliseconds; `Infinity` for ever. */
+export interface HandOverTimeouts {
+  /** Until the successor is ready. Default 60,000. */
+  readonly prepare?: number;
+  /** Until it has taken the memory over; the devices' interrupts are held back meanwhile. Default 10,000. */
+  readonly transfer?: number;
+  /** After the word is given, until the successor has said its last. Default 10,000. */
+  readonly acknowledge?: number;
+}
+
+/** How a hand-over is made. */
+export interface HandOverOptions {
+  /** Ends it, and rolls it back, as long as the word is not given. */
+  readonly signal?: AbortSignal;
+  readonly timeouts?: HandOverTimeouts;
+}
+
+const LOCKED = "is being handed over to another process";
+
+/** A hand-over that something keeps from being made. Nothing was touched. */
+export class LiveUpdateBlockedError extends VfioError {
+  readonly blockers: readonly Blocker[];
+
+  /** @internal */
+  constructor(blockers: readonly Blocker[]) {
+    super({
+      errno: constants.errno.EBUSY,
+      syscall: "live update",
+      why: blockers.map(({ object, why }) => `${object}: ${why}`).join("; "),
+      fix: blockers.map(({ fix }) => fix).join("; "),
+    });
+    this.name = "LiveUpdateBlockedError";
+    this.blockers = blockers;
+  }
+}
+
+/**
+ * Hands devices over to a successor while they run: no reset, no unmap, no interrupt lost. One object makes one hand-over; after
+ * one that failed it can be tried again.
+ *
+ * ```ts
+ * const update = new LiveUpdate({ containers: { main: container }, memory: { ring }, save: () => driver.state() });
+ * await update.handOver(carrier);
+ * ```
+ *
+ * When it is done, everything of the plan (containers, devices, machines, memory) is closed here, and the devices work for the
+ * successor, which has called {@link receiveLiveUpdate}.
+ */
+export class LiveUpdate {
+  readonly #plan: Plan;
+  #state: "idle" | "under way" | "over" = "idle";
+
+  /** @throws RangeError if an object stands under two names */
+  constructor(options: LiveUpdateOptions) {
+    this.#plan = new Plan(options);
+  }
+
+  /**
+   * What keeps it from being handed over now, with what to do about each; empty if nothing does. Nothing is touched.
+   *
+   * @param carrier asked too, if given
+   */
+  blockers(carrier?: OutgoingCarrier): readonly Blocker[] {
+    return findBlockers(this.#plan, carrier);
+  }
+
+  /**
+   * Hands over.
+   *
+   * @param carrier used up: closed at the end, whatever comes
+   * @returns what it took, when the successor works. (A carrier that replaces this process does not return.)
+   * @throws {@link LiveUpdateBlockedError}; what the carrier or the kernel refused, the signal's reason or `ETIMEDOUT`, after
+   *   everything was undone; an AggregateError if it could not be undone entirely (its first error is what failed). If `committed`
+   *   is true afterwards, the successor had the word and went away: everything is closed here, and the devices have no user.
+   */
+  async handOver(carrier: OutgoingCarrier, options: HandOverOptions = {}): Promise<LiveUpdateReport> {
+    try {
+      if (this.#state !== "idle") throw invalidStateError(`this live update is ${this.#state}`);
+      options.signal?.throwIfAborted();
+      const blockers = this.blockers(carrier);
+      if (blockers.length > 0) throw new LiveUpdateBlockedError(blockers);
+      this.#state = "under way";
+      return await new Attempt(this.#plan, carrier, options, () => {
+        this.#state = "over";
+      }).run();
+    } finally {
+      if (this.#state === "under way") this.#state = "idle";
+      carrier.close();
+    }
+  }
+
+  /** Whether the word was given: everything of the plan is closed here, and belongs to the successor. */
+  get committed(): boolean {
+    return this.#state === "over";
+  }
+}
+
+/** One hand-over, with what it has done and may have to undo. */
+class Attempt {
+  readonly #plan: Plan;
+  readonly #carrier: OutgoingCarrier;
+  readonly #options: HandOverOptions;
+  readonly #onCommit: () => void;
+  readonly #containers: readonly Container[];
+  readonly #timeline = new Timeline();
+  #stopped = false;
+  #suspendedConnections: readonly PlannedConnection[] = [];
+  #suspendedInterrupts: readonly Interrupt[] = [];
+  readonly #invalidated: Container[] = [];
+
+  constructor(plan: Plan, carrier: OutgoingCarrier, options: HandOverOptions, onCommit: () => void) {
+    this.#plan = plan;
+    this.#carrier = carrier;
+    this.#options = options;
+    this.#onCommit = onCommit;
+    this.#containers = [...plan.containers.values()];
+  }
+
+  async run(): Promise<LiveUpdateReport> {
+    let described: Description;
+    try {
+      described = await this.#prepare();
+      await this.#freezeAndTransfer(described);
+      this.#timeline.begin("commit");
+      this.#carrier.commit();
+    } catch (error) {
+      throw this.#rollBack(error);
+    }
+    this.#onCommit();
+    this.#close(described);
+    return this.#acknowledge();
+  }
+
+  async #prepare(): Promise<Description> {
+    this.#timeline.begin("prepare");
+    for (const container of this.#containers) container.lock(LOCKED);
+    const described = describe(this.#plan);
+    for (const { handOver } of this.#containers) handOver.prepare();
+    const parcel = { manifest: encodeManifest(described.manifest), descriptors: described.descriptors };
+    await this.#wait("prepare", 60_000, "until the successor was ready", (wait) => this.#carrier.prepare(parcel, wait));
+    return described;
+  }
+
+  async #freezeAndTransfer(described: Description): Promise<void> {
+    const { stop, save } = this.#plan.options;
+    this.#timeline.begin("stop");
+    this.#stopped = true;
+    await stop?.();
+    this.#timeline.begin("freeze");
+    this.#freeze();
+    this.#timeline.begin("save");
+    const state = (await save?.()) ?? new Uint8Array(0);
+    this.#options.signal?.throwIfAborted();
+    this.#timeline.begin("invalidate");
+    for (const container of this.#containers) {
+      container.handOver.invalidate();
+      this.#invalidated.push(container);
+    }
+    this.#timeline.begin("transfer");
+    const late = encodeFrozen(describeFrozen(this.#plan, described, state, this.#timeline.marks));
+    await this.#wait("transfer", 10_000, "until the successor had taken the memory over", (wait) =>
+      this.#carrier.transfer(late, wait),
+    );
+  }
+
+  /** Interrupts are counted from here on. KVM's hands first: what it has taken from an eventfd it has raised when it lets go. */
+  #freeze(): void {
+    for (const container of this.#containers) container.lock(LOCKED, true);
+    this.#suspendedConnections = this.#plan.connections;
+    for (const { connection } of this.#suspendedConnections) connection.suspend();
+    this.#suspendedInterrupts = this.#plan.devices.flatMap(({ device }) => device.interrupts);
+    for (const interrupt of this.#suspendedInterrupts) interrupt.suspend();
+  }
+
+  /** Undoes everything, whatever of it fails. Returns what is to be thrown. */
+  #rollBack(reason: unknown): unknown {
+    const failures: unknown[] = [];
+    const attempt = (step: () => void) => {
+      try {
+        step();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    this.#carrier.abort(reason instanceof Error ? reason.message : String(reason));
+    for (const container of this.#invalidated.reverse()) attempt(() => container.handOver.restore());
+    for (const container of this.#containers) container.lock(undefined);
+    for (const { connection } of this.#suspendedConnections) attempt(() => connection.resume());
+    for (const interrupt of this.#suspendedInterrupts) attempt(() => interrupt.resume());
+    if (this.#stopped) attempt(() => this.#plan.options.resume?.());
+    if (failures.length === 0) return reason;
+    return new AggregateError(
+      [reason, ...failures],
+      `the hand-over failed, and ${failures.length} steps of it could not be undone`,
+    );
+  }
+
+  /** The devices are the successor's. It waits for the machines: KVM lets a device's file have one. */
+  #close({ connections, buffers }: Description): void {
+    for (const { connection } of connections) connection.disown();
+    for (const vm of this.#plan.machines.values()) vm.close();
+    this.#carrier.released();
+    for (const container of this.#containers) container.disown();
+    for (const buffer of buffers) buffer.close();
+  }
+
+  async #acknowledge(): Promise<LiveUpdateReport> {
+    const waiting = this.#wait("acknowledge", 10_000, "until the successor had said its last", (wait) =>
+      this.#carrier.acknowledged(wait),
+    );
+    return Timeline.decode(await waiting).report;
+  }
+
+  #wait<T>(
+    which: keyof HandOverTimeouts,
+    byDefault: number,
+    what: string,
+    wait: (wait: { readonly signal: AbortSignal }) => Promise<T>,
+  ): Promise<T> {
+    const { signal, timeouts } = this.#options;
+    return withDeadline(what, timeouts?.[which] ?? byDefault, which === "acknowledge" ? undefined : signal, wait);
+  }
+}

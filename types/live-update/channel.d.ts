@@ -1,0 +1,69 @@
+import type { OwnedFd } from "../fd.js";
+import { type SocketWait, type UnixSocket } from "../unix-socket.js";
+/** The messages of a hand-over, by their numbers on the wire. */
+declare const MESSAGES: readonly ["hello", "process", "parcel", "ready", "frozen", "taken", "commit", "released", "done"];
+/** What a message is about. */
+export type MessageType = (typeof MESSAGES)[number];
+/** The most that a receiver takes in one message. */
+export interface ChannelLimits {
+    /** In bytes. */
+    readonly bytes: number;
+    readonly descriptors: number;
+}
+/** A message that came whole. */
+export interface Message {
+    readonly bytes: Uint8Array;
+    /** Close-on-exec; they belong to whoever received them. */
+    readonly descriptors: readonly OwnedFd[];
+}
+/**
+ * Whether the other side went away without a word (as a dead process does), as opposed to saying why.
+ */
+export declare function wentAwaySilently(error: unknown): boolean;
+/** One side of the conversation. It owns its socket. */
+export declare class Channel {
+    #private;
+    /**
+     * @param socket of type `seqpacket`; it belongs to the channel from here on
+     * @param peer who is at the other end, for messages: `the successor`
+     */
+    constructor(socket: UnixSocket, peer: string);
+    /**
+     * Sends a message.
+     *
+     * @param descriptors borrowed until this resolves
+     * @throws VfioError ECONNRESET if the other side went away without a word, ECANCELED if it ended the conversation: its reason
+     *   is in the message
+     */
+    send(type: MessageType, bytes: Uint8Array, descriptors: readonly number[], wait: SocketWait): Promise<void>;
+    /**
+     * Puts a message of one packet into the socket, or throws and has not.
+     *
+     * @param bytes at most 65,520
+     */
+    sendNow(type: MessageType, bytes?: Uint8Array): void;
+    /**
+     * Waits for a message of this type. What fails has closed every descriptor that came.
+     *
+     * @throws VfioError EPROTO if something else comes, EMSGSIZE if it is larger than the limits, EMFILE if this process may not
+     *   open as many descriptors, ECONNRESET if the other side went away without a word, ECANCELED if it ended the conversation:
+     *   its reason is in the message
+     */
+    receive(type: MessageType, limits: ChannelLimits, wait: SocketWait): Promise<Message>;
+    /** Throws if the other side has ended the conversation by now, as {@link receive} would. */
+    throwIfEnded(): void;
+    /**
+     * Lets nothing more be put into the socket by the other side: whatever it tries from here on fails there.
+     *
+     * @returns whether a message of this type was there before that
+     */
+    shutOut(type: MessageType): boolean;
+    /**
+     * Ends the conversation, with a reason that the other side's next wait rejects with. Does not throw: a peer that is gone needs
+     * no reason.
+     */
+    end(reason: string): void;
+    /** Closes the socket. A second call does nothing. */
+    close(): void;
+}
+export {};

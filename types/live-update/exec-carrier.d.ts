@@ -1,0 +1,34 @@
+import type { IncomingCarrier, OutgoingCarrier } from "./carrier.js";
+import type { ChannelLimits } from "./channel.js";
+/** What is executed. */
+export interface ExecCarrierOptions {
+    /** A path, or a name that is looked for in PATH. By default the Node that runs (`process.execPath`). */
+    readonly command?: string;
+    /** Without the name of the command. By default those that this process was started with. */
+    readonly args?: readonly string[];
+    /** By default `process.env`, as it is at the end. */
+    readonly env?: Readonly<Record<string, string | undefined>>;
+}
+/**
+ * Opens the old program's side of a hand-over by exec in place.
+ *
+ * An exec ends every thread of the process where it stands: no `exit` event, no `finally`, and what a stream of the program holds
+ * in its buffers is lost. `process.stdout` and `process.stderr` hold nothing, since Node writes to them synchronously on Linux. A
+ * channel to a parent (`child_process.fork`) is closed. The new program must call {@link incomingExec}.
+ */
+export declare function execInPlace(options?: ExecCarrierOptions): OutgoingCarrier;
+/** The limits of what {@link incomingExec} takes. */
+export interface IncomingExecOptions {
+    /** By default 256 MiB for each part, and 16,384 descriptors. */
+    readonly limits?: Partial<ChannelLimits>;
+}
+/**
+ * The successor's side of a hand-over by exec in place, or undefined if this program was not started by one.
+ *
+ * To be called early, before the program starts child processes: until then they would inherit the devices. The variable
+ * `VFIO_LIVE_UPDATE` is taken out of the environment.
+ *
+ * @throws VfioError EBADF or EBADMSG if the variable or what it names is not from a hand-over; the descriptors are then closed.
+ *   EMSGSIZE if it is larger than the limits, ENOTSUP if a later version of the package wrote it
+ */
+export declare function incomingExec(options?: IncomingExecOptions): IncomingCarrier | undefined;

@@ -1,0 +1,86 @@
+/**
+ * The successor's side of a live update.
+ *
+ * Everything is put together from what the old process has opened, bound, attached, mapped and switched on. The kernel is asked,
+ * and told nothing that the devices could notice: no reset, no attach, no map, no `VFIO_DEVICE_SET_IRQS`.
+ *
+ * @module
+ */
+import { type Container } from "../container/index.js";
+import { DmaBuffer } from "../dma-buffer.js";
+import type { OwnedFd } from "../fd.js";
+import { IntxConnection } from "../kvm/intx-connection.js";
+import { MessageConnection } from "../kvm/message-connection.js";
+import type { Vm } from "../kvm/vm.js";
+import type { IncomingCarrier } from "./carrier.js";
+import type { Manifest } from "./manifest.js";
+import { type LiveUpdateReport } from "./timeline.js";
+/** How a successor waits for what it gets. */
+export interface ReceiveOptions {
+    readonly signal?: AbortSignal;
+    /** How long until manifest and descriptors are there, in milliseconds. Default: for ever. */
+    readonly timeout?: number;
+}
+/** How a successor takes over. */
+export interface TakeOverOptions {
+    /** A virtual machine of this process for each one of the manifest ({@link IncomingUpdate.machines}), by its name. Borrowed. */
+    readonly machines?: Readonly<Record<string, Vm>>;
+    /** Raises and lowers a device's line in a machine whose interrupt controllers are in user space. */
+    readonly setLevel?: (device: string, level: boolean) => void;
+    readonly signal?: AbortSignal;
+    /** How long each wait may take, in milliseconds: until everything is frozen, and for the word. Default 60,000. */
+    readonly timeout?: number;
+}
+/**
+ * Receives what the old process hands over with {@link LiveUpdate.handOver}, and puts it together. The old process still works with
+ * the devices: look, and do not touch, until {@link IncomingUpdate.takeOver}.
+ *
+ * @param carrier used up: closed when the hand-over is over, whatever comes
+ * @throws VfioError for what is not understood or not what it says, after everything that came was closed and the old process was
+ *   told
+ */
+export declare function receiveLiveUpdate(carrier: IncomingCarrier, options?: ReceiveOptions): Promise<IncomingUpdate>;
+/**
+ * What the old process hands over, put together. Made by {@link receiveLiveUpdate}.
+ *
+ * Until {@link takeOver} it may be looked at: devices' registers and config space read, memory read, BARs mapped. Everything that
+ * would change something is refused, or (a BAR that is mapped, memory) is the program's own duty.
+ */
+export declare class IncomingUpdate implements Disposable {
+    #private;
+    /** Who wrote it. */
+    readonly writer: Manifest["writer"];
+    /** By the names that the old process gave them. From {@link takeOver} on the program's; until then this object's. */
+    readonly containers: ReadonlyMap<string, Container>;
+    /** The memory that has a name, in the same way. What is mapped without a name is found by its mapping. */
+    readonly memory: ReadonlyMap<string, DmaBuffer>;
+    /** The old program's own descriptors, in the same way. */
+    readonly descriptors: ReadonlyMap<string, OwnedFd>;
+    /** The names of the machines that {@link takeOver} is to be given. */
+    get machines(): ReadonlySet<string>;
+    /** The container of a name. @throws RangeError if there is none */
+    container(name: string): Container;
+    /** The old program's own state. @throws an error with `code` `ERR_INVALID_STATE` before everything was frozen */
+    get state(): Uint8Array;
+    /** The interrupts' connections to guests, from {@link takeOver} on, in the order in which they were made. The program's. */
+    get connections(): readonly (MessageConnection | IntxConnection)[];
+    /** Whether the devices are this process's. */
+    get committed(): boolean;
+    /**
+     * Tells the old process to stop, takes the memory over, waits for its word, and lets interrupts through: those that came
+     * meanwhile are raised at once.
+     *
+     * @returns what it took
+     * @throws before the word: after everything here was closed and the old process was told, so that it goes on. (A wrong argument
+     *   leaves everything open.) After it, {@link committed} is true: the devices are this process's, and what is thrown are
+     *   connections to guests that could not be made; those interrupts are counted.
+     */
+    takeOver(options?: TakeOverOptions): Promise<LiveUpdateReport>;
+    /**
+     * Closes everything and tells the old process, which goes on. Does nothing once the devices are this process's, or if it was
+     * called before.
+     */
+    abandon(reason?: string): void;
+    /** As {@link abandon}. */
+    [Symbol.dispose](): void;
+}

@@ -1,0 +1,59 @@
+import type { Blocker } from "../container/hand-over.js";
+import { VfioError } from "../errors.js";
+import type { OutgoingCarrier } from "./carrier.js";
+import { type LiveUpdateOptions } from "./plan.js";
+import { type LiveUpdateReport } from "./timeline.js";
+/** How long each wait may take, in milliseconds; `Infinity` for ever. */
+export interface HandOverTimeouts {
+    /** Until the successor is ready. Default 60,000. */
+    readonly prepare?: number;
+    /** Until it has taken the memory over; the devices' interrupts are held back meanwhile. Default 10,000. */
+    readonly transfer?: number;
+    /** After the word is given, until the successor has said its last. Default 10,000. */
+    readonly acknowledge?: number;
+}
+/** How a hand-over is made. */
+export interface HandOverOptions {
+    /** Ends it, and rolls it back, as long as the word is not given. */
+    readonly signal?: AbortSignal;
+    readonly timeouts?: HandOverTimeouts;
+}
+/** A hand-over that something keeps from being made. Nothing was touched. */
+export declare class LiveUpdateBlockedError extends VfioError {
+    readonly blockers: readonly Blocker[];
+}
+/**
+ * Hands devices over to a successor while they run: no reset, no unmap, no interrupt lost. One object makes one hand-over; after
+ * one that failed it can be tried again.
+ *
+ * ```ts
+ * const update = new LiveUpdate({ containers: { main: container }, memory: { ring }, save: () => driver.state() });
+ * await update.handOver(carrier);
+ * ```
+ *
+ * When it is done, everything of the plan (containers, devices, machines, memory) is closed here, and the devices work for the
+ * successor, which has called {@link receiveLiveUpdate}.
+ */
+export declare class LiveUpdate {
+    #private;
+    /** @throws RangeError if an object stands under two names */
+    constructor(options: LiveUpdateOptions);
+    /**
+     * What keeps it from being handed over now, with what to do about each; empty if nothing does. Nothing is touched.
+     *
+     * @param carrier asked too, if given
+     */
+    blockers(carrier?: OutgoingCarrier): readonly Blocker[];
+    /**
+     * Hands over.
+     *
+     * @param carrier used up: closed at the end, whatever comes
+     * @returns what it took, when the successor works. (A carrier that replaces this process does not return.)
+     * @throws {@link LiveUpdateBlockedError}; what the carrier or the kernel refused, the signal's reason or `ETIMEDOUT`, after
+     *   everything was undone; an AggregateError if it could not be undone entirely (its first error is what failed). If `committed`
+     *   is true afterwards, the successor had the word and went away: everything is closed here, and the devices have no user.
+     */
+    handOver(carrier: OutgoingCarrier, options?: HandOverOptions): Promise<LiveUpdateReport>;
+    /** Whether the word was given: everything of the plan is closed here, and belongs to the successor. */
+    get committed(): boolean;
+}
