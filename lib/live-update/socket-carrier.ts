@@ -1,0 +1,335 @@
+/**
+ * A hand-over between two processes, over a Unix socket.
+ *
+ * Either side may listen, or both ends of a pair may be given out by whoever starts the processes. What goes over it is described
+ * in `channel.ts`; each side begins by saying which protocol it speaks.
+ *
+ * Both sides always agree on whose the devices are, whoever dies when:
+ *
+ * - The word is given by one packet. Before it is in the socket, nothing is given; a successor that stops waiting for it first
+ *   shuts the socket, so that it is either in there, and counts, or cannot be put there any more.
+ * - A successor that has everything it needs, and finds that the old process died before it gave the word, takes over: nobody
+ *   else can. That the old process died, and did not just close the socket, is seen by its pidfd.
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import { argTypeError, VfioError } from "../errors.js";
+import { native } from "../native.js";
+import { type PeerCredentials, type SocketWait, UnixListener, UnixSocket } from "../unix-socket.js";
+import type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
+import { Channel, type ChannelLimits, wentAwaySilently } from "./channel.js";
+import { PeerProcess } from "./peer-process.js";
+
+const { EACCES, EPROTO, ESRCH } = constants.errno;
+
+/** Where the socket between the two processes comes from. */
+export type SocketPlace =
+  /** The other side listens at this path; a name in the abstract namespace begins with NUL. */
+  | { readonly connect: string }
+  /** The other side connects to this path. It is listened at until that has happened. */
+  | { readonly listen: string }
+  /** One end of a pair, as a number that the parent process passed (`stdio`). It belongs to the carrier from here on. */
+  | { readonly fd: number }
+  /** One end of a pair, or a connection of type `seqpacket`. It belongs to the carrier from here on. */
+  | { readonly socket: UnixSocket };
+
+/** How a socket carrier is opened. */
+export interface SocketCarrierOptions extends SocketWait {
+  /**
+   * Whether to talk to this process. By default to those of the same user and of root. Of the two ends of a pair, it is the process
+   * that made the pair.
+   */
+  readonly allow?: (peer: PeerCredentials) => boolean;
+  /**
+   * The most that is taken in one message: by default 256 MiB and 16,384 descriptors. Whatever is larger is refused before there is
+   * room made for it.
+   */
+  readonly limits?: Partial<ChannelLimits>;
+}
+
+const NOTHING = new Uint8Array(0);
+const NO_CONTENT: ChannelLimits = { bytes: 0, descriptors: 0 };
+const LIMITS: ChannelLimits = { bytes: 256 * 1024 * 1024, descriptors: 16_384 };
+
+// The newest protocol that is spoken here, and the oldest.
+const NEWEST = 1;
+const OLDEST = 1;
+const ROLE = { old: 0, successor: 1 } as const;
+type Role = keyof typeof ROLE;
+const NAMES: Record<Role, string> = { old: "the old process", successor: "the successor" };
+
+function sameUserOrRoot(peer: PeerCredentials): boolean {
+  return peer.uid === 0 || peer.uid === process.geteuid?.();
+}
+
+interface Opened {
+  readonly channel: Channel;
+  /** The old process, as its successor sees it. */
+  readonly peer: PeerProcess | undefined;
+}
+
+/** What each side says first: u32 newest protocol, u32 oldest, u32 role. What a later version adds comes behind. */
+function hello(role: Role): Uint8Array {
+  return new Uint8Array(Uint32Array.of(NEWEST, OLDEST, ROLE[role]).buffer);
+}
+
+function refusal(why: string, fix: string): VfioError {
+  return new VfioError({ errno: EPROTO, syscall: "recvmsg", object: "the socket of a hand-over", why, fix });
+}
+
+/** Both sides introduce themselves. */
+async function introduce(channel: Channel, role: Role, wait: SocketWait): Promise<PeerProcess | undefined> {
+  await channel.send("hello", hello(role), [], wait);
+  const { bytes } = await channel.receive("hello", { bytes: 256, descriptors: 0 }, wait);
+  if (bytes.byteLength < 12) throw refusal("the other side did not say who it is", "open one carrier of each kind");
+  const [newest = 0, oldest = 0, theirs = 0] = new Uint32Array(bytes.slice(0, 12).buffer);
+  if (newest < OLDEST || oldest > NEWEST) {
+    throw refusal(
+      `the other side speaks protocols ${oldest} to ${newest}, and this one ${OLDEST} to ${NEWEST}`,
+      "update in two steps, by way of a version of the package that speaks both",
+    );
+  }
+  const other = role === "old" ? "successor" : "old";
+  if (theirs !== ROLE[other]) throw refusal(`the other side is not ${NAMES[other]}`, "open one carrier of each kind");
+  if (role === "successor") return await receivePeer(channel, wait);
+  await sendSelf(channel, wait);
+  return undefined;
+}
+
+/** The old process sends a pidfd of its own: whoever made the socket (SO_PEERPIDFD), this is the process with the devices. */
+async function sendSelf(channel: Channel, wait: SocketWait): Promise<void> {
+  const self = native.pidfdOpen(process.pid);
+  try {
+    // A sandbox may not allow it. Then the successor does not take over from the dead.
+    await channel.send("process", NOTHING, self < 0 ? [] : [self], wait);
+  } finally {
+    if (self >= 0) native.close(self);
+  }
+}
+
+async function receivePeer(channel: Channel, wait: SocketWait): Promise<PeerProcess | undefined> {
+  const { descriptors } = await channel.receive("process", { bytes: 0, descriptors: 1 }, wait);
+  const [pidfd] = descriptors;
+  if (pidfd === undefined) return undefined;
+  const peer = PeerProcess.of(pidfd);
+  if (peer !== undefined) return peer;
+  pidfd.close();
+  throw refusal("the other side sent something that is no pidfd", "open one carrier of each kind");
+}
+
+/** Makes a conversation of a connection, which is closed if it comes to none. */
+async function converse(socket: UnixSocket, role: Role, options: SocketCarrierOptions): Promise<Opened> {
+  const other = NAMES[role === "old" ? "successor" : "old"];
+  let channel: Channel | undefined;
+  try {
+    channel = new Channel(socket, other);
+    const credentials = socket.peer();
+    if (!(options.allow ?? sameUserOrRoot)(credentials)) {
+      throw new VfioError({
+        errno: EACCES,
+        syscall: "getsockopt",
+        request: "SO_PEERCRED",
+        object: socket.label,
+        why: `the process at the other end (pid ${credentials.pid}, uid ${credentials.uid}, gid ${credentials.gid}) is not allowed to be ${other}`,
+        fix: "run both as the same user, or say who is allowed (allow)",
+      });
+    }
+    return { channel, peer: await introduce(channel, role, options) };
+  } catch (error) {
+    channel?.end(error instanceof VfioError ? (error.why ?? error.message) : String(error));
+    socket.close();
+    throw error;
+  }
+}
+
+async function open(place: SocketPlace, role: Role, options: SocketCarrierOptions): Promise<Opened> {
+  options.signal?.throwIfAborted();
+  if ("socket" in place) return await converse(place.socket, role, options);
+  if ("fd" in place) return await converse(UnixSocket.adopt(place.fd), role, options);
+  if ("connect" in place)
+    return await converse(await UnixSocket.connect(place.connect, "seqpacket", options), role, options);
+  if (!("listen" in place)) throw argTypeError("place", "one of { connect }, { listen }, { fd } and { socket }", place);
+  const listener = UnixListener.listen(place.listen, "seqpacket");
+  try {
+    for (;;) {
+      const socket = await listener.accept(options);
+      try {
+        return await converse(socket, role, options);
+      } catch (error) {
+        // A stranger, or somebody who only looked whether anybody listens, does not end the wait.
+        const stranger = error instanceof VfioError && error.code === "EACCES";
+        if (!stranger && !wentAwaySilently(error)) throw error;
+      }
+    }
+  } finally {
+    listener.close();
+  }
+}
+
+/**
+ * Opens the old process's side of a hand-over by socket. Resolves when the successor is there.
+ *
+ * @throws VfioError EACCES if the other side is another user's, EPROTO if it is no successor or speaks another protocol
+ */
+export async function socketToSuccessor(
+  place: SocketPlace,
+  options: SocketCarrierOptions = {},
+): Promise<OutgoingCarrier> {
+  return new SocketToSuccessor(await open(place, "old", options), { ...LIMITS, ...options.limits });
+}
+
+/**
+ * Opens the successor's side of a hand-over by socket. Resolves when the old process is there.
+ *
+ * @throws VfioError EACCES if the other side is another user's, EPROTO if it is no old process or speaks another protocol
+ */
+export async function socketFromOldProcess(
+  place: SocketPlace,
+  options: SocketCarrierOptions = {},
+): Promise<IncomingCarrier> {
+  return new SocketFromOldProcess(await open(place, "successor", options), { ...LIMITS, ...options.limits });
+}
+
+class SocketToSuccessor implements OutgoingCarrier {
+  readonly name = "socket";
+  readonly #channel: Channel;
+  readonly #limits: ChannelLimits;
+  #committed = false;
+
+  constructor({ channel }: Opened, limits: ChannelLimits) {
+    this.#channel = channel;
+    this.#limits = limits;
+  }
+
+  blockers(): readonly [] {
+    return [];
+  }
+
+  async prepare({ manifest, descriptors }: Parcel, wait: CarrierWait): Promise<void> {
+    await this.#channel.send("parcel", manifest, descriptors, wait);
+    await this.#channel.receive("ready", NO_CONTENT, wait);
+  }
+
+  async transfer(late: Uint8Array, wait: CarrierWait): Promise<void> {
+    await this.#channel.send("frozen", late, [], wait);
+    await this.#channel.receive("taken", NO_CONTENT, wait);
+  }
+
+  commit(): void {
+    this.#channel.throwIfEnded();
+    this.#channel.sendNow("commit");
+    this.#committed = true;
+  }
+
+  released(): void {
+    try {
+      this.#channel.sendNow("released");
+    } catch {
+      // The successor is dead, and acknowledged() will say so.
+    }
+  }
+
+  async acknowledged(wait: CarrierWait): Promise<Uint8Array> {
+    const { bytes } = await this.#channel.receive("done", { ...this.#limits, descriptors: 0 }, wait);
+    return bytes;
+  }
+
+  abort(reason: string): void {
+    if (!this.#committed) this.#channel.end(reason);
+  }
+
+  close(): void {
+    this.abort("it closed the hand-over before it was complete");
+    this.#channel.close();
+  }
+}
+
+class SocketFromOldProcess implements IncomingCarrier {
+  readonly name = "socket";
+  readonly #channel: Channel;
+  readonly #peer: PeerProcess | undefined;
+  readonly #limits: ChannelLimits;
+  #committed = false;
+  #orphaned = false;
+
+  constructor({ channel, peer }: Opened, limits: ChannelLimits) {
+    this.#channel = channel;
+    this.#peer = peer;
+    this.#limits = limits;
+  }
+
+  async receive(wait: CarrierWait): Promise<ReceivedParcel> {
+    const { bytes, descriptors } = await this.#channel.receive("parcel", this.#limits, wait);
+    return { manifest: bytes, descriptors };
+  }
+
+  async ready(wait: CarrierWait): Promise<Uint8Array> {
+    await this.#channel.send("ready", NOTHING, [], wait);
+    const { bytes } = await this.#channel.receive("frozen", { ...this.#limits, descriptors: 0 }, wait);
+    return bytes;
+  }
+
+  async taken(wait: CarrierWait): Promise<void> {
+    try {
+      await this.#channel.send("taken", NOTHING, [], wait);
+      await this.#channel.receive("commit", NO_CONTENT, wait);
+    } catch (error) {
+      if (wait.signal.aborted) {
+        // Either the word is there by now, or it can no longer be given.
+        if (!this.#channel.shutOut("commit")) {
+          this.#channel.end(`it does not wait for the word any longer: ${wait.signal.reason}`);
+          throw error;
+        }
+      } else if (wentAwaySilently(error)) {
+        await this.#inherit(error, wait);
+        this.#orphaned = true;
+      } else {
+        throw error;
+      }
+    }
+    this.#committed = true;
+  }
+
+  async released(wait: CarrierWait): Promise<void> {
+    if (this.#orphaned) return;
+    try {
+      await this.#channel.receive("released", NO_CONTENT, wait);
+    } catch (error) {
+      // A dead process has released everything.
+      if (!wentAwaySilently(error)) throw error;
+      await this.#inherit(error, wait);
+    }
+  }
+
+  done(report: Uint8Array): void {
+    try {
+      this.#channel.sendNow("done", report);
+    } catch {
+      // The old process does not hear it, and can only end.
+    }
+  }
+
+  fail(reason: string): void {
+    if (!this.#committed) this.#channel.end(reason);
+  }
+
+  close(): void {
+    this.fail("it closed the hand-over before it was complete");
+    this.#peer?.close();
+    this.#channel.close();
+  }
+
+  /** Resolves once the old process is dead, and throws if it lives and has only closed its socket. */
+  async #inherit(cause: unknown, wait: CarrierWait): Promise<void> {
+    if (this.#peer === undefined) {
+      throw new VfioError({
+        errno: ESRCH,
+        syscall: "pidfd_open",
+        why: "the old process went away without a word, and it could not give a pidfd that would say whether it is dead",
+        cause,
+      });
+    }
+    if (!(await this.#peer.died(wait))) throw cause;
+  }
+}
