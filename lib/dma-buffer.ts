@@ -275,6 +275,11 @@ export class DmaBuffer implements DmaMemory, Disposable {
     return this.#fd === undefined ? undefined : { fd: this.#fd.number, offset: 0 };
   }
 
+  /** The mappings that hold it. @internal */
+  get holders(): ReadonlySet<object> {
+    return this.#holders;
+  }
+
   /** @internal */
   hold(holder: object): void {
     this.#open();

@@ -76,6 +76,13 @@ function ofMemory(plan: Plan, memory: DmaMemory, object: string): readonly Block
     return blocker("it is not this package's memory, so nobody knows whether another process can have it", "unmap it");
   }
   if (memory.closed) return [closed(object)];
+  const held = [...memory.holders].find((holder) => !plan.maps(holder));
+  if (held !== undefined) {
+    return blocker(
+      `it is also mapped at ${held}, which is not handed over`,
+      "hand that container over too, or unmap it there",
+    );
+  }
   if (memory.backing() !== undefined) return [];
   return blocker(
     "it is private to this process, and has no file that could travel",

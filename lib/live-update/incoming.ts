@@ -43,6 +43,8 @@ export interface TakeOverOptions {
   readonly timeout?: number;
 }
 
+/** An old process that stalls after it has given the word holds nobody back for longer. */
+const RELEASE_MS = 5000;
 const NOT_YET = "is not this process's yet: call takeOver() first";
 
 /**
@@ -245,6 +247,19 @@ export class IncomingUpdate implements Disposable {
     return new Set(this.#manifest.connections.map(({ machine }) => machine));
   }
 
+  /**
+   * The descriptors (borrowed) of VFIO's files: the groups', and the devices' that have nodes of their own. A driver that needs
+   * KVM is told of its machine with them, after {@link takeOver}: `vm.createVfioDevice().addFile(file)`.
+   */
+  get files(): readonly number[] {
+    return [...this.containers.values()].flatMap((container) => [
+      ...container.state.groups.values(),
+      ...[...container.devices.values()]
+        .filter(({ attachment }) => attachment.door === "cdev")
+        .map(({ attachment }) => attachment.fd.number),
+    ]);
+  }
+
   /** The container of a name. @throws RangeError if there is none */
   container(name: string): Container {
     const found = this.containers.get(name);
@@ -301,7 +316,7 @@ export class IncomingUpdate implements Disposable {
     }
     this.#phase = "over";
     // An old process that does not close in time, or is gone, keeps nothing from going on.
-    await withDeadline("the wait for the old process's end", timeout, undefined, (wait) =>
+    await withDeadline("the wait for the old process's end", RELEASE_MS, undefined, (wait) =>
       this.#carrier.released(wait),
     ).catch(() => {});
     timeline.begin("reconnect");

@@ -113,6 +113,10 @@ export class LiveUpdate {
       return await new Attempt(this.#plan, carrier, options, () => {
         this.#state = "over";
       }).run();
+    } catch (error) {
+      // Where it was told already, this does nothing.
+      carrier.abort(error instanceof Error ? error.message : String(error));
+      throw error;
     } finally {
       if (this.#state === "under way") this.#state = "idle";
       carrier.close();
@@ -123,6 +127,18 @@ export class LiveUpdate {
   get committed(): boolean {
     return this.#state === "over";
   }
+}
+
+/** Runs every step, and returns what failed. */
+function failuresOf(steps: readonly (() => void)[]): readonly unknown[] {
+  return steps.flatMap((step) => {
+    try {
+      step();
+      return [];
+    } catch (error) {
+      return [error];
+    }
+  });
 }
 
 /** One hand-over, with what it has done and may have to undo. */
@@ -157,8 +173,10 @@ class Attempt {
       throw this.#rollBack(error);
     }
     this.#onCommit();
-    this.#close(described);
-    return this.#acknowledge();
+    const failures = this.#close(described);
+    const report = await this.#acknowledge();
+    if (failures.length === 0) return report;
+    throw new AggregateError(failures, "the successor works, and not everything could be closed here");
   }
 
   async #prepare(): Promise<Description> {
@@ -204,20 +222,20 @@ class Attempt {
 
   /** Undoes everything, whatever of it fails. Returns what is to be thrown. */
   #rollBack(reason: unknown): unknown {
-    const failures: unknown[] = [];
-    const attempt = (step: () => void) => {
-      try {
-        step();
-      } catch (error) {
-        failures.push(error);
-      }
-    };
     this.#carrier.abort(reason instanceof Error ? reason.message : String(reason));
-    for (const container of this.#invalidated.reverse()) attempt(() => container.handOver.restore());
-    for (const container of this.#containers) container.lock(undefined);
-    for (const { connection } of this.#suspendedConnections) attempt(() => connection.resume());
-    for (const interrupt of this.#suspendedInterrupts) attempt(() => interrupt.resume());
-    if (this.#stopped) attempt(() => this.#plan.options.resume?.());
+    const failures = failuresOf([
+      ...this.#invalidated.reverse().map((container) => () => container.handOver.restore()),
+      ...this.#containers.map((container) => () => container.lock(undefined)),
+      ...this.#suspendedConnections.map(
+        ({ connection }) =>
+          () =>
+            connection.resume(),
+      ),
+      ...this.#suspendedInterrupts.map((interrupt) => () => interrupt.resume()),
+      () => {
+        if (this.#stopped) this.#plan.options.resume?.();
+      },
+    ]);
     if (failures.length === 0) return reason;
     return new AggregateError(
       [reason, ...failures],
@@ -225,13 +243,22 @@ class Attempt {
     );
   }
 
-  /** The devices are the successor's. It waits for the machines: KVM lets a device's file have one. */
-  #close({ connections, buffers }: Description): void {
-    for (const { connection } of connections) connection.disown();
-    for (const vm of this.#plan.machines.values()) vm.close();
-    this.#carrier.released();
-    for (const container of this.#containers) container.disown();
-    for (const buffer of buffers) buffer.close();
+  /**
+   * The devices are the successor's. It waits for the machines: KVM lets a device's file have one, and one that is closed later
+   * would take it from the next.
+   */
+  #close({ connections, buffers }: Description): readonly unknown[] {
+    return failuresOf([
+      ...connections.map(
+        ({ connection }) =>
+          () =>
+            connection.disown(),
+      ),
+      ...[...this.#plan.machines.values()].map((vm) => () => vm.close()),
+      () => this.#carrier.released(),
+      ...this.#containers.map((container) => () => container.disown()),
+      ...buffers.map((buffer) => () => buffer.close()),
+    ]);
   }
 
   async #acknowledge(): Promise<LiveUpdateReport> {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Container } from "../container/container.js";
+import { DmaMapping } from "../container/mapping.js";
 import type { Device } from "../device/device.js";
 import type { DmaBuffer } from "../dma-buffer.js";
 import { outOfRangeError } from "../errors.js";
@@ -76,6 +77,12 @@ export class Plan {
         .filter((part) => part instanceof MessageConnection || part instanceof IntxConnection)
         .map((connection) => ({ machine, connection })),
     );
+  }
+
+  /** Whether a mapping is in one of the containers. */
+  maps(holder: object): boolean {
+    if (!(holder instanceof DmaMapping)) return false;
+    return [...this.containers.values()].some((container) => container.mappingAt(holder.iova) === holder);
   }
 
   /** Whose interrupts a connection takes, if the device is of the plan. */

@@ -58,6 +58,11 @@ export declare class IncomingUpdate implements Disposable {
     readonly descriptors: ReadonlyMap<string, OwnedFd>;
     /** The names of the machines that {@link takeOver} is to be given. */
     get machines(): ReadonlySet<string>;
+    /**
+     * The descriptors (borrowed) of VFIO's files: the groups', and the devices' that have nodes of their own. A driver that needs
+     * KVM is told of its machine with them, after {@link takeOver}: `vm.createVfioDevice().addFile(file)`.
+     */
+    get files(): readonly number[];
     /** The container of a name. @throws RangeError if there is none */
     container(name: string): Container;
     /** The old program's own state. @throws an error with `code` `ERR_INVALID_STATE` before everything was frozen */

@@ -53,6 +53,8 @@ export declare class Plan {
     get devices(): readonly PlannedDevice[];
     /** In the order in which they were made. */
     get connections(): readonly PlannedConnection[];
+    /** Whether a mapping is in one of the containers. */
+    maps(holder: object): boolean;
     /** Whose interrupts a connection takes, if the device is of the plan. */
     deviceOf(connection: MessageConnection | IntxConnection): PlannedDevice | undefined;
 }

@@ -1,0 +1,40 @@
+import { type UnixSocket } from "../unix-socket.js";
+import { type Frame, type FrameLimits } from "./framing.js";
+import type { Command } from "./messages.js";
+/** What a request is answered with: a message whose header is still blank, and descriptors beside it. */
+export interface Answer {
+    readonly message: Uint8Array;
+    /** Borrowed until they were sent. */
+    readonly fds?: readonly number[];
+    /** Called when they were. */
+    readonly sent?: () => void;
+}
+/** What a channel asks of whoever made it. */
+export interface ChannelOwner {
+    /** Answers a request. What it throws becomes the error reply. The frame's descriptors are closed afterwards. */
+    answer(frame: Frame): Answer | Promise<Answer>;
+    /** Something threw what is no refusal: a fault of the device's program. The peer was told EIO. */
+    failed(error: unknown, frame: Frame): void;
+    /** The connection is over. `error` is undefined if the peer closed it between two messages. */
+    ended(error: Error | undefined): void;
+}
+/** A socket with requests in both directions. */
+export declare class Channel {
+    #private;
+    /** @param socket belongs to the channel from here on */
+    constructor(socket: UnixSocket, limits: FrameLimits, owner: ChannelOwner);
+    /** Begins to read. */
+    start(): void;
+    set limits(limits: FrameLimits);
+    /**
+     * Sends a request and waits for its reply.
+     *
+     * @param timeout in milliseconds
+     * @throws VfioError the peer's errno; ETIMEDOUT; ECONNRESET when the connection ends; ProtocolError for a bad reply
+     */
+    request<Request, Reply>(command: Command<Request, Reply>, value: Request, timeout: number): Promise<Reply>;
+    /** Ends the connection without a word to the owner. A second call does nothing. */
+    close(): void;
+    /** Sends what waits, as far as there is room, and then ends the connection. */
+    closeAfterReply(error: Error | undefined): void;
+}
