@@ -265,10 +265,10 @@ export class ByteReader {
     return new DataView(this.#bytes.buffer, this.#bytes.byteOffset + at, length);
   }
 
-  /** Bytes as they are: a view. */
+  /** Bytes as they are: a view, and no `Buffer` even of one. */
   raw(length: number): Uint8Array {
     const at = this.#advance(length);
-    return this.#bytes.subarray(at, this.#at);
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + at, length);
   }
 
   text(what: string): string {

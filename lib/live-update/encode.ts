@@ -134,17 +134,8 @@ function encodeRefusal(object: string): (why: string) => VfioError {
   return (why) => new VfioError({ errno: EINVAL, syscall: "encode", object, why });
 }
 
-/**
- * Encodes a manifest, after checking it by the same rules as its reader.
- *
- * The indexes of its descriptors must be 0, 1, 2, ..., each of them spoken of once.
- *
- * @throws VfioError `EINVAL` for a manifest that no reader would accept, `EMSGSIZE` for one longer than {@link MAX_MANIFEST}
- */
-export function encodeManifest(manifest: Manifest): Uint8Array {
-  let descriptorCount = 0;
-  for (const _ of descriptorUses(manifest)) descriptorCount++;
-  checkManifest(manifest, descriptorCount, encodeRefusal(manifestKind.name));
+/** Writes a manifest, whatever is in it. @internal */
+export function writeManifest(manifest: Manifest): Uint8Array {
   const document = new DocumentWriter(manifestKind);
   document.record("writer", (writer) => {
     writer.text(manifest.writer.version);
@@ -162,7 +153,21 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
       writer.u32(descriptor);
     }),
   );
-  const bytes = document.end();
+  return document.end();
+}
+
+/**
+ * Encodes a manifest, after checking it by the same rules as its reader.
+ *
+ * The indexes of its descriptors must be 0, 1, 2, ..., each of them spoken of once.
+ *
+ * @throws VfioError `EINVAL` for a manifest that no reader would accept, `EMSGSIZE` for one longer than {@link MAX_MANIFEST}
+ */
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  let descriptorCount = 0;
+  for (const _ of descriptorUses(manifest)) descriptorCount++;
+  checkManifest(manifest, descriptorCount, encodeRefusal(manifestKind.name));
+  const bytes = writeManifest(manifest);
   if (bytes.length > MAX_MANIFEST) throw tooLong("encode", bytes.length);
   return bytes;
 }

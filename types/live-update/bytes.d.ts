@@ -63,7 +63,7 @@ export declare class ByteReader {
     bits(what: string, mask: number): number;
     /** Bytes that the caller reads. */
     view(length: number): DataView;
-    /** Bytes as they are: a view. */
+    /** Bytes as they are: a view, and no `Buffer` even of one. */
     raw(length: number): Uint8Array;
     text(what: string): string;
     optionalText(what: string): string | undefined;
