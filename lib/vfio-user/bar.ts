@@ -1,0 +1,272 @@
+/**
+ * A BAR of a device that is written here: registers with handlers, memory that the client maps, or both.
+ *
+ * @module
+ */
+import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
+import { OwnedFd } from "../fd.js";
+import { native, type PollHandle } from "../native.js";
+import type { BarRegister } from "./pci-config.js";
+import { SharedMemory } from "./shared-memory.js";
+
+/** The widths of an access that a handler sees, in bytes. Eight are made of two of four unless there is a handler for them. */
+export type AccessWidth = 1 | 2 | 4;
+
+/** A part of a BAR, in bytes. */
+export interface BarArea {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A register that is only ever written, and whose writes may skip the client: see {@link BarOptions.doorbells}. */
+export interface Doorbell {
+  /** Where it is, in bytes. */
+  readonly offset: number;
+  readonly width: AccessWidth;
+  /** The only value that rings it; left out, any value does, and the handler is given 0. */
+  readonly value?: number;
+}
+
+/**
+ * What a BAR is.
+ *
+ * The handlers see accesses of 1, 2 and 4 bytes (and 8, if they are there for it) at multiples of their width: whatever the
+ * client asks for is cut into such. They may answer with a promise. Requests of a client wait for each other, so a handler is
+ * never called while another one has not finished. A register without a handler reads as 0.
+ */
+export interface BarOptions {
+  /** In bytes: a power of two, at least 16 (4 for I/O ports). */
+  readonly size: number;
+  /** Default `memory`. */
+  readonly space?: "memory" | "io";
+  /** Whether it may lie above 4 GiB: a 64-bit BAR, which takes the place of the next one too. */
+  readonly wide?: boolean;
+  readonly prefetchable?: boolean;
+  /** The client reads a register. */
+  read?(offset: number, width: AccessWidth): number | Promise<number>;
+  /** The client writes a register. */
+  write?(offset: number, value: number, width: AccessWidth): void | Promise<void>;
+  /** The client reads 8 bytes in one access. Left out, it is two reads of 4, the lower half first. */
+  read64?(offset: number): bigint | Promise<bigint>;
+  /** The client writes 8 bytes in one access. Left out, it is two writes of 4, the lower half first. */
+  write64?(offset: number, value: bigint): void | Promise<void>;
+  /**
+   * Whether the BAR is memory that the client can map: all of it, or some areas of whole pages. See {@link DeviceBar.bytes}.
+   * The handlers then see what lies outside of the areas; without handlers, that is memory too, which is not mapped.
+   */
+  readonly memory?: boolean | { readonly areas: readonly BarArea[] };
+  /**
+   * Registers for which a client may have the kernel signal an eventfd, in place of a message (KVM's ioeventfd). The write
+   * handler is called either way; several writes in a row may be one call.
+   */
+  readonly doorbells?: readonly Doorbell[];
+}
+
+/** A part of a BAR that is bytes and not handlers: memory, the MSI-X table. @internal */
+export interface BarPart extends BarArea {
+  read(offset: number, into: Uint8Array): void;
+  write(offset: number, bytes: Uint8Array): void;
+}
+
+const PAGE = native.pageSize();
+
+/** @throws RangeError */
+function checkSize(size: number, least: number): number {
+  if (typeof size !== "number") throw argTypeError("size", "a number", size);
+  if (Number.isInteger(size) && size >= least && size <= 2 ** 40 && Number.isInteger(Math.log2(size))) return size;
+  throw outOfRangeError("size", `a power of two of at least ${least} bytes`, size);
+}
+
+/** A BAR of a {@link PciDevice}. */
+export class DeviceBar implements BarRegister {
+  readonly index: number;
+  readonly size: number;
+  readonly space: "memory" | "io";
+  readonly wide: boolean;
+  readonly prefetchable: boolean;
+  /** What the client may map; empty for none. @internal */
+  readonly areas: readonly BarArea[];
+  /** @internal */
+  readonly doorbells: readonly Doorbell[];
+  readonly #options: BarOptions;
+  readonly #memory: SharedMemory | undefined;
+  readonly #parts: BarPart[] = [];
+  #bells: { readonly eventfd: OwnedFd; readonly poll: PollHandle }[] = [];
+
+  /** @internal */
+  constructor(index: number, options: BarOptions, name: string) {
+    this.index = index;
+    this.space = options.space ?? "memory";
+    this.size = checkSize(options.size, this.space === "io" ? 4 : 16);
+    this.wide = options.wide ?? false;
+    this.prefetchable = options.prefetchable ?? false;
+    this.doorbells = options.doorbells ?? [];
+    this.#options = options;
+    const { memory = false } = options;
+    this.areas = memory === false ? [] : memory === true ? [{ offset: 0, length: this.size }] : memory.areas;
+    for (const { offset, length } of this.areas) {
+      if (offset % PAGE !== 0 || length % PAGE !== 0 || length <= 0 || offset < 0 || offset + length > this.size) {
+        throw outOfRangeError("areas", `whole pages of ${PAGE} bytes within the BAR`, { offset, length });
+      }
+    }
+    if (this.wide && this.space === "io") throw outOfRangeError("wide", "false for I/O ports", true);
+    if (memory === false) return;
+    const shared = new SharedMemory(`${name}-bar${index}`, this.size);
+    this.#memory = shared;
+    const handled = options.read !== undefined || options.write !== undefined;
+    for (const area of handled ? this.areas : [{ offset: 0, length: this.size }]) {
+      this.#parts.push({
+        ...area,
+        read: (offset, into) =>
+          into.set(shared.bytes.subarray(area.offset + offset, area.offset + offset + into.length)),
+        write: (offset, bytes) => shared.bytes.set(bytes, area.offset + offset),
+      });
+    }
+  }
+
+  /**
+   * Its memory, if it is memory. The client may change it at any time; where it matters, look with `Atomics`.
+   *
+   * @throws an error with `code` `ERR_INVALID_STATE` if it has none
+   */
+  get bytes(): Uint8Array {
+    if (this.#memory === undefined) throw invalidStateError(`BAR ${this.index} is not memory`);
+    return this.#memory.bytes;
+  }
+
+  /** The memory's descriptor, borrowed; undefined without one. @internal */
+  get fd(): number | undefined {
+    return this.#memory?.fd;
+  }
+
+  /** Takes a part away from the handlers. @internal */
+  add(part: BarPart): void {
+    this.#parts.unshift(part);
+  }
+
+  /** The part that covers an access. */
+  #covering(offset: number, length: number): BarPart | undefined {
+    return this.#parts.find((part) => offset >= part.offset && offset + length <= part.offset + part.length);
+  }
+
+  // ---- the client's accesses ---------------------------------------------------------------------------------------
+
+  /** @internal */
+  read(offset: number, into: Uint8Array): void | Promise<void> {
+    const whole = this.#covering(offset, into.length);
+    if (whole !== undefined) return whole.read(offset - whole.offset, into);
+    const view = new DataView(into.buffer, into.byteOffset, into.length);
+    const { read, read64 } = this.#options;
+    return inSteps(offset, into.length, read64 !== undefined, (at, width) => {
+      const part = this.#covering(offset + at, width);
+      if (part !== undefined) return part.read(offset + at - part.offset, into.subarray(at, at + width));
+      if (width === 8)
+        return after(read64?.(offset + at) ?? 0n, (value) => view.setBigUint64(at, BigInt.asUintN(64, value), true));
+      return after(read?.(offset + at, width) ?? 0, (value) => store(view, at, width, value));
+    });
+  }
+
+  /** @internal */
+  write(offset: number, bytes: Uint8Array): void | Promise<void> {
+    const whole = this.#covering(offset, bytes.length);
+    if (whole !== undefined) return whole.write(offset - whole.offset, bytes);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const { write, write64 } = this.#options;
+    return inSteps(offset, bytes.length, write64 !== undefined, (at, width) => {
+      const part = this.#covering(offset + at, width);
+      if (part !== undefined) return part.write(offset + at - part.offset, bytes.subarray(at, at + width));
+      if (width === 8) return write64?.(offset + at, view.getBigUint64(at, true));
+      return write?.(offset + at, load(view, at, width), width);
+    });
+  }
+
+  // ---- doorbells ---------------------------------------------------------------------------------------------------
+
+  /**
+   * The eventfds of the doorbells, borrowed; made and listened to when they are first asked for.
+   *
+   * @param failed what a handler threw
+   * @internal
+   */
+  bellFds(failed: (error: unknown) => void): readonly number[] {
+    if (this.#bells.length === 0) {
+      for (const bell of this.doorbells) {
+        const number = check(native.eventfd(), () => ({ syscall: "eventfd2", object: `BAR ${this.index}` }));
+        const eventfd = new OwnedFd(number, `eventfd (doorbell at ${bell.offset} of BAR ${this.index})`);
+        const poll = native.pollStart(number, (count) => {
+          if (count > 0) this.#ring(bell, failed);
+        });
+        if (typeof poll === "number") {
+          eventfd.close();
+          throw new VfioError({ errno: poll, syscall: "epoll_ctl", object: eventfd.label });
+        }
+        this.#bells.push({ eventfd, poll });
+      }
+    }
+    return this.#bells.map(({ eventfd }) => eventfd.number);
+  }
+
+  #ring({ offset, width, value = 0 }: Doorbell, failed: (error: unknown) => void): void {
+    try {
+      const done = this.#options.write?.(offset, value, width);
+      if (done instanceof Promise) done.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /** Takes the doorbells' eventfds out of use. @internal */
+  disconnect(): void {
+    for (const { eventfd, poll } of this.#bells.splice(0)) {
+      native.pollStop(poll);
+      eventfd.close();
+    }
+  }
+
+  /** Gives the memory back. @internal */
+  close(): void {
+    this.disconnect();
+    this.#memory?.close();
+  }
+}
+
+/** Goes on with a value that is there, or once it is. */
+function after<T>(value: T | Promise<T>, use: (value: T) => void): void | Promise<void> {
+  if (value instanceof Promise) return value.then(use);
+  use(value);
+}
+
+/** Makes accesses one after the other, each of its widest possible width: in one go, unless one of them takes its time. */
+function inSteps(
+  offset: number,
+  length: number,
+  wide: boolean,
+  access: (at: number, width: AccessWidth | 8) => void | Promise<void>,
+  from = 0,
+): void | Promise<void> {
+  for (let at = from; at < length; ) {
+    const width = widest(offset + at, length - at, wide);
+    const done = access(at, width);
+    at += width;
+    const next = at;
+    if (done instanceof Promise) return done.then(() => inSteps(offset, length, wide, access, next));
+  }
+}
+
+function widest(offset: number, left: number, wide: boolean): AccessWidth | 8 {
+  if (wide && offset % 8 === 0 && left >= 8) return 8;
+  if (offset % 4 === 0 && left >= 4) return 4;
+  return offset % 2 === 0 && left >= 2 ? 2 : 1;
+}
+
+function load(view: DataView, at: number, width: AccessWidth): number {
+  if (width === 4) return view.getUint32(at, true);
+  return width === 2 ? view.getUint16(at, true) : view.getUint8(at);
+}
+
+/** Of a value that is too large, the lower bits: as a register of the width would give. */
+function store(view: DataView, at: number, width: AccessWidth, value: number): void {
+  if (width === 4) view.setUint32(at, value, true);
+  else if (width === 2) view.setUint16(at, value, true);
+  else view.setUint8(at, value);
+}

@@ -1,0 +1,336 @@
+/**
+ * One socket of a server: requests come in and are answered in their order, and the server's own requests go out.
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import { invalidStateError, VfioError } from "../errors.js";
+import { MAX_DESCRIPTORS, type UnixSocket } from "../unix-socket.js";
+import { type Frame, type FrameLimits, FrameReader, FrameWriter } from "./framing.js";
+import type { Command } from "./messages.js";
+import {
+  commandName,
+  errorReply,
+  HEADER_COMMAND,
+  HEADER_ERROR,
+  HEADER_REPLY,
+  isReply,
+  ProtocolError,
+  replyErrno,
+  stampHeader,
+  wantsReply,
+} from "./protocol.js";
+
+const { ECONNRESET, EINVAL, EIO, ETIMEDOUT } = constants.errno;
+
+/** What a request is answered with: a message whose header is still blank, and descriptors beside it. */
+export interface Answer {
+  readonly message: Uint8Array;
+  /** Borrowed until they were sent. */
+  readonly fds?: readonly number[];
+  /** Called when they were. */
+  readonly sent?: () => void;
+}
+
+/** What a channel asks of whoever made it. */
+export interface ChannelOwner {
+  /** Answers a request. What it throws becomes the error reply. The frame's descriptors are closed afterwards. */
+  answer(frame: Frame): Answer | Promise<Answer>;
+  /** Something threw what is no refusal: a fault of the device's program. The peer was told EIO. */
+  failed(error: unknown, frame: Frame): void;
+  /** The connection is over. `error` is undefined if the peer closed it between two messages. */
+  ended(error: Error | undefined): void;
+}
+
+// Requests that wait for their turn. Beyond it nothing is read, and the peer's own socket buffer fills up.
+const MOST_REQUESTS = 4096;
+const MOST_REQUEST_BYTES = 8 << 20;
+// Replies that the peer does not read. Beyond it no further request is answered.
+const MOST_REPLY_BYTES = 4 << 20;
+// A peer that sends without a pause leaves the event loop to others after this many receptions.
+const RECEPTIONS = 16;
+
+interface Pending {
+  readonly command: number;
+  resolve(frame: Frame): void;
+  reject(error: Error): void;
+}
+
+/** A socket with requests in both directions. */
+export class Channel {
+  readonly #socket: UnixSocket;
+  readonly #owner: ChannelOwner;
+  readonly #reader: FrameReader;
+  readonly #writer: FrameWriter;
+  readonly #requests: Frame[] = [];
+  #requestBytes = 0;
+  #answering = false;
+  #flushing = false;
+  #reading = false;
+  #ended = false;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 1;
+
+  /** @param socket belongs to the channel from here on */
+  constructor(socket: UnixSocket, limits: FrameLimits, owner: ChannelOwner) {
+    this.#socket = socket;
+    this.#owner = owner;
+    this.#reader = new FrameReader(limits);
+    this.#writer = new FrameWriter((bytes, fds) => socket.trySend(bytes, fds));
+  }
+
+  /** Begins to read. */
+  start(): void {
+    this.#listen();
+  }
+
+  set limits(limits: FrameLimits) {
+    this.#reader.limits = limits;
+  }
+
+  // ---- receiving ---------------------------------------------------------------------------------------------------
+
+  /** Reads exactly while there is room for what may come. */
+  #listen(): void {
+    const room =
+      this.#requests.length < MOST_REQUESTS &&
+      this.#requestBytes < MOST_REQUEST_BYTES &&
+      this.#writer.queued < MOST_REPLY_BYTES;
+    if (this.#ended || room === this.#reading) return;
+    this.#reading = room;
+    this.#socket.onReadable(room ? () => this.#receive() : undefined);
+  }
+
+  #receive(): void {
+    for (let i = 0; i < RECEPTIONS && !this.#ended && this.#reading; i++) {
+      try {
+        const into = this.#reader.room();
+        const received = this.#socket.tryReceive(into, MAX_DESCRIPTORS);
+        if (received === undefined) return;
+        if (received.length === 0) {
+          for (const fd of received.descriptors) fd.close();
+          this.#end(this.#reader.inMessage ? lost("the peer closed the connection within a message") : undefined);
+          return;
+        }
+        this.#take(this.#reader.advance(received.length, received.descriptors));
+        // Less than there was room for: that was all.
+        if (received.length < into.length && received.descriptors.length === 0) return;
+      } catch (error) {
+        this.#end(asError(error));
+        return;
+      }
+    }
+  }
+
+  #take(frames: readonly Frame[]): void {
+    for (const frame of frames) {
+      if (this.#ended) release(frame);
+      else if (isReply(frame.header)) this.#settle(frame);
+      else {
+        this.#requests.push(frame);
+        this.#requestBytes += frame.payload.length;
+      }
+    }
+    this.#answerAll();
+    this.#listen();
+  }
+
+  // ---- answering ---------------------------------------------------------------------------------------------------
+
+  /** Answers what waits, until one takes its time or the peer does not read its replies. */
+  #answerAll(): void {
+    while (!this.#answering && !this.#ended && this.#writer.queued < MOST_REPLY_BYTES) {
+      const frame = this.#requests.shift();
+      if (frame === undefined) return;
+      this.#requestBytes -= frame.payload.length;
+      let answer: Answer | Promise<Answer>;
+      try {
+        answer = this.#answer(frame);
+      } catch (error) {
+        this.#refuse(frame, error);
+        continue;
+      }
+      if (!(answer instanceof Promise)) {
+        this.#reply(frame, answer);
+        continue;
+      }
+      this.#answering = true;
+      answer
+        .then(
+          (late) => this.#reply(frame, late),
+          (error: unknown) => this.#refuse(frame, error),
+        )
+        .finally(() => {
+          this.#answering = false;
+          this.#answerAll();
+          this.#listen();
+        });
+    }
+  }
+
+  #answer(frame: Frame): Answer | Promise<Answer> {
+    if (frame.fault === "length") {
+      throw new ProtocolError(EINVAL, commandName(frame.header.command), `a message of ${frame.header.size} bytes`);
+    }
+    if (frame.fault === "descriptors") {
+      throw new ProtocolError(EINVAL, commandName(frame.header.command), "more descriptors than were agreed upon");
+    }
+    return this.#owner.answer(frame);
+  }
+
+  #reply(frame: Frame, { message, fds, sent }: Answer): void {
+    release(frame);
+    if (this.#ended || !wantsReply(frame.header)) {
+      sent?.();
+      return;
+    }
+    this.#write(stampHeader(message, frame.header.id, frame.header.command, HEADER_REPLY), fds, sent);
+  }
+
+  #refuse(frame: Frame, error: unknown): void {
+    release(frame);
+    const refusal = error instanceof VfioError;
+    if (wantsReply(frame.header)) {
+      this.#write(errorReply(frame.header.id, frame.header.command, refusal ? -error.errno : EIO));
+    }
+    if (!refusal && !this.#ended) this.#owner.failed(error, frame);
+  }
+
+  #write(message: Uint8Array, fds?: readonly number[], sent?: () => void): void {
+    if (this.#ended) {
+      sent?.();
+      return;
+    }
+    try {
+      this.#writer.write(message, fds, sent);
+      if (this.#writer.queued > 0) void this.#flush();
+    } catch (error) {
+      this.#end(asError(error));
+    }
+  }
+
+  /** Waits for room as long as something waits for it. */
+  async #flush(): Promise<void> {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    try {
+      while (this.#writer.queued > 0 && !this.#ended) {
+        await this.#socket.writable();
+        this.#writer.flush();
+        this.#answerAll();
+        this.#listen();
+      }
+    } catch (error) {
+      this.#end(asError(error));
+    } finally {
+      this.#flushing = false;
+    }
+  }
+
+  // ---- requests of our own -----------------------------------------------------------------------------------------
+
+  /**
+   * Sends a request and waits for its reply.
+   *
+   * @param timeout in milliseconds
+   * @throws VfioError the peer's errno; ETIMEDOUT; ECONNRESET when the connection ends; ProtocolError for a bad reply
+   */
+  async request<Request, Reply>(command: Command<Request, Reply>, value: Request, timeout: number): Promise<Reply> {
+    if (this.#ended) throw lost("the connection is over");
+    const id = this.#id();
+    const frame = await new Promise<Frame>((resolve, reject) => {
+      // A late reply is found without its request, and thrown away.
+      const timer = setTimeout(() => {
+        this.#pending.delete(id);
+        const why = `the peer has not answered within ${timeout} ms`;
+        reject(new VfioError({ errno: ETIMEDOUT, syscall: "vfio-user", request: command.name, why }));
+      }, timeout);
+      this.#pending.set(id, {
+        command: command.number,
+        resolve: (reply) => {
+          clearTimeout(timer);
+          resolve(reply);
+        },
+        reject: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      });
+      this.#write(stampHeader(command.request.encode(value), id, command.number, HEADER_COMMAND));
+    });
+    release(frame);
+    if ((frame.header.flags & HEADER_ERROR) !== 0) {
+      throw new VfioError({
+        errno: replyErrno(frame.header),
+        syscall: "vfio-user",
+        request: command.name,
+        why: "the peer refused it",
+      });
+    }
+    if (frame.fault !== undefined) throw new ProtocolError(EINVAL, command.name, "the reply is longer than it may be");
+    return command.reply.decode(frame.payload);
+  }
+
+  /** An id that no request under way has: there are only 65536. */
+  #id(): number {
+    if (this.#pending.size > 0xffff) throw invalidStateError("65536 requests are under way already");
+    do this.#nextId = (this.#nextId + 1) & 0xffff;
+    while (this.#pending.has(this.#nextId));
+    return this.#nextId;
+  }
+
+  #settle(frame: Frame): void {
+    const { id, command } = frame.header;
+    const pending = this.#pending.get(id);
+    // Late, or never asked for. It was read to its end, so the stream is in step.
+    if (pending === undefined || pending.command !== command) {
+      release(frame);
+      return;
+    }
+    this.#pending.delete(id);
+    pending.resolve(frame);
+  }
+
+  // ---- the end -----------------------------------------------------------------------------------------------------
+
+  #end(error: Error | undefined): void {
+    if (this.#ended) return;
+    this.close();
+    this.#owner.ended(error);
+  }
+
+  /** Ends the connection without a word to the owner. A second call does nothing. */
+  close(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#socket.close();
+    this.#reader.close();
+    this.#writer.close();
+    for (const frame of this.#requests.splice(0)) release(frame);
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { reject } of pending) reject(lost("the connection ended before the reply"));
+  }
+
+  /** Sends what waits, as far as there is room, and then ends the connection. */
+  closeAfterReply(error: Error | undefined): void {
+    try {
+      this.#writer.flush();
+    } catch {
+      // The peer is gone, and does not care for the reply.
+    }
+    this.#end(error);
+  }
+}
+
+function release(frame: Frame): void {
+  for (const fd of frame.fds) fd.close();
+}
+
+function lost(why: string): VfioError {
+  return new VfioError({ errno: ECONNRESET, syscall: "vfio-user", why });
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

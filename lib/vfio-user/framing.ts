@@ -1,0 +1,293 @@
+/**
+ * Messages on a byte stream, with descriptors beside them. Neither half knows the socket: bytes and descriptors are given
+ * and taken, so that both sides, blocking or not, use the same code.
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import type { OwnedFd } from "../fd.js";
+import {
+  HEADER_COMMAND,
+  HEADER_REPLY,
+  HEADER_SIZE,
+  HEADER_TYPE_MASK,
+  type Header,
+  ProtocolError,
+  readHeader,
+} from "./protocol.js";
+
+const { EPROTO } = constants.errno;
+
+/** A message that has come in whole. */
+export interface Frame {
+  readonly header: Header;
+  /** Without the header. Its memory is the frame's own. */
+  readonly payload: Uint8Array;
+  /** The descriptors that came with it. They belong to whoever takes the frame. */
+  readonly fds: readonly OwnedFd[];
+  /**
+   * Why it cannot be meant: it was longer than the limit (and its payload is gone), it came with more descriptors than the
+   * limit, or descriptors came with a later part of it. Those descriptors are closed.
+   */
+  readonly fault: "length" | "descriptors" | undefined;
+}
+
+/** What a peer may send at most. */
+export interface FrameLimits {
+  /** Of one message with its header, in bytes. */
+  readonly messageSize: number;
+  /** Descriptors with one message. */
+  readonly fds: number;
+}
+
+// A typical message has 32 to 60 bytes: one reception takes in many.
+const CHUNK = 64 * 1024;
+// From here on a payload is received where it will stay.
+const DIRECT = 4096;
+
+/** A message that is not complete yet. */
+interface Incomplete {
+  /** Where it begins in the stream. */
+  readonly start: number;
+  header: Header | undefined;
+  fds: readonly OwnedFd[];
+  fault: Frame["fault"];
+  /** For a long payload: its memory, and how much of it is filled. */
+  body: Uint8Array | undefined;
+  filled: number;
+  /** Of a message beyond the limit: what is still to be thrown away. */
+  skip: number;
+}
+
+const noFds: readonly OwnedFd[] = [];
+const noBytes = new Uint8Array(0);
+
+/**
+ * Cuts a stream into messages.
+ *
+ * It holds one chunk of 64 KiB and at most one message of the limit's length, whatever the peer sends. A message beyond the
+ * limit is read to its end and thrown away, with its descriptors, so that the next one is found.
+ *
+ * Descriptors arrive with the first part of what was sent in one call; the kernel ends a reception behind that part. So they
+ * belong to the last message that begins in the piece that they came with. (A sender that puts more messages behind one with
+ * descriptors into one call breaks this; none does.)
+ */
+export class FrameReader {
+  #limits: FrameLimits;
+  readonly #chunk = new Uint8Array(CHUNK);
+  /** The part of the chunk that holds the beginning of the message under way. */
+  #begin = 0;
+  #end = 0;
+  /** How many bytes of the stream were received. */
+  #received = 0;
+  #current: Incomplete | undefined;
+
+  constructor(limits: FrameLimits) {
+    this.#limits = limits;
+  }
+
+  /** What was negotiated. Counts from the next message on. */
+  set limits(limits: FrameLimits) {
+    this.#limits = limits;
+  }
+
+  /** Whether the stream stands within a message. */
+  get inMessage(): boolean {
+    return this.#current !== undefined;
+  }
+
+  /** Where to receive next: fill it from its beginning, as far as there is something. Never empty. */
+  room(): Uint8Array {
+    const current = this.#current;
+    if (current?.body !== undefined) return current.body.subarray(current.filled);
+    if (this.#begin > 0) {
+      this.#chunk.copyWithin(0, this.#begin, this.#end);
+      this.#end -= this.#begin;
+      this.#begin = 0;
+    }
+    return this.#chunk.subarray(this.#end);
+  }
+
+  /**
+   * Takes in what was received into {@link room}.
+   *
+   * @param count how many bytes, at least one
+   * @param fds the descriptors that came with them: they belong to the reader, and then to the frames
+   * @returns the messages that are complete now
+   * @throws ProtocolError for a header that cannot be one: nothing behind it can be found. All descriptors are closed
+   */
+  advance(count: number, fds: readonly OwnedFd[] = noFds): readonly Frame[] {
+    const from = this.#received;
+    this.#received += count;
+    const frames: Frame[] = [];
+    /** The last message that begins in this piece, or else the one that the piece goes on with. */
+    let owner: Incomplete | undefined = this.#current;
+    const complete: Incomplete[] = [];
+    try {
+      if (owner?.body !== undefined) owner.filled += count;
+      else this.#end += count;
+      for (;;) {
+        const message = this.#parse();
+        if (this.#current !== undefined) owner = this.#current;
+        else if (message !== undefined) owner = message;
+        if (message === undefined) break;
+        this.#current = undefined;
+        complete.push(message);
+      }
+    } catch (error) {
+      for (const fd of fds) fd.close();
+      for (const message of complete) for (const fd of message.fds) fd.close();
+      this.close();
+      throw error;
+    }
+    if (owner !== undefined && fds.length > 0) this.#give(owner, fds, owner.start >= from);
+    for (const { header, body, fds, fault } of complete) {
+      if (header !== undefined) frames.push({ header, payload: body ?? noBytes, fds, fault });
+    }
+    return frames;
+  }
+
+  #give(owner: Incomplete, fds: readonly OwnedFd[], begins: boolean): void {
+    if (begins && fds.length <= this.#limits.fds && owner.fault === undefined) {
+      owner.fds = fds;
+      return;
+    }
+    for (const fd of [...fds, ...owner.fds]) fd.close();
+    owner.fds = noFds;
+    owner.fault ??= "descriptors";
+  }
+
+  /** The next message if it is complete; else as much of it as there is becomes the current one. */
+  #parse(): Incomplete | undefined {
+    const available = this.#end - this.#begin;
+    let current = this.#current;
+    if (current === undefined) {
+      if (available === 0) return undefined;
+      current = {
+        start: this.#received - available,
+        header: undefined,
+        fds: noFds,
+        fault: undefined,
+        body: undefined,
+        filled: 0,
+        skip: 0,
+      };
+      this.#current = current;
+    }
+    if (current.header === undefined) {
+      if (available < HEADER_SIZE) return undefined;
+      current.header = this.#header(current);
+    }
+    if (current.skip > 0) {
+      const skipped = Math.min(current.skip, this.#end - this.#begin);
+      this.#begin += skipped;
+      current.skip -= skipped;
+    }
+    if (current.skip > 0) return undefined;
+    if (current.fault === "length") return current;
+    if (current.body === undefined) {
+      const length = current.header.size - HEADER_SIZE;
+      const here = Math.min(length, this.#end - this.#begin);
+      if (here < length && length < DIRECT) return undefined;
+      current.body = new Uint8Array(length);
+      current.body.set(this.#chunk.subarray(this.#begin, this.#begin + here));
+      current.filled = here;
+      this.#begin += here;
+    }
+    return current.filled === current.body.length ? current : undefined;
+  }
+
+  #header(current: Incomplete): Header {
+    const header = readHeader(this.#chunk.subarray(this.#begin, this.#begin + HEADER_SIZE));
+    this.#begin += HEADER_SIZE;
+    const type = header.flags & HEADER_TYPE_MASK;
+    if (header.size < HEADER_SIZE) {
+      throw new ProtocolError(
+        EPROTO,
+        "header",
+        `a message of ${header.size} bytes cannot have a header of ${HEADER_SIZE}`,
+      );
+    }
+    if (type !== HEADER_COMMAND && type !== HEADER_REPLY) {
+      throw new ProtocolError(EPROTO, "header", `type ${type} is neither a command nor a reply`);
+    }
+    if (header.size > this.#limits.messageSize) {
+      current.fault = "length";
+      current.skip = header.size - HEADER_SIZE;
+    }
+    return header;
+  }
+
+  /** Closes the descriptors of a message that will not be completed. */
+  close(): void {
+    for (const fd of this.#current?.fds ?? []) fd.close();
+    this.#current = undefined;
+  }
+}
+
+/** A message on its way out. */
+interface Outgoing {
+  readonly message: Uint8Array;
+  readonly fds: readonly number[];
+  readonly sent: (() => void) | undefined;
+  offset: number;
+}
+
+/**
+ * Sends part of a message; the descriptors go with its first byte.
+ *
+ * @returns how many bytes went, 0 if there is no room
+ */
+export type Send = (bytes: Uint8Array, fds: readonly number[]) => number;
+
+/** Messages that wait for room in the socket. It sets no limit of its own: who writes looks at {@link queued}. */
+export class FrameWriter {
+  readonly #send: Send;
+  readonly #waiting: Outgoing[] = [];
+  #queued = 0;
+
+  constructor(send: Send) {
+    this.#send = send;
+  }
+
+  /** How many bytes wait. */
+  get queued(): number {
+    return this.#queued;
+  }
+
+  /**
+   * Sends a message after those before it, as much as there is room for now.
+   *
+   * @param fds borrowed until they were sent
+   * @param sent called when message and descriptors are not needed any more
+   * @throws what the socket throws: then what waits will not go
+   */
+  write(message: Uint8Array, fds: readonly number[] = [], sent?: () => void): void {
+    this.#waiting.push({ message, fds, sent, offset: 0 });
+    this.#queued += message.length;
+    if (this.#waiting.length === 1) this.flush();
+  }
+
+  /** Sends what waits, as much as there is room for. Throws as {@link write}. */
+  flush(): void {
+    for (;;) {
+      const next = this.#waiting[0];
+      if (next === undefined) return;
+      const first = next.offset === 0;
+      // The descriptors with the first part only: a peer would get them twice.
+      const sent = this.#send(first ? next.message : next.message.subarray(next.offset), first ? next.fds : []);
+      if (sent === 0) return;
+      next.offset += sent;
+      this.#queued -= sent;
+      if (next.offset < next.message.length) continue;
+      this.#waiting.shift();
+      next.sent?.();
+    }
+  }
+
+  /** Forgets what waits. */
+  close(): void {
+    for (const { sent } of this.#waiting.splice(0)) sent?.();
+    this.#queued = 0;
+  }
+}

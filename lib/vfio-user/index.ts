@@ -1,0 +1,19 @@
+/**
+ * vfio-user: devices over a Unix socket.
+ *
+ * @module
+ */
+export type { AccessWidth, BarArea, BarOptions, DeviceBar, Doorbell } from "./bar.js";
+export type { ClientMemory, ClientRange } from "./client-memory.js";
+export { type EduDeviceOptions, eduDevice } from "./devices/edu.js";
+export type { IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
+export type { Migration } from "./migration.js";
+export {
+  type CapabilityImage,
+  type PciConfig,
+  type PciIdentity,
+  powerManagement,
+  vendorSpecific,
+} from "./pci-config.js";
+export { type InterruptOptions, type MsixOptions, PciDevice, type PciDeviceOptions } from "./pci-device.js";
+export { type ServerEvents, type ServerOptions, VfioUserServer } from "./server.js";

@@ -1,0 +1,318 @@
+/**
+ * A PCI device, written here.
+ *
+ * ```text
+ *  PciDevice --- VfioUserServer --- client (QEMU, this package's UserContainer)
+ *    |- config            who it is, capabilities
+ *    |- bar(n)            registers with handlers, memory
+ *    |- dma               the client's memory
+ *    `- intx, msi, msix, err, req
+ * ```
+ *
+ * @module
+ */
+import { argTypeError, outOfRangeError } from "../errors.js";
+import {
+  VFIO_PCI_ERR_IRQ_INDEX,
+  VFIO_PCI_INTX_IRQ_INDEX,
+  VFIO_PCI_MSI_IRQ_INDEX,
+  VFIO_PCI_MSIX_IRQ_INDEX,
+  VFIO_PCI_REQ_IRQ_INDEX,
+} from "../uapi.js";
+import { type BarOptions, DeviceBar } from "./bar.js";
+import { ClientMemory, type ClientRange } from "./client-memory.js";
+import { type InterruptKind, IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
+import { type Migration, MigrationMachine } from "./migration.js";
+import { type CapabilityImage, PciConfig, type PciIdentity } from "./pci-config.js";
+
+/** Where a device's MSI-X table lies. */
+export interface MsixOptions {
+  /** 1 to 2048. */
+  readonly vectors: number;
+  /** The BAR that holds the table. Left out, one of its own: the last one that is free. */
+  readonly bar?: number;
+  /** Where in that BAR the table begins (16 bytes a vector), in bytes: a multiple of 8. Default 0. */
+  readonly table?: number;
+  /** Where in that BAR the pending bits begin: a multiple of 8. Default: behind the table. */
+  readonly pendingBits?: number;
+}
+
+/** Which interrupts a device has. */
+export interface InterruptOptions {
+  /** Whether it has a line (INTA). */
+  readonly intx?: boolean;
+  /** How many vectors of MSI it has: a power of two up to 32. */
+  readonly msi?: number;
+  /** How many vectors of MSI-X it has, and where their table lies. */
+  readonly msix?: number | MsixOptions;
+}
+
+/** What a {@link PciDevice} is. */
+export interface PciDeviceOptions extends PciIdentity {
+  /** For messages. Default `vendor:device`. */
+  readonly name?: string;
+  /** BAR 0 to 5; `undefined` for one that it does not have. What follows a 64-bit BAR is left out or `undefined`. */
+  readonly bars?: readonly (BarOptions | undefined)[];
+  /** The contents of its expansion ROM. */
+  readonly rom?: Uint8Array;
+  readonly interrupts?: InterruptOptions;
+  /** Whether it is a PCI Express endpoint, with 4096 bytes of config space; else a conventional one with 256. */
+  readonly express?: boolean;
+  /** Capabilities besides MSI, MSI-X and PCI Express: {@link powerManagement}, {@link vendorSpecific}. */
+  readonly capabilities?: readonly CapabilityImage[];
+  /** The client resets the device. Config space is put back before, except what the client's side keeps (the BARs). */
+  reset?(): void | Promise<void>;
+  /**
+   * The client takes memory back. When this is done, nothing of the device uses the range any more: what it had under way
+   * is ended, and views of it are not touched again. Reads and writes through {@link PciDevice.dma} need no such care.
+   */
+  quiesce?(range: ClientRange): void | Promise<void>;
+  /** The client wrote its config space; the new contents are in {@link PciDevice.config}. */
+  configWritten?(offset: number, length: number): void;
+  /** A client is there. */
+  connected?(): void;
+  /**
+   * The client is gone: its memory and its eventfds are not there any more, and the device keeps the rest of its state for the
+   * next one.
+   */
+  disconnected?(): void | Promise<void>;
+  /** How it is saved and restored, if it can be. */
+  readonly migration?: Migration;
+}
+
+const BARS = 6;
+
+/** @throws TypeError, RangeError */
+function checkVectors(name: string, count: number, most: number): number {
+  if (typeof count !== "number") throw argTypeError(name, "a number", count);
+  if (Number.isInteger(count) && count >= 0 && count <= most) return count;
+  throw outOfRangeError(name, `a number of vectors up to ${most}`, count);
+}
+
+/**
+ * A PCI device. A `VfioUserServer` serves it, to one client at a time; without a client it simply stands there.
+ *
+ * ```ts
+ * const device = new PciDevice({
+ *   vendorId: 0x1234,
+ *   deviceId: 0x0001,
+ *   classCode: 0xff0000,
+ *   bars: [{ size: 4096, read: (offset) => offset + counter, write: (offset, value) => start(offset, value) }],
+ *   interrupts: { msi: 1 },
+ * });
+ * using server = VfioUserServer.listen(device, "/tmp/device.sock");
+ * ```
+ */
+export class PciDevice implements Disposable {
+  readonly name: string;
+  readonly config: PciConfig;
+  /** The client's memory. */
+  readonly dma = new ClientMemory();
+  readonly intx: IntxSource;
+  readonly msi: MessageSource;
+  readonly msix: MessageSource;
+  /** Tells the client of an error of the device. */
+  readonly err = new NoticeSource();
+  /** Asks the client to let the device go. */
+  readonly req = new NoticeSource();
+  /** The expansion ROM; empty for none. A power of two long. @internal */
+  readonly rom: Uint8Array;
+  /** @internal */
+  readonly options: PciDeviceOptions;
+  /** @internal */
+  readonly migration: MigrationMachine;
+  readonly #bars: readonly (DeviceBar | undefined)[];
+
+  /** @throws TypeError, RangeError for what no device can be */
+  constructor(options: PciDeviceOptions) {
+    this.options = options;
+    const id = (value: number) => value.toString(16).padStart(4, "0");
+    this.name = options.name ?? `${id(options.vendorId)}:${id(options.deviceId)}`;
+    const { intx = false, msi = 0, msix = 0 } = options.interrupts ?? {};
+    checkVectors("msi", msi, 32);
+    if (msi > 0 && !Number.isInteger(Math.log2(msi))) throw outOfRangeError("msi", "a power of two", msi);
+    const { vectors, ...where } = typeof msix === "number" ? { vectors: msix } : msix;
+    checkVectors("msix", vectors, 2048);
+    this.intx = new IntxSource(intx, () => this.config.intxAllowed);
+    this.msi = new MessageSource("MSI", msi, false);
+    this.msix = new MessageSource("MSI-X", vectors, true);
+    this.migration = new MigrationMachine(options.migration);
+    this.rom = paddedRom(options.rom);
+    const bars: (DeviceBar | undefined)[] = [];
+    for (const [index, bar] of (options.bars ?? []).entries()) {
+      if (bar !== undefined) bars[index] = new DeviceBar(index, bar, this.name);
+    }
+    const table = vectors > 0 ? this.#placeTable(bars, vectors, where) : undefined;
+    this.#bars = bars;
+    checkPlaces(bars);
+    this.config = new PciConfig(
+      {
+        ...options,
+        express: options.express ?? false,
+        bars: bars.filter((bar) => bar !== undefined),
+        romSize: this.rom.length,
+        intx,
+        msi,
+        msix: table,
+        capabilities: options.capabilities ?? [],
+        written: (offset, length) => {
+          // The command register may let the line through again.
+          this.intx.update();
+          options.configWritten?.(offset, length);
+        },
+      },
+      () => this.intx.asserted,
+    );
+  }
+
+  /** Puts the MSI-X table into its BAR. */
+  #placeTable(bars: (DeviceBar | undefined)[], vectors: number, where: Omit<MsixOptions, "vectors">) {
+    const { table = 0, pendingBits = (table + 16 * vectors + 7) & ~7 } = where;
+    const pendingLength = 8 * Math.ceil(vectors / 64);
+    const end = Math.max(table + 16 * vectors, pendingBits + pendingLength);
+    const index = where.bar ?? lastFree(bars);
+    if (where.bar === undefined) {
+      const size = 2 ** Math.ceil(Math.log2(Math.max(4096, end)));
+      bars[index] = new DeviceBar(index, { size }, this.name);
+    }
+    const bar = bars[index];
+    if (bar === undefined || bar.space === "io" || end > bar.size || table % 8 !== 0 || pendingBits % 8 !== 0) {
+      throw outOfRangeError("msix", "within a memory BAR of the device, at multiples of 8", {
+        index,
+        table,
+        pendingBits,
+      });
+    }
+    const overlaps = (offset: number, length: number) =>
+      bar.areas.some((area) => offset < area.offset + area.length && area.offset < offset + length);
+    if (overlaps(table, 16 * vectors) || overlaps(pendingBits, pendingLength)) {
+      throw outOfRangeError("msix", "outside of what the client maps of the BAR", { index, table, pendingBits });
+    }
+    // The client's kernel or VMM programs the interrupts by SET_IRQS; the table is there for those who look at it.
+    const entries = new Uint8Array(16 * vectors);
+    for (let vector = 0; vector < vectors; vector++) entries[16 * vector + 12] = 1; // masked
+    bar.add({
+      offset: table,
+      length: entries.length,
+      read: (offset, into) => into.set(entries.subarray(offset, offset + into.length)),
+      write: (offset, bytes) => entries.set(bytes, offset),
+    });
+    bar.add({
+      offset: pendingBits,
+      length: pendingLength,
+      read: (offset, into) => {
+        for (const [i] of into.entries()) {
+          let byte = 0;
+          for (let bit = 0; bit < 8; bit++) if (this.msix.pending.has(8 * (offset + i) + bit)) byte |= 1 << bit;
+          into[i] = byte;
+        }
+      },
+      write: () => {},
+    });
+    return { vectors, bar: index, table, pba: pendingBits };
+  }
+
+  /**
+   * A BAR.
+   *
+   * @throws RangeError if the device has no such BAR
+   */
+  bar(index: number): DeviceBar {
+    const bar = this.#bars[index];
+    if (bar === undefined) throw outOfRangeError("index", "that of a BAR of the device", index);
+    return bar;
+  }
+
+  /** A BAR, or undefined. @internal */
+  findBar(index: number): DeviceBar | undefined {
+    return index < BARS ? this.#bars[index] : undefined;
+  }
+
+  /** Whether the client lets the device do DMA and send MSI. A device looks before it does; nobody stops it otherwise. */
+  get busMaster(): boolean {
+    return this.config.busMaster;
+  }
+
+  /** The interrupts by their index. @internal */
+  interruptKind(index: number): InterruptKind | undefined {
+    switch (index) {
+      case VFIO_PCI_INTX_IRQ_INDEX:
+        return this.intx;
+      case VFIO_PCI_MSI_IRQ_INDEX:
+        return this.msi;
+      case VFIO_PCI_MSIX_IRQ_INDEX:
+        return this.msix;
+      case VFIO_PCI_ERR_IRQ_INDEX:
+        return this.err;
+      case VFIO_PCI_REQ_IRQ_INDEX:
+        return this.req;
+      default:
+        return undefined;
+    }
+  }
+
+  /** @internal */
+  async reset(): Promise<void> {
+    this.config.reset();
+    this.intx.deassert();
+    await this.migration.reset();
+    await this.options.reset?.();
+  }
+
+  /**
+   * Takes away all that belongs to the client that is gone.
+   *
+   * @param introduced whether the device had heard of it
+   * @internal
+   */
+  async disconnect(introduced: boolean): Promise<void> {
+    try {
+      for (const range of this.dma.ranges) await this.options.quiesce?.(range);
+      await this.migration.reset();
+    } finally {
+      this.dma.disconnect();
+      for (const kind of [this.intx, this.msi, this.msix, this.err, this.req]) kind.disconnect();
+      for (const bar of this.#bars) bar?.disconnect();
+    }
+    if (introduced) await this.options.disconnected?.();
+  }
+
+  /** Gives the memory of the BARs back. The server is closed before. A second call does nothing. */
+  close(): void {
+    for (const bar of this.#bars) bar?.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  toString(): string {
+    return this.name;
+  }
+}
+
+/** A ROM's BAR has a power of two of at least 2 KiB. */
+function paddedRom(rom: Uint8Array | undefined): Uint8Array {
+  if (rom === undefined || rom.length === 0) return new Uint8Array(0);
+  const padded = new Uint8Array(2 ** Math.max(11, Math.ceil(Math.log2(rom.length))));
+  padded.set(rom);
+  return padded;
+}
+
+function lastFree(bars: readonly (DeviceBar | undefined)[]): number {
+  for (let index = BARS - 1; index >= 0; index--) {
+    if (bars[index] === undefined && bars[index - 1]?.wide !== true) return index;
+  }
+  throw outOfRangeError("bars", "few enough to leave one for the MSI-X table", bars.length);
+}
+
+function checkPlaces(bars: readonly (DeviceBar | undefined)[]): void {
+  for (const [index, bar] of bars.entries()) {
+    if (index >= BARS || (bar?.wide === true && index === BARS - 1)) {
+      throw outOfRangeError("bars", "six at most, a 64-bit one taking two places", index);
+    }
+    if (bar?.wide === true && bars[index + 1] !== undefined) {
+      throw outOfRangeError("bars", `without a BAR ${index + 1}, whose place the 64-bit BAR ${index} takes`, index + 1);
+    }
+  }
+}

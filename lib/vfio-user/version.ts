@@ -1,0 +1,146 @@
+/**
+ * The first message of a connection: a version, and what each side can do.
+ *
+ * Most of it is not agreed upon but told: each side says how much it takes, and the other keeps to it. What is agreed is
+ * the minor version (the server's answer is at most the client's), and the abilities: the server answers with those of the
+ * client's that it has too.
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import { ProtocolError } from "./protocol.js";
+
+const { EINVAL } = constants.errno;
+
+/** What one side can do, or takes. What is left out has the value in {@link defaultCapabilities}. */
+export interface Capabilities {
+  /** The most descriptors that the sender takes with one message. */
+  readonly max_msg_fds?: number;
+  /** The most bytes that the sender takes or gives in one access to a region or to memory. */
+  readonly max_data_xfer_size?: number;
+  /** The most ranges of memory at a time. */
+  readonly max_dma_maps?: number;
+  /** The page sizes of memory, or'ed together. */
+  readonly pgsizes?: number;
+  /** Whether VFIO_USER_REGION_WRITE_MULTI is understood. */
+  readonly write_multiple?: boolean;
+  /** Whether the server's commands travel over a socket of their own; in a reply, which of the descriptors it is. */
+  readonly twin_socket?: { readonly supported?: boolean; readonly fd_index?: number };
+  /** Not in the specification; QEMU sends it, for libvfio-user's bitmap of dirty pages. */
+  readonly migration?: { readonly pgsize?: number; readonly max_bitmap_size?: number };
+}
+
+/** What the payload of VFIO_USER_VERSION says. */
+export interface Version {
+  readonly major: number;
+  readonly minor: number;
+  /** Left out for a message without version data. */
+  readonly capabilities?: Capabilities;
+}
+
+/** What a side that does not say otherwise can do, by the specification. */
+export const defaultCapabilities = {
+  max_msg_fds: 1,
+  max_data_xfer_size: 1 << 20,
+  max_dma_maps: 65535,
+  pgsizes: 4096,
+} as const satisfies Capabilities;
+
+/** The longest version data that is read: QEMU's is some 200 bytes long. */
+export const MAX_VERSION_SIZE = 4096;
+
+// The most descriptors that Linux passes at once are 253 (SCM_MAX_FD); libvfio-user refuses to believe in more than these.
+const MOST_FDS = 1024;
+
+export function encodeVersion({ major, minor, capabilities }: Version): Uint8Array {
+  const json = capabilities === undefined ? "" : `${JSON.stringify({ capabilities })}\0`;
+  const text = new TextEncoder().encode(json);
+  const bytes = new Uint8Array(4 + text.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, major, true);
+  view.setUint16(2, minor, true);
+  bytes.set(text, 4);
+  return bytes;
+}
+
+/**
+ * Unknown capabilities are left out, as a newer peer may have them; known ones of the wrong type or without sense are refused.
+ *
+ * @throws ProtocolError
+ */
+export function decodeVersion(name: string, payload: Uint8Array): Version {
+  const refuse = (why: string) => new ProtocolError(EINVAL, name, why);
+  if (payload.length < 4) throw refuse(`${payload.length} bytes of payload, and it needs 4`);
+  if (payload.length > MAX_VERSION_SIZE) throw refuse(`${payload.length} bytes of payload are too much to be meant`);
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+  const version = { major: view.getUint16(0, true), minor: view.getUint16(2, true) };
+  if (payload.length === 4) return version;
+  const text = payload.subarray(4);
+  if (text.at(-1) !== 0) throw refuse("its JSON does not end with a NUL");
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text.subarray(0, -1)));
+  } catch (error) {
+    throw refuse(`its JSON cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (!isObject(json)) throw refuse("its JSON is no object");
+  if (json.capabilities === undefined) return version;
+  return { ...version, capabilities: readCapabilities(json.capabilities, refuse) };
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function readCapabilities(value: unknown, refuse: (why: string) => ProtocolError): Capabilities {
+  const object = (from: Readonly<Record<string, unknown>>, key: string) => {
+    const found = from[key];
+    if (found === undefined) return undefined;
+    if (!isObject(found)) throw refuse(`${key} is no object`);
+    return found;
+  };
+  const number = <Key extends string>(from: Readonly<Record<string, unknown>>, key: Key, low: number, high: number) => {
+    const found = from[key];
+    if (found === undefined) return {};
+    if (typeof found !== "number" || !Number.isSafeInteger(found) || found < low || found > high) {
+      throw refuse(`${key} is no integer from ${low} to ${high}`);
+    }
+    return numbered(key, found);
+  };
+  const boolean = <Key extends string>(from: Readonly<Record<string, unknown>>, key: Key) => {
+    const found = from[key];
+    if (found === undefined) return {};
+    if (typeof found !== "boolean") throw refuse(`${key} is no boolean`);
+    return flagged(key, found);
+  };
+  if (!isObject(value)) throw refuse("capabilities is no object");
+  const twin = object(value, "twin_socket");
+  const migration = object(value, "migration");
+  const most = Number.MAX_SAFE_INTEGER;
+  return {
+    ...number(value, "max_msg_fds", 0, MOST_FDS),
+    ...number(value, "max_data_xfer_size", 1, 0xffff_ffff),
+    ...number(value, "max_dma_maps", 0, 0xffff_ffff),
+    ...number(value, "pgsizes", 1, most),
+    ...boolean(value, "write_multiple"),
+    ...(twin === undefined
+      ? {}
+      : { twin_socket: { ...boolean(twin, "supported"), ...number(twin, "fd_index", 0, MOST_FDS) } }),
+    ...(migration === undefined
+      ? {}
+      : { migration: { ...number(migration, "pgsize", 1, most), ...number(migration, "max_bitmap_size", 0, most) } }),
+  };
+}
+
+// A computed key widens to an index signature: these two keep its name.
+function numbered<Key extends string>(key: Key, value: number): { [K in Key]?: number } {
+  const entry: { [K in Key]?: number } = {};
+  entry[key] = value;
+  return entry;
+}
+
+function flagged<Key extends string>(key: Key, value: boolean): { [K in Key]?: boolean } {
+  const entry: { [K in Key]?: boolean } = {};
+  entry[key] = value;
+  return entry;
+}

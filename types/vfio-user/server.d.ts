@@ -1,0 +1,62 @@
+import { UnixSocket } from "../unix-socket.js";
+import type { PciDevice } from "./pci-device.js";
+/** How a server treats its clients. */
+export interface ServerOptions {
+    /** The most bytes that a client may read or write in one message. Default 1 MiB. */
+    readonly maxTransfer?: number;
+    /** The most descriptors that a client may send with one message. Default 16, which is what QEMU puts up with at most. */
+    readonly maxFds?: number;
+    /** The most ranges of memory that a client may have mapped. Default 65535. */
+    readonly maxRanges?: number;
+    /**
+     * Whether the files of the client's memory are mapped whatever they are. Left out, a file that the client could cut under
+     * the device's feet (which would end this process with SIGBUS) is read and written instead of mapped, and one that could
+     * make this process wait for ever is not touched: such memory is reached by messages.
+     */
+    readonly trustClients?: boolean;
+    /** How long a client may take to introduce itself and to answer a request, in milliseconds. Default 5000. */
+    readonly timeout?: number;
+}
+/** What a server tells of. */
+export interface ServerEvents {
+    /** A client has connected. */
+    connect: [];
+    /** A client is gone, and all that was its is released. With the reason, unless it simply closed the connection. */
+    disconnect: [error: Error | undefined];
+    /** The device's program threw something that is no `VfioError`; the client was told EIO. */
+    fault: [error: unknown, what: string];
+}
+/**
+ * Serves a device. A second client waits until the first one is gone; the device stays.
+ *
+ * It keeps the event loop alive until it is closed.
+ */
+export declare class VfioUserServer implements Disposable {
+    #private;
+    readonly device: PciDevice;
+    private constructor();
+    /**
+     * Listens at a path. Who may connect is decided by the directory's permissions and the umask.
+     *
+     * @param device stays the caller's. One server at a time has it
+     * @param path of the socket; one that a dead process left there is replaced. A name in the abstract namespace begins with NUL
+     * @throws VfioError EADDRINUSE if somebody listens there
+     */
+    static listen(device: PciDevice, path: string, options?: ServerOptions): VfioUserServer;
+    /**
+     * Serves one client, at the other end of a socket that is there already: of a socket pair, or from a parent process.
+     *
+     * @param socket a `UnixSocket` of type `stream`, or a descriptor of one; it belongs to the server from here on
+     */
+    static serve(device: PciDevice, socket: UnixSocket | number, options?: ServerOptions): VfioUserServer;
+    /** Whether a client is connected. */
+    get connected(): boolean;
+    on<Event extends keyof ServerEvents>(event: Event, listener: (...args: ServerEvents[Event]) => void): this;
+    once<Event extends keyof ServerEvents>(event: Event, listener: (...args: ServerEvents[Event]) => void): this;
+    off<Event extends keyof ServerEvents>(event: Event, listener: (...args: ServerEvents[Event]) => void): this;
+    /** Ends the connection and the listening, and removes the socket. The device stays. A second call does nothing. */
+    close(): void;
+    /** Waits until the client at hand, if there is one, is gone and released. */
+    idle(): Promise<void>;
+    [Symbol.dispose](): void;
+}
