@@ -198,15 +198,21 @@ export class Channel {
   }
 
   /**
-   * Lets nothing more be put into the socket by the other side: whatever it tries from here on fails there.
+   * Lets nothing more be put into the socket by the other side, unless a message of this type is there by now: whatever it tries
+   * from here on fails there.
    *
-   * @returns whether a message of this type was there before that
+   * @returns whether the message was there
    */
   shutOut(type: MessageType): boolean {
-    try {
-      this.#socket.shutdown("read");
+    const isThere = (): boolean => {
       const packet = this.#poll();
       return packet?.kind === "message" && MESSAGES[packet.type] === type;
+    };
+    try {
+      if (isThere()) return true;
+      this.#socket.shutdown("read");
+      // It may have come between the two; then it counts, and is the last that was heard.
+      return isThere();
     } catch {
       // The other side is gone, or said something else: either way it is not what was waited for.
       return false;

@@ -53,9 +53,10 @@ export declare class Channel {
     /** Throws if the other side has ended the conversation by now, as {@link receive} would. */
     throwIfEnded(): void;
     /**
-     * Lets nothing more be put into the socket by the other side: whatever it tries from here on fails there.
+     * Lets nothing more be put into the socket by the other side, unless a message of this type is there by now: whatever it tries
+     * from here on fails there.
      *
-     * @returns whether a message of this type was there before that
+     * @returns whether the message was there
      */
     shutOut(type: MessageType): boolean;
     /**
