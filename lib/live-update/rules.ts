@@ -56,7 +56,7 @@ const MAX_NUMBER = NO_NUMBER - 1;
 const mostVectors = { msi: 32, msix: 2048 } as const;
 /** The most vectors that a device can have. */
 export const MAX_VECTORS = mostVectors.msix;
-/** Each connection belongs to one kind of interrupt of one device: a bound that no host comes near. */
+/** A bound that no host comes near. */
 export const MAX_CONNECTIONS = 65_536;
 /** A hand-over has six. */
 export const MAX_PHASES = 64;
@@ -347,10 +347,6 @@ class Rules {
     for (const { machine } of connections) this.#name("a machine's name", machine);
     const nameOf = ({ kind, device, machine }: ConnectionItem) =>
       `${kind} of ${quote(device)} to machine ${quote(machine)}`;
-    this.#unique(connections, (connection) => [
-      `${connection.machine}\0${deviceKey(connection.container, connection.device)}\0${connection.kind}`,
-      `the connection of ${nameOf(connection)}`,
-    ]);
     const free = new Map<IrqItem, Map<number, boolean>>();
     for (const connection of connections) {
       const where = `the connection of ${nameOf(connection)}`;
