@@ -201,7 +201,7 @@ export abstract class Container implements Disposable {
       return device;
     } catch (error) {
       tie.beforeClose();
-      tie.fd.close();
+      tie.port.close();
       if (this.#devices.size === 0) this.#endSpace();
       tie.afterClose();
       throw error;

@@ -5,6 +5,7 @@
  */
 import { constants as os } from "node:os";
 import type { Attachment } from "../device/attachment.js";
+import { KernelPort } from "../device/port.js";
 import { vfTokenBytes } from "../device/vf-token.js";
 import { check, VfioError } from "../errors.js";
 import { type OwnedFd, openNode } from "../fd.js";
@@ -104,7 +105,7 @@ export class IommufdContainer extends Container {
   ): Attachment {
     return {
       address,
-      fd,
+      port: new KernelPort(fd),
       door: "cdev",
       ...ids,
       group: undefined,

@@ -9,6 +9,7 @@
  */
 import { constants as os } from "node:os";
 import type { Attachment } from "../device/attachment.js";
+import { KernelPort } from "../device/port.js";
 import { vfTokenBytes } from "../device/vf-token.js";
 import { DmaBuffer } from "../dma-buffer.js";
 import { check, errnoName, outOfRangeError, VfioError } from "../errors.js";
@@ -119,7 +120,7 @@ export class LegacyContainer extends Container {
   #tie(name: string, fd: OwnedFd, group: JoinedGroup): Attachment {
     return {
       address: name,
-      fd,
+      port: new KernelPort(fd),
       door: "group",
       iommufdId: undefined,
       pageTableId: undefined,

@@ -2,7 +2,7 @@
  * One attached device.
  *
  * ```text
- *  Device --- OpenDevice (descriptor, address)
+ *  Device --- OpenDevice (port, address)
  *    |- regions: Region --- RegionMap            bar0, config, ...: registers, and memory for other devices
  *    |- config:  ConfigSpace                     over the config region
  *    |- intx, msi, msix, err, req --- Interrupt  one eventfd each
@@ -262,7 +262,7 @@ export class Device implements Disposable {
     for (const part of [...device.parts]) part.disown();
     device.shut();
     this.#forget();
-    device.attachment.fd.close();
+    device.attachment.port.close();
   }
 
   // ---- the end -----------------------------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ export class Device implements Disposable {
     device.shut();
     this.#forget();
     attempt(() => device.attachment.beforeClose());
-    attempt(() => device.attachment.fd.close());
+    attempt(() => device.attachment.port.close());
     attempt(() => device.attachment.afterClose());
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1) throw new AggregateError(failures, `closing the device ${this.address} failed in part`);

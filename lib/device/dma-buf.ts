@@ -7,7 +7,6 @@ import { constants as fs } from "node:fs";
 import { constants } from "node:os";
 import { VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
 import { VFIO_DEVICE_FEATURE_DMA_BUF, VFIO_DEVICE_FEATURE_GET } from "../uapi.js";
 import type { OpenDevice } from "./open-device.js";
 
@@ -54,11 +53,11 @@ export function exportDmaBuf(
   length: number,
 ): OwnedFd {
   const flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF;
-  const fd = native.vfioDeviceFeature(device.fd, flags, request(region.index, offset, length));
+  const fd = device.port.feature(flags, request(region.index, offset, length));
   if (fd >= 0) return OwnedFd.adopt(fd, `dma-buf of ${region.label}`);
   throw new VfioError({
     errno: fd,
-    syscall: "ioctl",
+    syscall: device.port.calls.request,
     request: "VFIO_DEVICE_FEATURE",
     args: { feature: "GET DMA_BUF", offset, length },
     object: region.label,

@@ -5,7 +5,6 @@
  */
 import { constants } from "node:os";
 import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
-import { native } from "../native.js";
 import {
   VFIO_DEVICE_FEATURE_GET,
   VFIO_DEVICE_FEATURE_MASK,
@@ -36,7 +35,7 @@ export class DeviceFeatures {
    */
   has(feature: number, operation: "get" | "set"): boolean {
     const flags = VFIO_DEVICE_FEATURE_PROBE | operations[operation] | checkFeature(feature);
-    const status = native.vfioDeviceFeature(this.#device.fd, flags);
+    const status = this.#device.port.feature(flags);
     // ENOTTY: the kernel or the driver does not know it. EINVAL: it is known, and not for this operation.
     if (status === -ENOTTY || status === -EINVAL || status === -EOPNOTSUPP) return false;
     if (status < 0) throw this.#refusal("probe", feature, status);
@@ -52,7 +51,7 @@ export class DeviceFeatures {
    */
   get(feature: number, data: Uint8Array): number {
     if (!(data instanceof Uint8Array)) throw argTypeError("data", "a Uint8Array", data);
-    const status = native.vfioDeviceFeature(this.#device.fd, VFIO_DEVICE_FEATURE_GET | checkFeature(feature), data);
+    const status = this.#device.port.feature(VFIO_DEVICE_FEATURE_GET | checkFeature(feature), data);
     if (status < 0) throw this.#refusal("get", feature, status);
     return status;
   }
@@ -65,7 +64,7 @@ export class DeviceFeatures {
    */
   set(feature: number, data?: Uint8Array): void {
     if (data !== undefined && !(data instanceof Uint8Array)) throw argTypeError("data", "a Uint8Array", data);
-    const status = native.vfioDeviceFeature(this.#device.fd, VFIO_DEVICE_FEATURE_SET | checkFeature(feature), data);
+    const status = this.#device.port.feature(VFIO_DEVICE_FEATURE_SET | checkFeature(feature), data);
     if (status < 0) throw this.#refusal("set", feature, status);
   }
 
@@ -84,7 +83,7 @@ export class DeviceFeatures {
     const token = feature === VFIO_DEVICE_FEATURE_PCI_VF_TOKEN;
     return new VfioError({
       errno: status,
-      syscall: "ioctl",
+      syscall: this.#device.port.calls.request,
       request: "VFIO_DEVICE_FEATURE",
       args: { operation, feature },
       object: this.#device.address,

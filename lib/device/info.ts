@@ -5,7 +5,7 @@
  */
 import { constants } from "node:os";
 import { VfioError, type VfioErrorInit } from "../errors.js";
-import { native, type RawInfo } from "../native.js";
+import type { RawInfo } from "../native.js";
 import { VFIO_DEVICE_FLAGS_PCI, VFIO_DEVICE_FLAGS_RESET } from "../uapi.js";
 import type { OpenDevice } from "./open-device.js";
 
@@ -40,7 +40,7 @@ const MOST_CALLS = 4;
 export function growingInfo<Info extends RawInfo>(
   size: number,
   ask: (argsz: number) => Info | number,
-  about: Pick<VfioErrorInit, "request" | "object">,
+  about: Pick<VfioErrorInit, "syscall" | "request" | "object">,
 ): Info | number {
   let argsz = size;
   for (let call = 0; call < MOST_CALLS; call++) {
@@ -51,7 +51,6 @@ export function growingInfo<Info extends RawInfo>(
   throw new VfioError({
     ...about,
     errno: EIO,
-    syscall: "ioctl",
     args: { argsz },
     why: `the answer needed more room ${MOST_CALLS} times over`,
   });
@@ -59,9 +58,10 @@ export function growingInfo<Info extends RawInfo>(
 
 /** @internal */
 export function readDeviceInfo(device: OpenDevice): DeviceInfo {
-  const about = { request: "VFIO_DEVICE_GET_INFO", object: device.address };
-  const info = growingInfo(INFO_SIZE, (argsz) => native.vfioDeviceGetInfo(device.fd, argsz), about);
-  if (typeof info === "number") throw new VfioError({ ...about, errno: info, syscall: "ioctl" });
+  const { port } = device;
+  const about = { syscall: port.calls.request, request: "VFIO_DEVICE_GET_INFO", object: device.address };
+  const info = growingInfo(INFO_SIZE, (argsz) => port.getInfo(argsz), about);
+  if (typeof info === "number") throw new VfioError({ ...about, errno: info });
   return {
     flags: info.flags,
     canReset: (info.flags & VFIO_DEVICE_FLAGS_RESET) !== 0,

@@ -100,9 +100,7 @@ export class Ioeventfd implements DevicePart, Disposable {
 
   #set(eventfd: number): number {
     const { width, offset, value } = this.#order;
-    const at = this.#region.fileOffset + BigInt(offset);
-    // The flag of an access of n bytes is n.
-    return native.vfioDeviceIoeventfd(this.#device.fd, width, at, value, eventfd);
+    return this.#device.port.ioeventfd(this.#region, width, offset, value, eventfd);
   }
 
   #refusal(status: number): VfioError {
@@ -120,7 +118,7 @@ export class Ioeventfd implements DevicePart, Disposable {
     const why = reasons.get(-status);
     return new VfioError({
       errno: status,
-      syscall: "ioctl",
+      syscall: this.#device.port.calls.request,
       request: "VFIO_DEVICE_IOEVENTFD",
       args: { width, value },
       object: this.label,

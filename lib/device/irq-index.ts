@@ -6,7 +6,6 @@
 import { constants } from "node:os";
 import { VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
 import {
   VFIO_IRQ_INFO_AUTOMASKED,
   VFIO_IRQ_INFO_EVENTFD,
@@ -63,11 +62,12 @@ export interface SetIrqs {
 
 /** @internal */
 export function readIrqInfo(device: OpenDevice, index: number, object: string): IrqInfo {
-  const raw = native.vfioDeviceGetIrqInfo(device.fd, index);
+  const raw = device.port.getIrqInfo(index);
   // A mediated device answers EINVAL to a kind that it does not have.
   const absent = raw === -EINVAL;
   if (typeof raw === "number" && !absent) {
-    throw new VfioError({ errno: raw, syscall: "ioctl", request: "VFIO_DEVICE_GET_IRQ_INFO", args: { index }, object });
+    const call = { syscall: device.port.calls.request, request: "VFIO_DEVICE_GET_IRQ_INFO" };
+    throw new VfioError({ errno: raw, ...call, args: { index }, object });
   }
   const { flags, count } = typeof raw === "number" ? { flags: 0, count: 0 } : raw;
   return {
@@ -137,17 +137,17 @@ export abstract class IrqIndex {
   /** 0, a positive answer of the kernel, or -errno. @internal */
   protected trySetIrqs({ action, start, count, data }: SetIrqs): number {
     if (this.device.lock?.still === true) this.device.refuseLocked();
-    const fd = this.device.fd;
+    const { port } = this.device;
     const flags = actions[action];
     if (data === undefined) {
-      return native.vfioDeviceSetIrqs(fd, flags | VFIO_IRQ_SET_DATA_NONE, this.#index, start, count);
+      return port.setIrqs(flags | VFIO_IRQ_SET_DATA_NONE, this.#index, start, count);
     }
     if ("bools" in data) {
       const bytes = Uint8Array.from(data.bools, Number);
-      return native.vfioDeviceSetIrqs(fd, flags | VFIO_IRQ_SET_DATA_BOOL, this.#index, start, count, bytes);
+      return port.setIrqs(flags | VFIO_IRQ_SET_DATA_BOOL, this.#index, start, count, bytes);
     }
     const eventfds = Int32Array.from(data.eventfds);
-    return native.vfioDeviceSetIrqs(fd, flags | VFIO_IRQ_SET_DATA_EVENTFD, this.#index, start, count, eventfds);
+    return port.setIrqs(flags | VFIO_IRQ_SET_DATA_EVENTFD, this.#index, start, count, eventfds);
   }
 
   /** @throws VfioError @internal */
@@ -167,7 +167,7 @@ export abstract class IrqIndex {
     if (active === undefined || active === this.name) return;
     throw new VfioError({
       errno: EBUSY,
-      syscall: "ioctl",
+      syscall: this.device.port.calls.request,
       request: "VFIO_DEVICE_SET_IRQS",
       object: this.toString(),
       why: `${active} is on, and a device has one of INTx, MSI and MSI-X on at a time`,
@@ -180,7 +180,7 @@ export abstract class IrqIndex {
     if (this.count > 0) return;
     throw new VfioError({
       errno: ENODEV,
-      syscall: "ioctl",
+      syscall: this.device.port.calls.request,
       request: "VFIO_DEVICE_SET_IRQS",
       object: this.toString(),
       why: `the device has no ${this.name}`,
@@ -196,7 +196,7 @@ export abstract class IrqIndex {
     const why = this.#explain(-status, action);
     return new VfioError({
       errno: status,
-      syscall: "ioctl",
+      syscall: this.device.port.calls.request,
       request: "VFIO_DEVICE_SET_IRQS",
       args: { index: this.#index, action, data: form, start, count },
       object: this.device.address,

@@ -1,13 +1,14 @@
 /**
- * What the parts of one device (regions, interrupts, resets, features) share: its descriptor while it is open, its
- * address for messages, and the list of what must go before the descriptor does.
+ * What the parts of one device (regions, interrupts, resets, features) share: its port while it is open, its
+ * address for messages, and the list of what must go before the port does.
  *
  * @module
  */
 import { invalidStateError } from "../errors.js";
 import type { Attachment } from "./attachment.js";
+import type { DevicePort } from "./port.js";
 
-/** Something that a device made and that must be gone before its descriptor is closed. */
+/** Something that a device made and that must be gone before its port is closed. */
 export interface DevicePart {
   /** Why it cannot go now: a container has it mapped. */
   readonly holdup: string | undefined;
@@ -44,10 +45,10 @@ export class OpenDevice {
     this.address = attachment.address;
   }
 
-  /** The descriptor, borrowed. Throws once the device is closed. */
-  get fd(): number {
+  /** Where it is asked. Throws once the device is closed. */
+  get port(): DevicePort {
     if (!this.#open) throw invalidStateError(`the device ${this.address} is closed`);
-    return this.attachment.fd.number;
+    return this.attachment.port;
   }
 
   get open(): boolean {
@@ -63,7 +64,7 @@ export class OpenDevice {
     if (this.lock !== undefined) throw invalidStateError(`the device ${this.address} ${this.lock.why}`);
   }
 
-  /** From here on every use throws. The descriptor is still to be closed. */
+  /** From here on every use throws. The port is still to be closed. */
   shut(): void {
     this.#open = false;
   }

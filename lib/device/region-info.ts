@@ -6,7 +6,7 @@
 import { constants } from "node:os";
 import { walkCapabilities } from "../caps.js";
 import { VfioError } from "../errors.js";
-import { native, type RawRegionInfo } from "../native.js";
+import type { RawRegionInfo } from "../native.js";
 import {
   VFIO_PCI_BAR0_REGION_INDEX,
   VFIO_PCI_BAR5_REGION_INDEX,
@@ -173,11 +173,12 @@ export function parseRegionInfo(index: number, raw: RawRegionInfo, object: strin
  * @internal
  */
 export function readRegionInfo(device: OpenDevice, index: number, object: string): RegionInfo | undefined {
-  const about = { request: "VFIO_DEVICE_GET_REGION_INFO", object };
-  const raw = growingInfo(INFO_SIZE, (argsz) => native.vfioDeviceGetRegionInfo(device.fd, index, argsz), about);
+  const { port } = device;
+  const about = { syscall: port.calls.request, request: "VFIO_DEVICE_GET_REGION_INFO", object };
+  const raw = growingInfo(INFO_SIZE, (argsz) => port.getRegionInfo(index, argsz), about);
   // A device without VGA answers EINVAL to its index, and so do some mediated ones to what they do not have.
   if (raw === -EINVAL) return undefined;
-  if (typeof raw === "number") throw new VfioError({ ...about, errno: raw, syscall: "ioctl", args: { index } });
+  if (typeof raw === "number") throw new VfioError({ ...about, errno: raw, args: { index } });
   const info = parseRegionInfo(index, raw, object);
   return info.size === 0 ? undefined : info;
 }

@@ -66,8 +66,11 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
   /** @internal */
   constructor(device: OpenDevice, region: Region, offset: number, length: number) {
     const prot = (region.readable ? PROT_READ : 0) | (region.writable ? PROT_WRITE : 0);
-    const at = region.fileOffset + BigInt(offset);
-    const mapping = native.mmap(length, prot, MAP_SHARED, device.fd, at, hugeAlignment(length));
+    const file = device.port.regionFile(region);
+    const mapping =
+      typeof file === "number"
+        ? file
+        : native.mmap(length, prot, MAP_SHARED, file.fd, file.offset + BigInt(offset), hugeAlignment(length));
     if (typeof mapping === "number") {
       throw new VfioError({
         errno: mapping,
@@ -199,12 +202,14 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
 
   /**
    * A dma-buf of the mapped part, which is how iommufd maps a BAR for other devices. Made at the first call, kept as long
-   * as the mapping; borrowed.
+   * as the mapping; borrowed. Of a vfio-user device it is the file that the region came with.
    *
    * @throws VfioError where the kernel or the device's driver makes none
    */
   backing(): { readonly fd: number; readonly offset: number } {
     this.#open();
+    const file = this.#device.port.sharedFile(this.region);
+    if (file !== undefined) return { fd: file.fd, offset: Number(file.offset) + this.offset };
     this.#dmaBuf ??= exportDmaBuf(this.#device, this.region, this.offset, this.length);
     return { fd: this.#dmaBuf.number, offset: 0 };
   }

@@ -17,6 +17,7 @@ import {
   checkRegister,
   checkValue,
   checkValue64,
+  type ProgramStep,
   type RegisterProgram,
   type Registers,
   type Width,
@@ -134,8 +135,18 @@ export class Region implements Registers {
   }
 
   run(program: RegisterProgram): void {
-    for (let index = 0; index < program.length; index++) {
-      const { width, write, offset, value } = program.step(index);
+    const steps = Array.from({ length: program.length }, (_, index) => program.step(index));
+    for (const { width, offset } of steps) checkRegister(this.label, this.size, offset, width);
+    const ran = this.#device.port.run(this, steps, (index, value) => program.answer(index, value));
+    if (ran === undefined) this.#runEach(program, steps);
+    else if (ran.done < steps.length) {
+      const { write, offset, width } = program.step(ran.done);
+      throw this.#refusal(write ? "write" : "read", ran.status, offset, width);
+    }
+  }
+
+  #runEach(program: RegisterProgram, steps: readonly ProgramStep[]): void {
+    for (const [index, { width, write, offset, value }] of steps.entries()) {
       if (write) {
         this.#store(offset, width, value);
       } else {
@@ -148,18 +159,18 @@ export class Region implements Registers {
 
   #load(offset: number, width: Width): void {
     checkRegister(this.label, this.size, offset, width);
-    const done = native.pread(this.#device.fd, scratchOf[width], this.fileOffset + BigInt(offset));
-    if (done !== width) throw this.#refusal("pread", done, offset, width);
+    const done = this.#device.port.read(this, offset, scratchOf[width]);
+    if (done !== width) throw this.#refusal("read", done, offset, width);
   }
 
   #store(offset: number, width: Width, value: bigint): void {
     checkRegister(this.label, this.size, offset, width);
     scratchView.setBigUint64(0, value, true);
-    const done = native.pwrite(this.#device.fd, scratchOf[width], this.fileOffset + BigInt(offset));
-    if (done !== width) throw this.#refusal("pwrite", done, offset, width);
+    const done = this.#device.port.write(this, offset, scratchOf[width]);
+    if (done !== width) throw this.#refusal("write", done, offset, width);
   }
 
-  #refusal(syscall: "pread" | "pwrite", status: number, offset: number, length: number): VfioError {
+  #refusal(access: "read" | "write", status: number, offset: number, length: number): VfioError {
     const reason = () => {
       if (status >= 0) return { why: `it made ${status} of the ${length} bytes` };
       if (status === -EIO) {
@@ -168,14 +179,14 @@ export class Region implements Registers {
           fix: "set bit 1 (memory) of its COMMAND register, and bring it to D0",
         };
       }
-      if (syscall === "pwrite" && !this.writable) return { why: "it cannot be written" };
+      if (access === "write" && !this.writable) return { why: "it cannot be written" };
       if (!this.readable) return { why: "it cannot be read" };
       if (status === -EFAULT || status === -EINVAL) return { why: "the device has nothing there" };
       return {};
     };
     return new VfioError({
       errno: status < 0 ? status : EIO,
-      syscall,
+      syscall: this.#device.port.calls[access],
       args: { offset, length },
       object: this.label,
       ...reason(),
@@ -193,7 +204,7 @@ export class Region implements Registers {
   read(offset: number, length: number): Uint8Array {
     this.#checkRange(offset, length);
     const bytes = new Uint8Array(length);
-    this.#transfer("pread", offset, bytes);
+    this.#transfer("read", offset, bytes);
     return bytes;
   }
 
@@ -205,15 +216,14 @@ export class Region implements Registers {
   write(offset: number, bytes: Uint8Array): void {
     if (!(bytes instanceof Uint8Array)) throw argTypeError("bytes", "a Uint8Array", bytes);
     this.#checkRange(offset, bytes.length);
-    this.#transfer("pwrite", offset, bytes);
+    this.#transfer("write", offset, bytes);
   }
 
-  #transfer(syscall: "pread" | "pwrite", offset: number, bytes: Uint8Array): void {
+  #transfer(access: "read" | "write", offset: number, bytes: Uint8Array): void {
     let done = 0;
     while (done < bytes.length) {
-      const at = this.fileOffset + BigInt(offset + done);
-      const step = native[syscall](this.#device.fd, bytes.subarray(done), at);
-      if (step <= 0) throw this.#refusal(syscall, step, offset + done, bytes.length - done);
+      const step = this.#device.port[access](this, offset + done, bytes.subarray(done));
+      if (step <= 0) throw this.#refusal(access, step, offset + done, bytes.length - done);
       done += step;
     }
   }
@@ -278,8 +288,9 @@ export class Region implements Registers {
     const config = readRegionInfo(this.#device, VFIO_PCI_CONFIG_REGION_INDEX, `config of ${this.#device.address}`);
     if (config === undefined) return false;
     const bytes = new Uint8Array(4);
-    const at = config.fileOffset + BigInt(CONFIG_BAR0 + 4 * this.index);
-    return native.pread(this.#device.fd, bytes, at) === 4 && ((bytes[0] ?? 0) & BAR_IS_IO) !== 0;
+    return (
+      this.#device.port.read(config, CONFIG_BAR0 + 4 * this.index, bytes) === 4 && ((bytes[0] ?? 0) & BAR_IS_IO) !== 0
+    );
   }
 
   /**
@@ -317,7 +328,12 @@ export class Region implements Registers {
   ioeventfd(options: IoeventfdOptions): Ioeventfd {
     checkRegister(this.label, this.size, options.offset, options.width);
     if (!this.writable) {
-      throw new VfioError({ errno: EPERM, syscall: "ioctl", request: "VFIO_DEVICE_IOEVENTFD", object: this.label });
+      throw new VfioError({
+        errno: EPERM,
+        syscall: this.#device.port.calls.request,
+        request: "VFIO_DEVICE_IOEVENTFD",
+        object: this.label,
+      });
     }
     return Ioeventfd.make(this.#device, this, options);
   }

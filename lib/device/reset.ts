@@ -6,7 +6,6 @@
 import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { VfioError } from "../errors.js";
-import { native } from "../native.js";
 import { VFIO_PCI_HOT_RESET_FLAG_DEV_ID } from "../uapi.js";
 import type { OpenDevice } from "./open-device.js";
 
@@ -62,7 +61,7 @@ function refuseReset(device: OpenDevice, status: number): VfioError {
   ]);
   return new VfioError({
     errno: status,
-    syscall: "ioctl",
+    syscall: device.port.calls.request,
     request: "VFIO_DEVICE_RESET",
     object: device.address,
     ...reasons.get(-status),
@@ -87,7 +86,7 @@ export function reset(device: OpenDevice): void {
   for (let attempt = 0; status === -EAGAIN && attempt < ATTEMPTS; attempt++) {
     // A reset blocks for 100 ms by PCI Express's own rule (the time after FLR), so waiting here changes nothing.
     if (attempt > 0) pause(PAUSE_MS);
-    status = native.vfioDeviceReset(device.fd);
+    status = device.port.reset();
   }
   if (status < 0) throw refuseReset(device, status);
 }
@@ -100,7 +99,7 @@ export async function resetAsync(device: OpenDevice): Promise<void> {
   try {
     for (let attempt = 0; status === -EAGAIN && attempt < ATTEMPTS; attempt++) {
       if (attempt > 0) await delay(PAUSE_MS);
-      status = await native.vfioDeviceResetAsync(device.fd);
+      status = await device.port.resetAsync();
     }
   } finally {
     device.underWay = undefined;
@@ -119,7 +118,7 @@ function hex(value: number, digits: number): string {
 export function hotResetInfo(device: OpenDevice): HotResetInfo | undefined {
   let room = 0;
   for (let call = 0; call < MOST_CALLS; call++) {
-    const info = native.vfioDeviceGetPciHotResetInfo(device.fd, room);
+    const info = device.port.hotResetInfo(room);
     // Neither its slot nor its bus can be reset (it sits on the root complex), or it is no PCI device.
     if (info === -ENODEV || info === -ENOTTY) return undefined;
     // EAGAIN: a device came while the kernel counted.
@@ -144,7 +143,7 @@ export function hotResetInfo(device: OpenDevice): HotResetInfo | undefined {
 }
 
 function hotResetCall(request: string, device: OpenDevice) {
-  return { syscall: "ioctl", request, object: device.address };
+  return { syscall: device.port.calls.request, request, object: device.address };
 }
 
 function describe(
@@ -182,7 +181,7 @@ export function hotReset(device: OpenDevice): HotResetInfo {
   }
   const foreign = info.devices.filter(({ owned }) => !owned);
   if (foreign.length > 0) throw refuseForeign(device, info, foreign);
-  const status = native.vfioDevicePciHotReset(device.fd, resetFiles(device, info));
+  const status = device.port.hotReset(resetFiles(device, info));
   if (status < 0) {
     const reasons: ReadonlyMap<number, { why: string; fix?: string }> = new Map([
       [

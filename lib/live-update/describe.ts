@@ -127,11 +127,11 @@ function describeContainer(
 }
 
 function describeDevice(device: Device, add: (fd: number) => number): DeviceItem {
-  const { address, fd, group, iommufdId, pageTableId } = device.attachment;
+  const { address, port, group, iommufdId, pageTableId } = device.attachment;
   const { irqs, ioeventfds } = device.state;
   return {
     address,
-    descriptor: add(fd.number),
+    descriptor: add(port.fd),
     group,
     iommufdId,
     pageTableId,

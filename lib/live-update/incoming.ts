@@ -256,7 +256,7 @@ export class IncomingUpdate implements Disposable {
       ...container.state.groups.values(),
       ...[...container.devices.values()]
         .filter(({ attachment }) => attachment.door === "cdev")
-        .map(({ attachment }) => attachment.fd.number),
+        .map(({ attachment }) => attachment.port.fd),
     ]);
   }
 

@@ -1,5 +1,5 @@
 import { type VfioErrorInit } from "../errors.js";
-import { type RawInfo } from "../native.js";
+import type { RawInfo } from "../native.js";
 /** What the kernel says of a device. */
 export interface DeviceInfo {
     /** The `VFIO_DEVICE_FLAGS_*` as they are. */
@@ -21,4 +21,4 @@ export interface DeviceInfo {
  * @returns the answer, or `-errno`
  * @throws VfioError EIO if no room is ever enough
  */
-export declare function growingInfo<Info extends RawInfo>(size: number, ask: (argsz: number) => Info | number, about: Pick<VfioErrorInit, "request" | "object">): Info | number;
+export declare function growingInfo<Info extends RawInfo>(size: number, ask: (argsz: number) => Info | number, about: Pick<VfioErrorInit, "syscall" | "request" | "object">): Info | number;

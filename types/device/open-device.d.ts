@@ -1,5 +1,6 @@
 import type { Attachment } from "./attachment.js";
-/** Something that a device made and that must be gone before its descriptor is closed. */
+import type { DevicePort } from "./port.js";
+/** Something that a device made and that must be gone before its port is closed. */
 export interface DevicePart {
     /** Why it cannot go now: a container has it mapped. */
     readonly holdup: string | undefined;
@@ -29,8 +30,8 @@ export declare class OpenDevice {
     /** What is under way on another thread: a reset. */
     underWay: string | undefined;
     constructor(attachment: Attachment);
-    /** The descriptor, borrowed. Throws once the device is closed. */
-    get fd(): number;
+    /** Where it is asked. Throws once the device is closed. */
+    get port(): DevicePort;
     get open(): boolean;
     /**
      * Refuses a change while the device is between two processes.
@@ -38,6 +39,6 @@ export declare class OpenDevice {
      * @throws an error with `code` `ERR_INVALID_STATE`
      */
     refuseLocked(): void;
-    /** From here on every use throws. The descriptor is still to be closed. */
+    /** From here on every use throws. The port is still to be closed. */
     shut(): void;
 }

@@ -50,7 +50,7 @@ export declare class RegionMap implements DmaMemory, Registers, Disposable {
     unsafeArrayBuffer(offset?: number, length?: number): ArrayBuffer;
     /**
      * A dma-buf of the mapped part, which is how iommufd maps a BAR for other devices. Made at the first call, kept as long
-     * as the mapping; borrowed.
+     * as the mapping; borrowed. Of a vfio-user device it is the file that the region came with.
      *
      * @throws VfioError where the kernel or the device's driver makes none
      */

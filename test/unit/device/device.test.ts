@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Attachment } from "../../../lib/device/attachment.js";
 import { Device } from "../../../lib/device/device.js";
 import { growingInfo } from "../../../lib/device/info.js";
+import { KernelPort } from "../../../lib/device/port.js";
 import { vfTokenBytes } from "../../../lib/device/vf-token.js";
 import { openNode } from "../../../lib/fd.js";
 import type { RawInfo } from "../../../lib/native.js";
@@ -9,24 +10,27 @@ import type { RawInfo } from "../../../lib/native.js";
 describe("a device made from something else", () => {
   it("is refused, and the descriptor is still the caller's", () => {
     const closed: string[] = [];
+    const fd = openNode("/dev/null");
     const attachment: Attachment = {
       address: "0000:01:00.0",
-      fd: openNode("/dev/null"),
+      port: new KernelPort(fd),
       door: "cdev",
       iommufdId: 1,
+      pageTableId: 1,
+      group: undefined,
       groupFds: () => new Map(),
       beforeClose: () => closed.push("before"),
       afterClose: () => closed.push("after"),
     };
     expect(() => new Device(attachment)).toThrow(/ENOTTY.*VFIO_DEVICE_GET_INFO on 0000:01:00.0/);
     expect(closed).toEqual([]);
-    expect(attachment.fd.closed).toBe(false);
-    attachment.fd.close();
+    expect(fd.closed).toBe(false);
+    fd.close();
   });
 });
 
 describe("an info call", () => {
-  const about = { request: "VFIO_DEVICE_GET_INFO", object: "0000:01:00.0" };
+  const about = { syscall: "ioctl", request: "VFIO_DEVICE_GET_INFO", object: "0000:01:00.0" };
   const info = (argsz: number): RawInfo => ({ argsz, flags: 0, bytes: new Uint8Array(argsz) });
 
   it("is made again with the room that the answer needs", () => {

@@ -1,0 +1,146 @@
+/**
+ * Where a device is asked: the kernel's descriptor of it, or a socket to a process that emulates one. Everything above this
+ * (regions, interrupts, resets) is the same for both.
+ *
+ * @module
+ */
+import type { OwnedFd } from "../fd.js";
+import { native, type RawDeviceInfo, type RawHotResetInfo, type RawIrqInfo, type RawRegionInfo } from "../native.js";
+import type { ProgramStep } from "./registers.js";
+
+/** What a port must know of a region. */
+export interface PortRegion {
+  readonly index: number;
+  /** Where it begins in the device's file. */
+  readonly fileOffset: bigint;
+}
+
+/** A file with a region's memory, and where in it something begins. */
+export interface RegionFile {
+  /** Borrowed. */
+  readonly fd: number;
+  readonly offset: bigint;
+}
+
+/**
+ * The requests of `linux/vfio.h` to one device, with its flags and its layouts.
+ *
+ * A method returns a value >= 0, or `-errno` if the device refuses. It throws only if the device could not be asked at all.
+ */
+export interface DevicePort {
+  /** What is called for a request, a read and a write, for errors. */
+  readonly calls: { readonly request: string; readonly read: string; readonly write: string };
+  /** The descriptor that the device is reached through, borrowed. */
+  readonly fd: number;
+  getInfo(argsz: number): RawDeviceInfo | number;
+  getRegionInfo(index: number, argsz: number): RawRegionInfo | number;
+  getIrqInfo(index: number): RawIrqInfo | number;
+  /** @param data eventfds (an `Int32Array`, -1 for none), or one byte for each interrupt */
+  setIrqs(flags: number, index: number, start: number, count: number, data?: Int32Array | Uint8Array): number;
+  /** Reads from a region. How many bytes, or `-errno`. */
+  read(region: PortRegion, offset: number, bytes: Uint8Array): number;
+  /** Writes to a region. How many bytes, or `-errno`. */
+  write(region: PortRegion, offset: number, bytes: Uint8Array): number;
+  /**
+   * Many accesses to a region, in order; undefined where there is nothing better than one after the other.
+   *
+   * @returns how many were made, and the `-errno` of the one that was not
+   */
+  run(
+    region: PortRegion,
+    steps: readonly ProgramStep[],
+    answer: (index: number, value: bigint) => void,
+  ): { readonly done: number; readonly status: number } | undefined;
+  /** The file that a mapping of the region is made of, or `-errno`. */
+  regionFile(region: PortRegion): RegionFile | number;
+  /** A file of a region's memory that others can be given, where {@link regionFile} is one; undefined if it takes a dma-buf. */
+  sharedFile(region: PortRegion): RegionFile | undefined;
+  feature(flags: number, data?: Uint8Array): number;
+  reset(): number;
+  resetAsync(): Promise<number>;
+  hotResetInfo(room: number): RawHotResetInfo | number;
+  hotReset(files: Int32Array): number;
+  ioeventfd(region: PortRegion, width: number, offset: number, value: bigint, eventfd: number): number;
+  /** Gives the descriptor back, and asks the device for nothing. A second call does nothing. */
+  close(): void;
+}
+
+/** A device's descriptor from the kernel. */
+export class KernelPort implements DevicePort {
+  readonly calls = { request: "ioctl", read: "pread", write: "pwrite" };
+  readonly #fd: OwnedFd;
+
+  /** @param fd belongs to the port from here on */
+  constructor(fd: OwnedFd) {
+    this.#fd = fd;
+  }
+
+  get fd(): number {
+    return this.#fd.number;
+  }
+
+  getInfo(argsz: number): RawDeviceInfo | number {
+    return native.vfioDeviceGetInfo(this.fd, argsz);
+  }
+
+  getRegionInfo(index: number, argsz: number): RawRegionInfo | number {
+    return native.vfioDeviceGetRegionInfo(this.fd, index, argsz);
+  }
+
+  getIrqInfo(index: number): RawIrqInfo | number {
+    return native.vfioDeviceGetIrqInfo(this.fd, index);
+  }
+
+  setIrqs(flags: number, index: number, start: number, count: number, data?: Int32Array | Uint8Array): number {
+    return native.vfioDeviceSetIrqs(this.fd, flags, index, start, count, data);
+  }
+
+  read(region: PortRegion, offset: number, bytes: Uint8Array): number {
+    return native.pread(this.fd, bytes, region.fileOffset + BigInt(offset));
+  }
+
+  write(region: PortRegion, offset: number, bytes: Uint8Array): number {
+    return native.pwrite(this.fd, bytes, region.fileOffset + BigInt(offset));
+  }
+
+  run(): undefined {
+    return undefined;
+  }
+
+  regionFile({ fileOffset }: PortRegion): RegionFile {
+    return { fd: this.fd, offset: fileOffset };
+  }
+
+  sharedFile(): undefined {
+    return undefined;
+  }
+
+  feature(flags: number, data?: Uint8Array): number {
+    return native.vfioDeviceFeature(this.fd, flags, data);
+  }
+
+  reset(): number {
+    return native.vfioDeviceReset(this.fd);
+  }
+
+  resetAsync(): Promise<number> {
+    return native.vfioDeviceResetAsync(this.fd);
+  }
+
+  hotResetInfo(room: number): RawHotResetInfo | number {
+    return native.vfioDeviceGetPciHotResetInfo(this.fd, room);
+  }
+
+  hotReset(files: Int32Array): number {
+    return native.vfioDevicePciHotReset(this.fd, files);
+  }
+
+  ioeventfd({ fileOffset }: PortRegion, width: number, offset: number, value: bigint, eventfd: number): number {
+    // The flag of an access of n bytes is n.
+    return native.vfioDeviceIoeventfd(this.fd, width, fileOffset + BigInt(offset), value, eventfd);
+  }
+
+  close(): void {
+    this.#fd.close();
+  }
+}
