@@ -332,7 +332,8 @@ export class ConnectedVector {
   /** What a successor must know. The descriptor is borrowed. @internal */
   get state(): GuestVectorState<number> {
     const guest = this.#switch.masksByIrqfd ? undefined : this.#switch.guestEventfd;
-    return { index: this.index, guest, message: this.#message, masked: this.#masked, toGuest: this.#toGuest };
+    const toGuest = guest !== undefined && this.#toGuest;
+    return { index: this.index, guest, message: this.#message, masked: this.#masked, toGuest };
   }
 
   /** Closes what is this process's, and leaves the vector as it is. @internal */
