@@ -10,16 +10,16 @@ import type { IrqName } from "../device/irq-index.js";
 import { Codes } from "./bytes.js";
 import type { ConnectionItem, MemoryItem } from "./manifest.js";
 
-export const modeCodes = new Codes<ContainerMode>(
+export const modeCodes: Codes<ContainerMode> = new Codes(
   // 6 is kept for a vfio-user server's container.
   { type1: 1, type1v2: 2, "compat-type1": 3, "compat-type1v2": 4, iommufd: 5 },
 );
-export const memoryCodes = new Codes<MemoryItem["kind"]>({ file: 1, bar: 2 });
+export const memoryCodes: Codes<MemoryItem["kind"]> = new Codes({ file: 1, bar: 2 });
 // The kernel's own indexes, VFIO_PCI_INTX_IRQ_INDEX and so on.
-export const irqCodes = new Codes<IrqName>({ intx: 0, msi: 1, msix: 2, err: 3, req: 4 });
-export const connectionCodes = new Codes<ConnectionItem["kind"]>({ intx: 0, msi: 1, msix: 2 });
-export const maskingCodes = new Codes<"irqfd" | "eventfd">({ irqfd: 1, eventfd: 2 });
-export const deliveryCodes = new Codes<"resample" | "irqfd" | "user">({ resample: 1, irqfd: 2, user: 3 });
+export const irqCodes: Codes<IrqName> = new Codes({ intx: 0, msi: 1, msix: 2, err: 3, req: 4 });
+export const connectionCodes: Codes<ConnectionItem["kind"]> = new Codes({ intx: 0, msi: 1, msix: 2 });
+export const maskingCodes: Codes<"irqfd" | "eventfd"> = new Codes({ irqfd: 1, eventfd: 2 });
+export const deliveryCodes: Codes<"resample" | "irqfd" | "user"> = new Codes({ resample: 1, irqfd: 2, user: 3 });
 
 export const READ = 1;
 export const WRITE = 2;

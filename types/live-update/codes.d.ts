@@ -8,12 +8,13 @@
 import type { ContainerMode } from "../container/container.js";
 import type { IrqName } from "../device/irq-index.js";
 import { Codes } from "./bytes.js";
+import type { ConnectionItem, MemoryItem } from "./manifest.js";
 export declare const modeCodes: Codes<ContainerMode>;
-export declare const memoryCodes: Codes<"file" | "bar">;
+export declare const memoryCodes: Codes<MemoryItem["kind"]>;
 export declare const irqCodes: Codes<IrqName>;
-export declare const connectionCodes: Codes<"intx" | "msi" | "msix">;
+export declare const connectionCodes: Codes<ConnectionItem["kind"]>;
 export declare const maskingCodes: Codes<"irqfd" | "eventfd">;
-export declare const deliveryCodes: Codes<"irqfd" | "resample" | "user">;
+export declare const deliveryCodes: Codes<"resample" | "irqfd" | "user">;
 export declare const READ = 1;
 export declare const WRITE = 2;
 export declare const HAS_MESSAGE = 1;
