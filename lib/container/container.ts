@@ -765,7 +765,12 @@ export abstract class Container implements Disposable {
     }
     this.#mirrors.clear();
     // A BAR that is mapped keeps its device from closing: mappings first.
-    for (const mapping of [...this.#table]) this.#remove(mapping);
+    for (const mapping of this.#table) {
+      mapping.memory.release(mapping);
+      mapping.ended();
+    }
+    this.#table.clear();
+    this.#inherited.clear();
     for (const device of this.#devices.values()) device.disown();
     this.#devices.clear();
     this.#space = undefined;
