@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <iterator>
 #include <vector>
 
 #include "bind.h"
@@ -53,14 +54,15 @@ std::int64_t process_execve(std::string path, std::vector<std::string> arguments
                             std::vector<std::string> environment) {
   const std::vector<char*> argv = pointers(&arguments);
   const std::vector<char*> envp = pointers(&environment);
-  // Node ignores SIGPIPE, and what is ignored stays ignored over an exec.
+  // Node ignores these two, and what is ignored stays ignored over an exec.
+  constexpr int kIgnored[] = {SIGPIPE, SIGXFSZ};
   struct sigaction by_default {};
   by_default.sa_handler = SIG_DFL;
-  struct sigaction before {};
-  sigaction(SIGPIPE, &by_default, &before);
+  struct sigaction before[std::size(kIgnored)] = {};
+  for (std::size_t i = 0; i < std::size(kIgnored); i++) sigaction(kIgnored[i], &by_default, &before[i]);
   execve(path.c_str(), argv.data(), envp.data());
   const int error = errno;
-  sigaction(SIGPIPE, &before, nullptr);
+  for (std::size_t i = 0; i < std::size(kIgnored); i++) sigaction(kIgnored[i], &before[i], nullptr);
   return -error;
 }
 

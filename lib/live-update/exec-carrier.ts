@@ -28,7 +28,7 @@ import { native } from "../native.js";
 import type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
 import type { ChannelLimits } from "./channel.js";
 
-const { EBADF, EBADMSG, EMSGSIZE, ENOENT, ENOTSUP } = constants.errno;
+const { EBADF, EBADMSG, EMSGSIZE, ENOENT, EOPNOTSUPP } = constants.errno;
 
 /** The environment variable that names the memfd. */
 const VARIABLE = "VFIO_LIVE_UPDATE";
@@ -76,7 +76,7 @@ export interface IncomingExecOptions {
  * `VFIO_LIVE_UPDATE` is taken out of the environment.
  *
  * @throws VfioError EBADF or EBADMSG if the variable or what it names is not from a hand-over; the descriptors are then closed.
- *   EMSGSIZE if it is larger than the limits, ENOTSUP if a later version of the package wrote it
+ *   EMSGSIZE if it is larger than the limits, EOPNOTSUPP if a later version of the package wrote it
  */
 export function incomingExec(options: IncomingExecOptions = {}): IncomingCarrier | undefined {
   const value = process.env[VARIABLE];
@@ -305,7 +305,7 @@ function readParcel(memfd: OwnedFd, limits: ChannelLimits): Carried {
   const { right, wrong } = takeDescriptors(memfd, count);
   try {
     if (version !== VERSION) {
-      throw refuse(ENOTSUP, `it is of version ${version}, and this version of the package knows version ${VERSION}`);
+      throw refuse(EOPNOTSUPP, `it is of version ${version}, and this version of the package knows version ${VERSION}`);
     }
     if (count > limits.descriptors || manifest > limits.bytes || late > limits.bytes) {
       throw refuse(EMSGSIZE, `it has ${sizes}, of which this side takes ${limits.descriptors} and ${limits.bytes}`);

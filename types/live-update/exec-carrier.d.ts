@@ -29,6 +29,6 @@ export interface IncomingExecOptions {
  * `VFIO_LIVE_UPDATE` is taken out of the environment.
  *
  * @throws VfioError EBADF or EBADMSG if the variable or what it names is not from a hand-over; the descriptors are then closed.
- *   EMSGSIZE if it is larger than the limits, ENOTSUP if a later version of the package wrote it
+ *   EMSGSIZE if it is larger than the limits, EOPNOTSUPP if a later version of the package wrote it
  */
 export declare function incomingExec(options?: IncomingExecOptions): IncomingCarrier | undefined;
