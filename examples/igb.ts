@@ -21,6 +21,8 @@ const EIMS = 0x1524;
 const EIMC = 0x1528;
 const EIAC = 0x152c;
 const EITR0 = 0x1680;
+const EITR1 = 0x1684;
+const IVAR0 = 0x1700;
 const GCR = 0x5b00;
 const RDBAL = 0xc000;
 const RDBAH = 0xc004;
@@ -61,6 +63,9 @@ const SRRCTL_HEADER_64_BYTES = 1 << 8;
 const SRRCTL_SPLIT_ALWAYS = 5 << 25;
 const GPIE_MULTIPLE_MSIX = 1 << 4;
 const VECTOR_0 = 1 << 0;
+const VECTOR_1 = 1 << 1;
+// "Interrupt Vector Allocation Registers": the lowest byte is the first receive queue's; bit 7 says that it has a vector.
+const IVAR_RECEIVE_VECTOR_1 = 0x80 | 1;
 
 // IEEE 802.3: the control register of every PHY.
 const PHY_CONTROL = 0;
@@ -102,8 +107,43 @@ const SHARED = RECEIVED_HEADER + HEADER;
 
 /** Options of {@link Igb.open}. */
 export interface IgbOptions {
+  /** How frames that came back are heard of: by MSI-X vector 1, or by looking at the ring again and again (the default). */
+  readonly completion?: "interrupt" | "polling";
   /** How long a batch of 255 frames may take, in milliseconds; at 1 Gb/s it takes 2.3. Default 100. */
   readonly timeout?: number;
+}
+
+/** A copy, by IOVAs; the length is in bytes. */
+export interface IgbCopy {
+  readonly source: bigint;
+  readonly destination: bigint;
+  readonly length: number;
+}
+
+/** Where a frame comes back: its slot of the receive ring; and how much of the copy it carries, in bytes. */
+export interface IgbFrame {
+  readonly slot: number;
+  readonly length: number;
+}
+
+/** What another process must know to go on with the device, while it runs: plain, to be serialised. */
+export interface IgbState {
+  readonly completion: "interrupt" | "polling";
+  /** Where {@link Igb.memory} is mapped. */
+  readonly iova: bigint;
+  readonly tail: number;
+  /** The copies that are not over, in their order, and how many bytes of each are. */
+  readonly copies: readonly (IgbCopy & { readonly done: number })[];
+  /** What the device has of the first of them. */
+  readonly frames: readonly IgbFrame[];
+}
+
+/** A copy that is not over. */
+interface Copying extends IgbCopy {
+  /** How many bytes are. */
+  done: number;
+  resolve(): void;
+  reject(error: unknown): void;
 }
 
 /** A copy that did not come to its end. What is at the destination now is anything. */
@@ -126,20 +166,39 @@ export class IgbCopyError extends Error {
  * An 82576 as a DMA engine.
  *
  * The device is borrowed: it stays open when this is disposed, and does no DMA from then on.
+ *
+ * While it runs it can pass to another process, with copies under way: `hold()` and `state()` here, {@link Igb.resume} there.
+ * What has to pass by a live update is the container, and {@link memory} under some name.
  */
 export class Igb implements Disposable {
   /** MSI-X vector 0, which {@link sendInterrupt} raises. */
   readonly interrupt: Interrupt;
+  /** The rings. */
+  readonly memory: DmaBuffer;
+  /** The copies that a former process has asked for, and when each is over; none if there was no former process. */
+  readonly inFlight: readonly (IgbCopy & { readonly over: Promise<void> })[];
   readonly #device: Device;
   readonly #registers: Registers;
-  readonly #memory: DmaBuffer;
   readonly #shared: DmaMapping;
   readonly #words: Int32Array;
   readonly #addresses: BigUint64Array;
   readonly #timeout: number;
+  /** MSI-X vector 1, if frames are heard of by it. */
+  readonly #received: Interrupt | undefined;
   /** The receive ring's tail; the transmit ring's is twice that. */
-  #tail = 0;
-  #lastCopy: Promise<void> = Promise.resolve();
+  #tail: number;
+  /** What is to be copied; the first is under way. */
+  readonly #copies: Copying[] = [];
+  /** What the device has. */
+  #frames: readonly IgbFrame[];
+  /** When the frames must have come back. */
+  #deadline = Number.POSITIVE_INFINITY;
+  /** Resolves at once, or when {@link release} is called. */
+  #mayGoOn: Promise<void> = Promise.resolve();
+  #goOn: (() => void) | undefined;
+  /** Aborted to end the wait for an interrupt. */
+  #waiting = new AbortController();
+  #resetting = false;
   #closed = false;
 
   /**
@@ -163,29 +222,69 @@ export class Igb implements Disposable {
   }
 
   static #withMemory(container: Container, device: Device, options: IgbOptions): Igb {
+    const { completion = "polling" } = options;
     const memory = DmaBuffer.allocate(SHARED, { name: "igb" });
     let shared: DmaMapping | undefined;
+    let vectors: readonly Interrupt[] = [];
     try {
       shared = container.map(memory);
-      return new Igb(device, memory, shared, options);
+      // To everybody, from a local address, of the type that IEEE 802 set aside for experiments.
+      memory.bytes.set([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 0, 0x88, 0xb5], SENT_HEADER);
+      vectors = device.msix.enable(completion === "interrupt" ? 2 : 1);
+      return new Igb(
+        device,
+        shared,
+        memory,
+        { completion, iova: shared.iova, tail: 0, copies: [], frames: [] },
+        options,
+      );
     } catch (error) {
+      for (const vector of vectors) vector.close();
       shared?.unmap();
       memory.close();
       throw error;
     }
   }
 
-  private constructor(device: Device, memory: DmaBuffer, shared: DmaMapping, { timeout = 100 }: IgbOptions) {
+  /**
+   * Goes on with a device that another process has brought up and handed over: nothing is reset, nothing set up. The copies that
+   * were under way go on, see {@link inFlight}.
+   *
+   * @param memory what was {@link Igb.memory} there, and belongs to this object from here on
+   * @param state what `state()` was there
+   */
+  static resume(
+    container: Container,
+    device: Device,
+    memory: DmaBuffer,
+    state: IgbState,
+    options: Pick<IgbOptions, "timeout"> = {},
+  ): Igb {
+    const shared = container.mappingAt(state.iova);
+    if (shared?.memory !== memory) throw new Error(`the rings of ${device} are not where they were mapped`);
+    return new Igb(device, shared, memory, state, options);
+  }
+
+  private constructor(
+    device: Device,
+    shared: DmaMapping,
+    memory: DmaBuffer,
+    { completion, tail, copies, frames }: IgbState,
+    { timeout = 100 }: Pick<IgbOptions, "timeout">,
+  ) {
     this.#device = device;
     this.#registers = device.region("bar0").registers();
-    this.#memory = memory;
+    this.memory = memory;
     this.#shared = shared;
     this.#words = new Int32Array(memory.arrayBuffer);
     this.#addresses = new BigUint64Array(memory.arrayBuffer);
     this.#timeout = timeout;
-    // To everybody, from a local address, of the type that IEEE 802 set aside for experiments.
-    memory.bytes.set([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 0, 0x88, 0xb5], SENT_HEADER);
-    this.interrupt = device.msix.enableVector(0);
+    this.interrupt = device.msix.vector(0);
+    this.#received = completion === "interrupt" ? device.msix.vector(1) : undefined;
+    this.#tail = tail;
+    this.#frames = frames;
+    this.#deadline = performance.now() + timeout;
+    this.inFlight = copies.map((copy) => ({ ...copy, over: this.#ask(copy) }));
   }
 
   // ---- bringing it up ----------------------------------------------------------------------------------------------
@@ -234,6 +333,7 @@ export class Igb implements Disposable {
     this.#write(RCTL, RCTL_ENABLE | RCTL_LOOPBACK_MAC | RCTL_ACCEPT_BROADCAST | RCTL_STRIP_CRC);
     await this.#until("its receive queue did not start", () => (this.#registers.read32(RXDCTL) & QUEUE_ENABLE) !== 0);
     this.#tail = 0;
+    this.#frames = [];
   }
 
   /** "Transmit Initialization". */
@@ -245,12 +345,15 @@ export class Igb implements Disposable {
     await this.#until("its transmit queue did not start", () => (this.#registers.read32(TXDCTL) & QUEUE_ENABLE) !== 0);
   }
 
-  /** "Interrupts", MSI-X: the vector's own cause is set by software only, because no queue is assigned to it in IVAR. */
+  /** "Interrupts", MSI-X: vector 0's cause is set by software only, because no queue is assigned to it in IVAR. */
   #startInterrupt(): void {
+    const vectors = this.#received === undefined ? VECTOR_0 : VECTOR_0 | VECTOR_1;
     this.#write(GPIE, GPIE_MULTIPLE_MSIX);
-    this.#write(EIAC, VECTOR_0);
+    this.#write(IVAR0, this.#received === undefined ? 0 : IVAR_RECEIVE_VECTOR_1);
+    this.#write(EIAC, vectors);
     this.#write(EITR0, 0);
-    this.#write(EIMS, VECTOR_0);
+    this.#write(EITR1, 0);
+    this.#write(EIMS, vectors);
   }
 
   /** "MDI Control". */
@@ -271,34 +374,70 @@ export class Igb implements Disposable {
    * @throws IgbCopyError if the frames did not come back, because an address is not mapped, for example. The device was
    *   reset then and works again.
    */
-  copy(source: number | bigint, destination: number | bigint, length: number): Promise<void> {
-    const copy = this.#lastCopy.then(() => this.#copy(BigInt(source), BigInt(destination), length));
-    this.#lastCopy = copy.catch(() => {});
-    return copy;
+  async copy(source: number | bigint, destination: number | bigint, length: number): Promise<void> {
+    await this.#ask({ source: BigInt(source), destination: BigInt(destination), length, done: 0 });
   }
 
-  async #copy(source: bigint, destination: bigint, length: number): Promise<void> {
-    if (!Number.isSafeInteger(length) || length < 0) throw new RangeError(`${length} is not a length`);
-    await this.#until("it has no link", () => (this.#registers.read32(STATUS) & STATUS_LINK_UP) !== 0);
-    for (let done = 0; done < length; done += BATCH * CHUNK) {
-      const batch = [
-        source + BigInt(done),
-        destination + BigInt(done),
-        Math.min(length - done, BATCH * CHUNK),
-      ] as const;
-      const failure = await this.#receive(this.#send(...batch));
-      if (failure === undefined) continue;
-      const error = new IgbCopyError(failure.code, failure.why, ...batch);
-      // A failed DMA leaves the queues stuck, and a frame may still be on its way: only a reset of the function ends both.
-      await this.#device.resetAsync();
-      await this.#start();
-      throw error;
+  #ask(copy: IgbCopy & { readonly done: number }): Promise<void> {
+    const over = new Promise<void>((resolve, reject) => {
+      this.#copies.push({ ...copy, resolve, reject });
+    });
+    if (this.#copies.length === 1) void this.#makeCopies();
+    return over;
+  }
+
+  /** Makes one copy after the other, until there is none. */
+  async #makeCopies(): Promise<void> {
+    for (let copy = this.#copies[0]; copy !== undefined; copy = this.#copies[0]) {
+      try {
+        await this.#make(copy);
+        copy.resolve();
+      } catch (error) {
+        copy.reject(error);
+      }
+      this.#copies.shift();
     }
   }
 
-  /** Fills the rings and starts the device. Returns the frames: the slot of each, and how much it carries. */
-  #send(source: bigint, destination: bigint, length: number): { slot: number; length: number }[] {
-    const frames: { slot: number; length: number }[] = [];
+  async #make(copy: Copying): Promise<void> {
+    const { source, destination, length } = copy;
+    if (!Number.isSafeInteger(length) || length < 0) throw new RangeError(`${length} is not a length`);
+    await this.#until("it has no link", () => (this.#registers.read32(STATUS) & STATUS_LINK_UP) !== 0);
+    while (copy.done < length) {
+      const batch = [
+        source + BigInt(copy.done),
+        destination + BigInt(copy.done),
+        Math.min(length - copy.done, BATCH * CHUNK),
+      ] as const;
+      if (this.#frames.length === 0) {
+        await this.#mayGoOn;
+        this.#live();
+        this.#send(...batch);
+      }
+      const failure = await this.#receive();
+      this.#frames = [];
+      if (failure !== undefined) {
+        await this.#startOver();
+        throw new IgbCopyError(failure.code, failure.why, ...batch);
+      }
+      copy.done += batch[2];
+    }
+  }
+
+  /** A failed DMA leaves the queues stuck, and a frame may still be on its way: only a reset of the function ends both. */
+  async #startOver(): Promise<void> {
+    this.#resetting = true;
+    try {
+      await this.#device.resetAsync();
+      await this.#start();
+    } finally {
+      this.#resetting = false;
+    }
+  }
+
+  /** Fills the rings and starts the device. */
+  #send(source: bigint, destination: bigint, length: number): void {
+    const frames: IgbFrame[] = [];
     for (let done = 0; done < length; done += CHUNK) {
       const slot = this.#tail;
       const carried = Math.min(CHUNK, length - done);
@@ -308,11 +447,12 @@ export class Igb implements Disposable {
       frames.push({ slot, length: carried });
       this.#tail = (slot + 1) % FRAMES;
     }
+    this.#frames = frames;
+    this.#deadline = performance.now() + this.#timeout;
     // The descriptors are in memory before the device hears of them: a register write keeps that order. And a frame is
     // dropped if it comes back before there is a place for it.
     this.#write(RDT, this.#tail);
     this.#write(TDT, 2 * this.#tail);
-    return frames;
   }
 
   /** "Advanced Receive Descriptors - Read Format". What is "done" later is bit 0 of the header's address, 0 now. */
@@ -330,25 +470,74 @@ export class Igb implements Disposable {
   }
 
   /** Waits until the last frame is there, and looks at them all. Says what is wrong. */
-  async #receive(
-    frames: readonly { slot: number; length: number }[],
-  ): Promise<{ code: "ETIMEDOUT" | "EIO"; why: string } | undefined> {
+  async #receive(): Promise<{ code: "ETIMEDOUT" | "EIO"; why: string } | undefined> {
     const word = (slot: number, index: number) => Atomics.load(this.#words, (RX_RING + slot * DESCRIPTOR) / 4 + index);
-    const deadline = performance.now() + this.#timeout;
-    for (const { slot, length } of frames) {
+    for (const { slot, length } of this.#frames) {
       // The device changes this word behind the engine's back: only an atomic load is sure to look again, and keeps what
       // is read of the destination afterwards from being older.
       while ((word(slot, 2) & RX_DONE) === 0) {
-        if (performance.now() > deadline) {
+        if (performance.now() > this.#deadline) {
           return { code: "ETIMEDOUT", why: `a frame did not come back within ${this.#timeout} ms (is it mapped?)` };
         }
-        await yieldToOthers();
+        await this.#something();
         this.#live();
       }
       if ((word(slot, 2) & RX_ERROR) !== 0) return { code: "EIO", why: "a frame came back with an error" };
       if ((word(slot, 3) & RX_LENGTH) !== length) return { code: "EIO", why: "a frame came back with another length" };
     }
     return undefined;
+  }
+
+  /** Waits until it is worth to look again: an interrupt has come, or others had their turn. */
+  async #something(): Promise<void> {
+    if (this.#received === undefined) {
+      await yieldToOthers();
+    } else {
+      const { signal } = this.#waiting;
+      const timeout = Math.max(0, Math.ceil(this.#deadline - performance.now()));
+      await this.#received.wait({ timeout, signal }).catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      });
+    }
+    await this.#mayGoOn;
+  }
+
+  // ---- to another process ------------------------------------------------------------------------------------------
+
+  /**
+   * Gives the device nothing more to do, and looks at nothing that comes back: another process is to. The device goes on with
+   * what it has. What has been asked for is not over until {@link release}, which is called if the other process did not come.
+   *
+   * @throws Error while the device is reset after a failure
+   */
+  hold(): void {
+    if (this.#resetting) throw new Error(`${this.#device} is being reset: try again`);
+    if (this.#goOn !== undefined) return;
+    this.#mayGoOn = new Promise((resolve) => {
+      this.#goOn = resolve;
+    });
+    // What comes from here on is counted for whoever waits next.
+    this.#waiting.abort();
+  }
+
+  /** Goes on after {@link hold}. */
+  release(): void {
+    if (this.#goOn === undefined) return;
+    this.#waiting = new AbortController();
+    this.#deadline = performance.now() + this.#timeout;
+    this.#goOn();
+    this.#goOn = undefined;
+  }
+
+  /** What another process must know. It is true until {@link release}. */
+  state(): IgbState {
+    return {
+      completion: this.#received === undefined ? "polling" : "interrupt",
+      iova: this.#shared.iova,
+      tail: this.#tail,
+      copies: this.#copies.map(({ source, destination, length, done }) => ({ source, destination, length, done })),
+      frames: this.#frames,
+    };
   }
 
   // ---- interrupts --------------------------------------------------------------------------------------------------
@@ -379,6 +568,7 @@ export class Igb implements Disposable {
     for (this.#live(); !ready(); this.#live()) {
       if (performance.now() > deadline) throw new Error(`${this.#device}: ${complaint}`);
       await sleep(1);
+      await this.#mayGoOn;
     }
   }
 
@@ -397,10 +587,12 @@ export class Igb implements Disposable {
         this.#device.busMaster = false;
         this.#change(CTRL, { set: CTRL_RESET });
         this.interrupt.close();
+        this.#received?.close();
       }
     } finally {
       this.#shared.unmap();
-      this.#memory.close();
+      this.memory.close();
+      this.release();
     }
   }
 }

@@ -98,6 +98,61 @@ export interface NvmeOptions {
   readonly namespace?: number;
 }
 
+/** Dwords 10, 11 and 12 of a command, which mean something else in every one. */
+type Dwords = readonly [number, number?, number?];
+
+/** A command, plain. */
+export interface NvmeCommand {
+  /** For messages. */
+  readonly name: string;
+  readonly opcode: number;
+  readonly namespace?: number;
+  readonly data?: DmaRange;
+  readonly dwords?: Dwords;
+}
+
+/** Where a pair of queues stands. */
+export interface NvmeQueueState {
+  readonly entries: number;
+  /** Where its pieces are in the pool, in bytes. */
+  readonly submissions: number;
+  readonly completions: number;
+  readonly lists: number;
+  /** Of the submission queue. */
+  readonly tail: number;
+  /** Of the completion queue. */
+  readonly head: number;
+  readonly phase: number;
+  /** What the controller has, by command id. */
+  readonly pending: readonly { readonly id: number; readonly command: NvmeCommand }[];
+  /** What there was no room for yet. */
+  readonly waiting: readonly NvmeCommand[];
+}
+
+/** What another process must know to go on with the disk, while it runs: plain, to be serialised. */
+export interface NvmeState {
+  readonly completion: "interrupt" | "polling";
+  readonly controller: NvmeController;
+  readonly namespace: NvmeNamespace;
+  /** Where {@link Nvme.memory} is mapped. */
+  readonly iova: bigint;
+  /** What is given out of it, in bytes. */
+  readonly pieces: readonly { readonly offset: number; readonly length: number }[];
+  readonly admin: NvmeQueueState;
+  readonly io: NvmeQueueState;
+}
+
+/** A read, write or flush that a former process asked for. A transfer of more than `maxTransfer` is several. */
+export interface NvmeInFlight {
+  /** `Read`, `Write`, `Flush` */
+  readonly name: string;
+  /** The first block. */
+  readonly lba: bigint;
+  /** The memory; undefined for a flush. */
+  readonly data: DmaRange | undefined;
+  readonly over: Promise<void>;
+}
+
 /** A command that the controller refused or could not carry out: the status field of its completion [4.6.1]. */
 export class NvmeError extends Error {
   override readonly name = "NvmeError";
@@ -166,19 +221,50 @@ export class DmaPiece implements DmaRange, Disposable {
 
 /** One buffer, mapped once, of which pages are given out: mapping for each transfer would cost more than the transfer. */
 class DmaPool implements Disposable {
-  readonly #buffer: DmaBuffer;
+  readonly buffer: DmaBuffer;
   readonly #mapping: DmaMapping;
   readonly #used: boolean[];
+  /** What is given out, by where it begins in the buffer. */
+  readonly #pieces = new Map<number, DmaPiece>();
 
-  constructor(container: Container, length: number) {
-    this.#buffer = DmaBuffer.allocate(length, { name: "nvme" });
+  static allocate(container: Container, length: number): DmaPool {
+    const buffer = DmaBuffer.allocate(length, { name: "nvme" });
     try {
-      this.#mapping = container.map(this.#buffer);
+      return new DmaPool(buffer, container.map(buffer));
     } catch (error) {
-      this.#buffer.close();
+      buffer.close();
       throw error;
     }
-    this.#used = new Array(Math.floor(this.#buffer.length / PAGE)).fill(false);
+  }
+
+  /** A pool that another process has made, with what it has given out. */
+  static adopt(container: Container, buffer: DmaBuffer, { iova, pieces }: NvmeState): DmaPool {
+    const mapping = container.mappingAt(iova);
+    if (mapping?.memory !== buffer) throw new Error("the disk's memory is not where it was mapped");
+    const pool = new DmaPool(buffer, mapping);
+    for (const { offset, length } of pieces) pool.#give(offset, length);
+    return pool;
+  }
+
+  private constructor(buffer: DmaBuffer, mapping: DmaMapping) {
+    this.buffer = buffer;
+    this.#mapping = mapping;
+    this.#used = new Array(Math.floor(buffer.length / PAGE)).fill(false);
+  }
+
+  get iova(): bigint {
+    return this.#mapping.iova;
+  }
+
+  get pieces(): ReadonlyMap<number, DmaPiece> {
+    return this.#pieces;
+  }
+
+  /** A piece that was given out. */
+  piece(offset: number): DmaPiece {
+    const piece = this.#pieces.get(offset);
+    if (piece === undefined) throw new Error(`nothing of the DMA pool is in use at ${offset}`);
+    return piece;
   }
 
   /** The first run of free pages that is long enough, zeroed. */
@@ -189,37 +275,43 @@ class DmaPool implements Disposable {
     for (let page = 0; page < this.#used.length; page++) {
       run = this.#used[page] ? 0 : run + 1;
       if (run < pages) continue;
-      const first = page - pages + 1;
-      const bytes = new Uint8Array(this.#buffer.arrayBuffer, first * PAGE, length).fill(0);
-      this.#used.fill(true, first, page + 1);
-      return new DmaPiece(this.#mapping.at(first * PAGE), bytes, () => this.#used.fill(false, first, page + 1));
+      const piece = this.#give((page - pages + 1) * PAGE, length);
+      piece.bytes.fill(0);
+      return piece;
     }
     throw new Error(`the DMA pool has no ${length} bytes in one piece left: give some back, or set a larger poolSize`);
   }
 
+  #give(offset: number, length: number): DmaPiece {
+    const [first, end] = [offset / PAGE, Math.ceil((offset + length) / PAGE)];
+    this.#used.fill(true, first, end);
+    const bytes = new Uint8Array(this.buffer.arrayBuffer, offset, length);
+    const piece = new DmaPiece(this.#mapping.at(offset), bytes, () => {
+      this.#used.fill(false, first, end);
+      this.#pieces.delete(offset);
+    });
+    this.#pieces.set(offset, piece);
+    return piece;
+  }
+
   [Symbol.dispose](): void {
     this.#mapping.unmap();
-    this.#buffer.close();
+    this.buffer.close();
   }
 }
 
 // ---- queues ----------------------------------------------------------------------------------------------------------
 
-interface Command {
-  /** For messages. */
-  readonly name: string;
-  readonly opcode: number;
-  readonly namespace?: number;
-  readonly data?: DmaRange;
-  /** Command dwords 10, 11 and 12, which mean something else in every command. */
-  readonly dwords?: readonly [number, number?, number?];
-}
-
-interface Pending {
-  readonly command: Command;
-  readonly timer: NodeJS.Timeout;
+/** A command that is not over. */
+interface Asked {
+  readonly command: NvmeCommand;
   resolve(result: number): void;
   reject(error: unknown): void;
+}
+
+/** One that the controller has. */
+interface Pending extends Asked {
+  timer: NodeJS.Timeout | undefined;
 }
 
 /** What a queue needs of its controller. */
@@ -247,35 +339,56 @@ class Queue {
   readonly #tailDoorbell: number;
   readonly #headDoorbell: number;
   readonly #freeIds: number[];
-  readonly #queuedUp: { resolve(id: number): void; reject(error: unknown): void }[] = [];
   readonly #pending = new Map<number, Pending>();
-  #tail = 0;
-  #head = 0;
-  // The queue is zeroed, and the controller writes 1 into the phase bit in its first round, 0 in the second, and so on.
-  #phase = 1;
+  /** There was no room for them, or nothing is to be submitted. */
+  readonly #waiting: Asked[] = [];
+  /** The commands that a former process has asked for, and when each is answered. */
+  readonly inFlight: readonly { readonly command: NvmeCommand; readonly over: Promise<number> }[];
+  #tail: number;
+  #head: number;
+  #phase: number;
+  #held = false;
   #stopped: Error | undefined;
 
-  constructor(id: number, entries: number, pool: DmaPool, doors: QueueDoors) {
+  /** A new pair of queues, or with `state` the one that another process has left in the pool. */
+  constructor(id: number, entries: number, pool: DmaPool, doors: QueueDoors, state?: NvmeQueueState) {
     if (!Number.isInteger(entries) || entries < 2)
       throw new RangeError(`a queue has 2 entries or more, not ${entries}`);
     this.id = id;
     this.entries = entries;
-    this.submissions = pool.allocate(entries * COMMAND_BYTES);
-    this.completions = pool.allocate(entries * COMPLETION_BYTES);
-    this.#lists = pool.allocate(entries * PAGE);
+    const piece = (length: number, offset?: number) =>
+      offset === undefined ? pool.allocate(length) : pool.piece(offset);
+    this.submissions = piece(entries * COMMAND_BYTES, state?.submissions);
+    this.completions = piece(entries * COMPLETION_BYTES, state?.completions);
+    this.#lists = piece(entries * PAGE, state?.lists);
     this.#commandWords = words(this.submissions);
     this.#completionWords = words(this.completions);
     this.#doors = doors;
     // [3.1]: a submission queue's and a completion queue's in turn
     this.#tailDoorbell = DOORBELLS + 2 * id * doors.doorbellStride;
     this.#headDoorbell = DOORBELLS + (2 * id + 1) * doors.doorbellStride;
+    // The queue is zeroed, and the controller writes 1 into the phase bit in its first round, 0 in the second, and so on.
+    const { tail, head, phase, pending, waiting } = state ?? { tail: 0, head: 0, phase: 1, pending: [], waiting: [] };
+    this.#tail = tail;
+    this.#head = head;
+    this.#phase = phase;
+    const taken = new Set(pending.map((each) => each.id));
     // A ring is full with one entry left empty, or full would look like empty.
-    this.#freeIds = Array.from({ length: entries - 1 }, (_, index) => index);
+    this.#freeIds = Array.from({ length: entries - 1 }, (_, index) => index).filter((each) => !taken.has(each));
+    this.inFlight = [
+      ...pending.map(({ id, command }) => ({
+        command,
+        over: new Promise<number>((resolve, reject) => {
+          this.#pending.set(id, { command, timer: this.#timer(command), resolve, reject });
+        }),
+      })),
+      ...waiting.map((command) => ({ command, over: this.submit(command) })),
+    ];
   }
 
-  /** Whether the controller has commands that it has not answered. */
+  /** Whether there are commands without an answer. */
   get busy(): boolean {
-    return this.#pending.size > 0;
+    return this.#pending.size + this.#waiting.length > 0;
   }
 
   /**
@@ -283,28 +396,65 @@ class Queue {
    *
    * @returns dword 0 of the completion
    */
-  async submit(command: Command): Promise<number> {
-    const id = await this.#freeId();
-    if (this.#stopped !== undefined) throw this.#stopped;
+  submit(command: NvmeCommand): Promise<number> {
     return new Promise((resolve, reject) => {
-      const { giveUp, timeout } = this.#doors;
-      const timer = setTimeout(giveUp, timeout, `no answer to ${command.name} within ${timeout} ms`);
-      this.#pending.set(id, { command, timer, resolve, reject });
-      this.#write(id, command);
-      this.#tail = (this.#tail + 1) % this.entries;
-      // The command lies in memory before the doorbell rings: a register write is ordered after the stores before it.
-      this.#doors.registers.write32(this.#tailDoorbell, this.#tail);
+      this.#waiting.push({ command, resolve, reject });
+      this.#submitWaiting();
     });
   }
 
-  #freeId(): Promise<number> | number {
-    return this.#freeIds.pop() ?? new Promise((resolve, reject) => this.#queuedUp.push({ resolve, reject }));
+  #submitWaiting(): void {
+    if (this.#stopped !== undefined) for (const { reject } of this.#waiting.splice(0)) reject(this.#stopped);
+    if (this.#held) return;
+    const before = this.#tail;
+    for (const asked of this.#waiting.splice(0, this.#freeIds.length)) {
+      const id = this.#freeIds.pop() ?? 0;
+      this.#pending.set(id, { ...asked, timer: this.#timer(asked.command) });
+      this.#write(id, asked.command);
+      this.#tail = (this.#tail + 1) % this.entries;
+    }
+    // The commands lie in memory before the doorbell rings: a register write is ordered after the stores before it.
+    if (this.#tail !== before) this.#doors.registers.write32(this.#tailDoorbell, this.#tail);
+  }
+
+  #timer({ name }: NvmeCommand): NodeJS.Timeout {
+    const { giveUp, timeout } = this.#doors;
+    return setTimeout(giveUp, timeout, `no answer to ${name} within ${timeout} ms`);
+  }
+
+  /** Submits nothing more, and takes nothing for late. */
+  hold(): void {
+    this.#held = true;
+    for (const { timer } of this.#pending.values()) clearTimeout(timer);
+  }
+
+  /** Goes on after {@link hold}. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    for (const pending of this.#pending.values()) pending.timer = this.#timer(pending.command);
+    this.#submitWaiting();
+  }
+
+  /** @param offsetOf where a piece is in the pool */
+  state(offsetOf: (piece: DmaPiece) => number): NvmeQueueState {
+    return {
+      entries: this.entries,
+      submissions: offsetOf(this.submissions),
+      completions: offsetOf(this.completions),
+      lists: offsetOf(this.#lists),
+      tail: this.#tail,
+      head: this.#head,
+      phase: this.#phase,
+      pending: [...this.#pending].map(([id, { command }]) => ({ id, command })),
+      waiting: this.#waiting.map(({ command }) => command),
+    };
   }
 
   /** Writes a submission queue entry [4.2] at the tail. */
   #write(
     id: number,
-    { opcode, namespace = 0, data, dwords: [dword10, dword11 = 0, dword12 = 0] = [0] }: Command,
+    { opcode, namespace = 0, data, dwords: [dword10, dword11 = 0, dword12 = 0] = [0] }: NvmeCommand,
   ): void {
     const [prp1, prp2] = data === undefined ? [0n, 0n] : this.#describe(id, data);
     const entry = this.#commandWords.subarray((this.#tail * COMMAND_BYTES) / 4, ((this.#tail + 1) * COMMAND_BYTES) / 4);
@@ -344,8 +494,10 @@ class Queue {
       if (this.#head === 0) this.#phase ^= 1;
       this.#settle(dword3 & 0xffff, dword3 >>> 17, result);
     }
+    if (this.#head === before) return;
     // The entries are read: the controller may use them again.
-    if (this.#head !== before) this.#doors.registers.write32(this.#headDoorbell, this.#head);
+    this.#doors.registers.write32(this.#headDoorbell, this.#head);
+    this.#submitWaiting();
   }
 
   #settle(id: number, status: number, result: number): void {
@@ -353,9 +505,7 @@ class Queue {
     if (pending === undefined) throw new Error(`the controller answered a command (id ${id}) that it was not given`);
     this.#pending.delete(id);
     clearTimeout(pending.timer);
-    const next = this.#queuedUp.shift();
-    if (next === undefined) this.#freeIds.push(id);
-    else next.resolve(id);
+    this.#freeIds.push(id);
     if ((status & 0x7ff) === 0) pending.resolve(result);
     else pending.reject(new NvmeError(pending.command.name, status));
   }
@@ -368,7 +518,7 @@ class Queue {
       reject(reason);
     }
     this.#pending.clear();
-    for (const { reject } of this.#queuedUp.splice(0)) reject(reason);
+    this.#submitWaiting();
   }
 }
 
@@ -380,22 +530,28 @@ class Controller implements Disposable {
   readonly pool: DmaPool;
   readonly admin: Queue;
   readonly io: Queue;
+  readonly completion: "interrupt" | "polling";
   readonly #registers: Registers;
-  readonly #polling: boolean;
   /** In milliseconds [3.1.1]. */
   readonly #readyTimeout: number;
-  #polled: Promise<void> | undefined;
+  #listening: (() => void)[] = [];
+  #polling = false;
+  #held = false;
 
-  /** On an attached device, which belongs to this object once it is made. */
-  constructor(device: Device, container: Container, options: NvmeOptions) {
-    const { completion = "interrupt", queueDepth = 64, poolSize = 4 << 20, timeout = 30_000 } = options;
+  /**
+   * On an attached device, which belongs to this object once it is made; so does the pool.
+   *
+   * @param state what another process has left running; without it the controller is to be started
+   */
+  constructor(device: Device, pool: DmaPool, options: NvmeOptions, state?: NvmeState) {
+    const { queueDepth = 64, timeout = 30_000 } = options;
     const { classCode } = device.config;
     // [2.1.5]: mass storage, non-volatile memory, NVM Express
     if (classCode !== 0x010802) {
       throw new Error(`${device.address} is no NVMe controller: its class is 0x${classCode.toString(16)}`);
     }
     this.device = device;
-    this.#polling = completion === "polling";
+    this.completion = state?.completion ?? options.completion ?? "interrupt";
     this.#registers = device.region("bar0").registers();
     // [3.1.1]: the largest queue, less one; the time to wait, in half seconds; the doorbells' distance and the smallest
     // page, as powers of two above 4 and 4096 bytes.
@@ -406,15 +562,11 @@ class Controller implements Disposable {
     const doorbellStride = 4 << field(32n, 0xfn);
     if (field(48n, 0xfn) !== 0) throw new Error(`${device.address} cannot work with pages of ${PAGE} bytes`);
 
-    this.pool = new DmaPool(container, poolSize);
-    try {
-      const doors = { registers: this.#registers, doorbellStride, timeout, giveUp: (why: string) => this.#giveUp(why) };
-      this.admin = new Queue(0, ADMIN_ENTRIES, this.pool, doors);
-      this.io = new Queue(1, Math.min(queueDepth, maxEntries), this.pool, doors);
-    } catch (error) {
-      this.pool[Symbol.dispose]();
-      throw error;
-    }
+    this.pool = pool;
+    const doors = { registers: this.#registers, doorbellStride, timeout, giveUp: (why: string) => this.#giveUp(why) };
+    this.admin = new Queue(0, state?.admin.entries ?? ADMIN_ENTRIES, pool, doors, state?.admin);
+    this.io = new Queue(1, state?.io.entries ?? Math.min(queueDepth, maxEntries), pool, doors, state?.io);
+    if (state !== undefined) this.#listen();
   }
 
   /** Initialization [7.6.1], up to where the controller takes admin commands. */
@@ -432,12 +584,40 @@ class Controller implements Disposable {
     this.#registers.write32(CC, CC_ENTRY_SIZES | CC_ENABLE);
     await this.#becomes(CSTS_READY);
 
-    if (this.#polling) return;
     // A vector for each queue. The admin queue's is always 0; the other's is named when the queue is created.
-    const vectors = this.device.msix.enable(2);
-    for (const [index, queue] of [this.admin, this.io].entries()) {
-      vectors[index]?.on("interrupt", () => this.#complete(queue));
+    if (this.completion === "interrupt") this.device.msix.enable(2);
+    this.#listen();
+  }
+
+  /** Hears of completions from now on: also of those that came meanwhile. */
+  #listen(): void {
+    if (this.completion === "polling") {
+      void this.#poll();
+      return;
     }
+    this.#listening = [this.admin, this.io].map((queue, index) => {
+      const vector = this.device.msix.vector(index);
+      const listener = () => this.#complete(queue);
+      vector.on("interrupt", listener);
+      return () => vector.off("interrupt", listener);
+    });
+  }
+
+  hold(): void {
+    if (this.#held) return;
+    this.#held = true;
+    this.admin.hold();
+    this.io.hold();
+    // What comes from here on is counted for whoever listens next.
+    for (const stop of this.#listening.splice(0)) stop();
+  }
+
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.admin.release();
+    this.io.release();
+    this.#listen();
   }
 
   /** Waits for CSTS.RDY to be as CC.EN asks. */
@@ -460,7 +640,7 @@ class Controller implements Disposable {
     const { id, entries, submissions, completions } = this.io;
     const size = ((entries - 1) << 16) | id;
     const CONTIGUOUS = 1;
-    const interrupt = this.#polling ? 0 : (id << 16) | 2; // vector, and bit 1: enabled
+    const interrupt = this.completion === "polling" ? 0 : (id << 16) | 2; // vector, and bit 1: enabled
     // [5.21.1.7]: how many of each, less one, are wanted.
     await this.submit(this.admin, {
       name: "Set Features (Number of Queues)",
@@ -483,22 +663,22 @@ class Controller implements Disposable {
     });
   }
 
-  submit(queue: Queue, command: Command): Promise<number> {
+  submit(queue: Queue, command: NvmeCommand): Promise<number> {
     const result = queue.submit(command);
-    if (this.#polling) this.#polled ??= this.#poll();
+    if (this.completion === "polling") void this.#poll();
     return result;
   }
 
   /** Looks at the queues once in every turn of the event loop, while a command is under way. */
   async #poll(): Promise<void> {
-    // In the first turn the command that this was called for gets its place in the queue.
-    await nextTurn();
-    while (this.admin.busy || this.io.busy) {
+    if (this.#polling) return;
+    this.#polling = true;
+    while (!this.#held && (this.admin.busy || this.io.busy)) {
       this.#complete(this.admin);
       this.#complete(this.io);
       await nextTurn();
     }
-    this.#polled = undefined;
+    this.#polling = false;
   }
 
   #complete(queue: Queue): void {
@@ -553,10 +733,17 @@ class Controller implements Disposable {
 
 // ---- the disk --------------------------------------------------------------------------------------------------------
 
-/** An NVMe disk: a controller, and one of its namespaces. Made by {@link Nvme.open}; disposing it shuts it down. */
+/**
+ * An NVMe disk: a controller, and one of its namespaces. Made by {@link Nvme.open}; disposing it shuts it down.
+ *
+ * While it runs it can pass to another process, with commands under way: `hold()` and `state()` here, {@link Nvme.resume} there.
+ * What has to pass by a live update is the container, and {@link memory} under some name.
+ */
 export class Nvme implements Disposable {
   readonly controller: NvmeController;
   readonly namespace: NvmeNamespace;
+  /** What a former process has asked for, and when each is over; none if there was no former process. */
+  readonly inFlight: readonly NvmeInFlight[];
   readonly #link: Controller;
 
   /**
@@ -567,10 +754,13 @@ export class Nvme implements Disposable {
    */
   static async open(container: Container, address: string, options: NvmeOptions = {}): Promise<Nvme> {
     const device = container.attach(address);
+    let pool: DmaPool | undefined;
     let link: Controller;
     try {
-      link = new Controller(device, container, options);
+      pool = DmaPool.allocate(container, options.poolSize ?? 4 << 20);
+      link = new Controller(device, pool, options);
     } catch (error) {
+      pool?.[Symbol.dispose]();
       device.close();
       throw error;
     }
@@ -586,15 +776,45 @@ export class Nvme implements Disposable {
     }
   }
 
+  /**
+   * Goes on with a disk that another process has opened and handed over: nothing is reset, nothing set up. The commands that were
+   * under way go on, see {@link inFlight}.
+   *
+   * @param device belongs to this object from here on
+   * @param memory what was {@link Nvme.memory} there, and belongs to this object from here on
+   * @param state what `state()` was there
+   */
+  static resume(
+    container: Container,
+    device: Device,
+    memory: DmaBuffer,
+    state: NvmeState,
+    options: Pick<NvmeOptions, "timeout"> = {},
+  ): Nvme {
+    const link = new Controller(device, DmaPool.adopt(container, memory, state), options, state);
+    return new Nvme(link, state.controller, state.namespace);
+  }
+
   private constructor(link: Controller, controller: NvmeController, namespace: NvmeNamespace) {
     this.#link = link;
     this.controller = controller;
     this.namespace = namespace;
+    this.inFlight = link.io.inFlight.map(({ command: { name, data, dwords: [dword10, dword11 = 0] = [0] }, over }) => ({
+      name,
+      lba: (BigInt(dword11) << 32n) | BigInt(dword10),
+      data,
+      over: over.then(() => {}),
+    }));
   }
 
   /** The device. Disposing this object closes it. */
   get device(): Device {
     return this.#link.device;
+  }
+
+  /** The queues, and what {@link allocate} gives out. */
+  get memory(): DmaBuffer {
+    return this.#link.pool.buffer;
   }
 
   /** Memory for {@link read} and {@link write}, in one piece that begins at a page; zeroed. */
@@ -651,6 +871,34 @@ export class Nvme implements Disposable {
     }
     // The memory is the disk's until the last of them is over, also when an earlier one failed.
     for (const outcome of await Promise.allSettled(commands)) if (outcome.status === "rejected") throw outcome.reason;
+  }
+
+  /**
+   * Gives the controller no more commands, and takes no more answers: another process is to. The controller goes on with what it
+   * has. What has been asked for is not over until {@link release}, which is called if the other process did not come.
+   */
+  hold(): void {
+    this.#link.hold();
+  }
+
+  /** Goes on after {@link hold}. */
+  release(): void {
+    this.#link.release();
+  }
+
+  /** What another process must know. It is true until {@link release}. */
+  state(): NvmeState {
+    const { pool, admin, io } = this.#link;
+    const offsetOf = ({ iova }: DmaRange) => Number(iova - pool.iova);
+    return {
+      completion: this.#link.completion,
+      controller: this.controller,
+      namespace: this.namespace,
+      iova: pool.iova,
+      pieces: [...pool.pieces].map(([offset, { length }]) => ({ offset, length })),
+      admin: admin.state(offsetOf),
+      io: io.state(offsetOf),
+    };
   }
 
   [Symbol.dispose](): void {
