@@ -13,7 +13,7 @@ export interface DevicePart {
   /** Why it cannot go now: a container has it mapped. */
   readonly holdup: string | undefined;
   close(): void;
-  /** Gives back what is this process's of it, and leaves the device as it is, for another process. */
+  /** Gives back what is this process's of it, and leaves the device as it is, for another process. @internal */
   disown(): void;
 }
 

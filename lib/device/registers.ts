@@ -35,7 +35,7 @@ export interface Registers {
 /** The widths of an access, in bytes. */
 export type Width = 1 | 2 | 4 | 8;
 
-/** One access of a {@link RegisterProgram}. @internal */
+/** One access of a {@link RegisterProgram}. */
 export interface ProgramStep {
   readonly width: Width;
   readonly write: boolean;

@@ -5,8 +5,6 @@ export interface DevicePart {
     /** Why it cannot go now: a container has it mapped. */
     readonly holdup: string | undefined;
     close(): void;
-    /** Gives back what is this process's of it, and leaves the device as it is, for another process. */
-    disown(): void;
 }
 /** Why a device cannot be changed now. */
 export interface DeviceLock {

@@ -26,6 +26,14 @@ export interface Registers {
 }
 /** The widths of an access, in bytes. */
 export type Width = 1 | 2 | 4 | 8;
+/** One access of a {@link RegisterProgram}. */
+export interface ProgramStep {
+    readonly width: Width;
+    readonly write: boolean;
+    readonly offset: number;
+    /** What to write. */
+    readonly value: bigint;
+}
 /** What a program read. Meaningful once the program has run, and until it runs again. */
 export interface ProgramRead<Value> {
     readonly value: Value;
