@@ -214,13 +214,17 @@ export class Device implements Disposable {
     return hotReset(this.#device);
   }
 
+  /** The writes that the kernel makes for eventfds, in the order in which they were set up. */
+  get ioeventfds(): readonly Ioeventfd[] {
+    return [...this.#device.parts].filter((part) => part instanceof Ioeventfd);
+  }
+
   // ---- between two processes ---------------------------------------------------------------------------------------
 
   /** What a successor must know of it. The descriptors are borrowed. @internal */
   get state(): DeviceState<number> {
     const irqs = this.#irqs.map((irq) => irq.state).filter((state) => state !== undefined);
-    const ioeventfds = [...this.#device.parts].filter((part) => part instanceof Ioeventfd).map((part) => part.state);
-    return { irqs, ioeventfds };
+    return { irqs, ioeventfds: this.ioeventfds.map((each) => each.state) };
   }
 
   /** How it is tied to its container. @internal */

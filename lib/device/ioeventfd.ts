@@ -49,11 +49,12 @@ const masks: Readonly<Record<Exclude<Width, 8>, number>> = { 1: 0xff, 2: 0xffff,
 export class Ioeventfd implements DevicePart, Disposable {
   /** For messages. */
   readonly label: string;
+  /** What is written: the value, to the register at this offset of the region of this number. */
+  readonly order: Readonly<{ region: number; offset: number; width: Width; value: bigint }>;
   readonly holdup = undefined;
   readonly #device: OpenDevice;
   readonly #region: IoeventfdRegion;
   readonly #eventfd: OwnedFd;
-  readonly #order: { readonly width: Width; readonly offset: number; readonly value: bigint };
 
   /** @internal */
   constructor(
@@ -66,7 +67,7 @@ export class Ioeventfd implements DevicePart, Disposable {
     this.#device = device;
     this.#region = region;
     const checked = width === 8 || typeof value === "bigint" ? checkValue64(value) : checkValue(value, masks[width]);
-    this.#order = { width, offset, value: checked };
+    this.order = { region: region.index, offset, width, value: checked };
     this.#eventfd = eventfd;
     device.parts.add(this);
   }
@@ -99,12 +100,12 @@ export class Ioeventfd implements DevicePart, Disposable {
   }
 
   #set(eventfd: number): number {
-    const { width, offset, value } = this.#order;
+    const { width, offset, value } = this.order;
     return this.#device.port.ioeventfd(this.#region, width, offset, value, eventfd);
   }
 
   #refusal(status: number): VfioError {
-    const { width, value } = this.#order;
+    const { width, value } = this.order;
     const reasons = new Map<number, string>([
       [
         EINVAL,
@@ -133,7 +134,7 @@ export class Ioeventfd implements DevicePart, Disposable {
 
   /** What a successor must know. The descriptor is borrowed. @internal */
   get state(): IoeventfdState<number> {
-    return { region: this.#region.index, ...this.#order, eventfd: this.eventfd };
+    return { ...this.order, eventfd: this.eventfd };
   }
 
   /** Signals the eventfd, so that the kernel makes the write. */

@@ -2,6 +2,7 @@ import { ConfigSpace } from "./config-space.js";
 import { DeviceFeatures } from "./feature.js";
 import { type DeviceInfo } from "./info.js";
 import { Intx } from "./intx.js";
+import { Ioeventfd } from "./ioeventfd.js";
 import type { IrqIndex } from "./irq-index.js";
 import { MessageInterrupts } from "./msi.js";
 import { Notification } from "./notification.js";
@@ -78,6 +79,8 @@ export declare class Device implements Disposable {
      *   such reset
      */
     hotReset(): HotResetInfo;
+    /** The writes that the kernel makes for eventfds, in the order in which they were set up. */
+    get ioeventfds(): readonly Ioeventfd[];
     get closed(): boolean;
     /**
      * Closes the device. A second call does nothing.

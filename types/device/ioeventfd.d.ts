@@ -23,6 +23,13 @@ export declare class Ioeventfd implements DevicePart, Disposable {
     #private;
     /** For messages. */
     readonly label: string;
+    /** What is written: the value, to the register at this offset of the region of this number. */
+    readonly order: Readonly<{
+        region: number;
+        offset: number;
+        width: Width;
+        value: bigint;
+    }>;
     readonly holdup: undefined;
     /** The eventfd's descriptor, borrowed: its own, or a duplicate of the one that it was made with. */
     get eventfd(): number;
