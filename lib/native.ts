@@ -144,7 +144,6 @@ export interface Native {
   socketSetOption(fd: number, option: number, value: number): number;
   /** `out` is {pid, uid, gid}. */
   socketPeerCredentials(fd: number, out: Uint32Array): number;
-  socketPeerPidfd(fd: number): number;
   /** Never raises SIGPIPE. At most 253 descriptors, which go with the first byte that goes. */
   sendmsg(fd: number, bytes: Bytes, offset: number, length: number, fds: Int32Array | undefined, flags: number): number;
   /**

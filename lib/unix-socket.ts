@@ -12,6 +12,8 @@ import { native } from "./native.js";
 import { READABLE, Readiness, WRITABLE } from "./readiness.js";
 
 const { EADDRINUSE, EAGAIN, ECONNABORTED, ECONNREFUSED, EINTR, EMFILE, EMSGSIZE, ENOTSOCK, EPROTO } = constants.errno;
+// Node has no name for it.
+const ETOOMANYREFS = 109;
 
 /** `stream` is a stream of bytes; `seqpacket` keeps the bounds of what was sent. */
 export type UnixSocketType = "stream" | "seqpacket";
@@ -172,6 +174,15 @@ export class UnixSocket implements Disposable {
     for (;;) {
       const sent = native.sendmsg(this.fd, bytes, 0, bytes.byteLength, fds, MSG_DONTWAIT);
       if (sent === -EAGAIN) return 0;
+      if (sent === -ETOOMANYREFS) {
+        throw this.#error({
+          errno: sent,
+          syscall: "sendmsg",
+          args: { descriptors: descriptors.length },
+          why: "more descriptors of this user are under way in sockets than this process may have open (RLIMIT_NOFILE)",
+          fix: "see that they are received, or raise the limit of open files (ulimit -n, LimitNOFILE= of a systemd unit)",
+        });
+      }
       if (sent !== -EINTR) return this.#check(sent, "sendmsg", { descriptors: descriptors.length });
     }
   }

@@ -14,8 +14,6 @@ namespace {
 
 // The kernel takes no more descriptors in one message (SCM_MAX_FD, include/net/scm.h).
 constexpr std::size_t kMaxFds = 253;
-// include/uapi/asm-generic/socket.h, since 6.5; older C libraries do not have it.
-constexpr int kSoPeerPidfd = 77;
 
 int with_flags(std::uint32_t type, bool nonblocking) {
   return static_cast<int>(type) | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0);
@@ -87,13 +85,6 @@ std::int64_t socket_peer_credentials(Fd fd, Bytes out) {
   if (out.length != sizeof(ucred)) return -EINVAL;
   socklen_t length = sizeof(ucred);
   return result(getsockopt(fd.value, SOL_SOCKET, SO_PEERCRED, out.data, &length));
-}
-
-NewFd socket_peer_pidfd(Fd fd) {
-  int pidfd = -1;
-  socklen_t length = sizeof(pidfd);
-  if (getsockopt(fd.value, SOL_SOCKET, kSoPeerPidfd, &pidfd, &length) < 0) return {-errno};
-  return {pidfd};
 }
 
 bool part_of(const Bytes& bytes, std::uint32_t offset, std::uint32_t length) {
@@ -181,7 +172,6 @@ void bind_socket(Napi::Object exports) {
   bind<socket_get_option>(exports, "socketGetOption");
   bind<socket_set_option>(exports, "socketSetOption");
   bind<socket_peer_credentials>(exports, "socketPeerCredentials");
-  bind<socket_peer_pidfd>(exports, "socketPeerPidfd");
   bind<socket_send>(exports, "sendmsg");
   bind<socket_receive>(exports, "recvmsg");
 }
