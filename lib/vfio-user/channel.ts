@@ -145,7 +145,7 @@ export class Channel {
       this.#requestBytes -= frame.payload.length;
       let answer: Answer | Promise<Answer>;
       try {
-        answer = this.#answer(frame);
+        answer = this.#owner.answer(frame);
       } catch (error) {
         this.#refuse(frame, error);
         continue;
@@ -166,16 +166,6 @@ export class Channel {
           this.#listen();
         });
     }
-  }
-
-  #answer(frame: Frame): Answer | Promise<Answer> {
-    if (frame.fault === "length") {
-      throw new ProtocolError(EINVAL, commandName(frame.header.command), `a message of ${frame.header.size} bytes`);
-    }
-    if (frame.fault === "descriptors") {
-      throw new ProtocolError(EINVAL, commandName(frame.header.command), "more descriptors than were agreed upon");
-    }
-    return this.#owner.answer(frame);
   }
 
   #reply(frame: Frame, { message, fds, sent }: Answer): void {
@@ -321,6 +311,13 @@ export class Channel {
     }
     this.#end(error);
   }
+}
+
+/** @throws ProtocolError for a request that was longer, or came with more descriptors, than it may */
+export function checkFrame({ header, fault }: Frame): void {
+  if (fault === undefined) return;
+  const why = fault === "length" ? `a message of ${header.size} bytes` : "more descriptors than it may have";
+  throw new ProtocolError(EINVAL, commandName(header.command), why);
 }
 
 function release(frame: Frame): void {

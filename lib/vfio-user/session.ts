@@ -29,7 +29,7 @@ import {
 } from "../uapi.js";
 import { UnixSocket } from "../unix-socket.js";
 import type { BarArea, DeviceBar } from "./bar.js";
-import { type Answer, Channel } from "./channel.js";
+import { type Answer, Channel, checkFrame } from "./channel.js";
 import { LOG_PAGE_SIZE } from "./dirty-log.js";
 import type { Frame, FrameLimits } from "./framing.js";
 import {
@@ -193,6 +193,7 @@ export class Session {
   #answer(frame: Frame): Answer | Promise<Answer> {
     const { command } = frame.header;
     if (this.#client === undefined) return this.#introduce(frame);
+    checkFrame(frame);
     if (frame.fds.length > 0 && command !== CommandNumber.dmaMap && command !== CommandNumber.deviceSetIrqs) {
       throw refuse(command, "descriptors came with it");
     }
@@ -241,6 +242,7 @@ export class Session {
   #introduce(frame: Frame): Answer {
     const { command } = frame.header;
     try {
+      checkFrame(frame);
       if (command !== CommandNumber.version) throw refuse(command, "a client introduces itself first");
       if (frame.fds.length > 0) throw refuse(command, "descriptors came with it");
       const proposed = version.request.decode(frame.payload);

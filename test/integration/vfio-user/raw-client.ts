@@ -17,7 +17,9 @@ import {
 import type { Capabilities } from "../../../lib/vfio-user/version.js";
 
 /** An errno, or the payload. */
-export type Reply = { errno: number; payload?: undefined } | { errno: 0; payload: Uint8Array; fds: readonly OwnedFd[] };
+export type Reply =
+  | { errno: number; payload?: undefined; fds?: undefined }
+  | { errno: 0; payload: Uint8Array; fds: readonly OwnedFd[] };
 
 export class RawClient implements Disposable {
   readonly socket: UnixSocket;
@@ -86,7 +88,7 @@ export class RawClient implements Disposable {
     fds: readonly number[] = [],
   ): Promise<Answer> {
     const reply = await this.call(command, request, fds);
-    if (reply.errno !== 0) throw new Error(`${command.name} was refused: ${reply.errno}`);
+    if (reply.payload === undefined) throw new Error(`${command.name} was refused: ${reply.errno}`);
     return command.reply.decode(reply.payload);
   }
 
