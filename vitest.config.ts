@@ -48,6 +48,20 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
+      // The rig's tests of edu, on an edu of ours: the guest's kernel has it from QEMU's vfio-user client.
+      {
+        extends: true,
+        test: {
+          name: "qemu11-edu",
+          include: ["test/rig/edu.test.ts"],
+          pool: guestPool,
+          globalSetup: "test/qemu11/edu-setup.ts",
+          setupFiles: "test/qemu11/edu-left-out.ts",
+          isolate: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
       // One guest, one set of devices: the files take turns, in one process, because a fork costs seconds under emulation.
       {
         extends: true,

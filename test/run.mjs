@@ -2,10 +2,10 @@
  * `npm test`: every test, one part after the other, and one sum at the end.
  *
  * The parts `unit` and `integration` need no privileges. `guest` tests the rig, `rig` tests the package in it, `qemu11`
- * tests devices of ours in front of QEMU's vfio-user client: these need a kernel and QEMU, which are provided if this
- * machine allows it. With `CI=true` they are required.
+ * and `qemu11-edu` test devices of ours in front of QEMU's vfio-user client: these need a kernel and QEMU, which are
+ * provided if this machine allows it. With `CI=true` they are required.
  *
- * usage: node test/run.mjs [--parts=unit,integration,guest,rig,qemu11] [what vitest takes: a file's name, ...]
+ * usage: node test/run.mjs [--parts=unit,integration,guest,rig,qemu11,qemu11-edu] [what vitest takes: a file's name, ...]
  *
  * With VFIO_TEST_TOTALS, the two numbers of the sum are written to the file that it names.
  *
@@ -24,15 +24,12 @@ import { ensureRig, ProgressPrinter, RigError } from "../dist/rig/index.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
+/** The parts that take a guest. */
+const inGuest = ["guest", "rig", "qemu11", "qemu11-edu"];
 const wanted = process.argv.slice(2).find((each) => each.startsWith("--parts="));
-const parts = wanted?.slice("--parts=".length).split(",") ?? ["unit", "integration", "guest", "rig", "qemu11"];
+const parts = wanted?.slice("--parts=".length).split(",") ?? ["unit", "integration", ...inGuest];
 const forVitest = process.argv.slice(2).filter((each) => each !== wanted);
 const required = process.env.CI === "true" || process.env.CI === "1";
-
-/** @param {string} part */
-function inGuest(part) {
-  return part === "guest" || part === "rig" || part === "qemu11";
-}
 
 /**
  * @typedef {object} Sum
@@ -134,8 +131,8 @@ const directory = await mkdtemp(join(tmpdir(), "vfio-test-"));
 const sums = [];
 try {
   await buildAddon();
-  for (const part of parts.filter((each) => !inGuest(each))) sums.push(await runPart(part, directory));
-  const guestParts = parts.filter(inGuest);
+  for (const part of parts.filter((each) => !inGuest.includes(each))) sums.push(await runPart(part, directory));
+  const guestParts = parts.filter((each) => inGuest.includes(each));
   const missing = guestParts.length === 0 ? undefined : await prepareRig();
   for (const part of guestParts) {
     if (missing === undefined) sums.push(await runPart(part, directory));

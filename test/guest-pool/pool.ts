@@ -11,8 +11,15 @@ import { EventEmitter } from "node:events";
 import { PassThrough, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { PoolOptions, PoolRunnerInitializer, PoolWorker, WorkerRequest } from "vitest/node";
-import { runInGuest } from "../../lib/rig/index.js";
+import { type RunInGuestOptions, runInGuest } from "../../lib/rig/index.js";
 import { encodeMessage, MessageDecoder } from "./messages.mjs";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** The machine of a project's guest, where it is not the rig's own: its setup provides it. */
+    guest: Pick<RunInGuestOptions, "qemu" | "devices" | "env"> | undefined;
+  }
+}
 
 const workerPath = fileURLToPath(new URL("./worker.mjs", import.meta.url));
 
@@ -56,14 +63,19 @@ class GuestPoolWorker implements PoolWorker {
       if (message === "online") resolve();
       else this.#events.emit("message", message);
     });
+    const { guest } = project.getProvidedContext();
     const run = runInGuest({
+      ...guest,
       // What tests print, they and their children print on descriptors 1 and 2; results need one of their own.
       command: ["sh", "-c", 'exec "$@" 3>&1 1>&2', "sh", process.execPath, ...execArgv, workerPath],
-      env: Object.fromEntries(
-        Object.entries(env).flatMap(([name, value]) =>
-          value !== undefined && workerVariable.test(name) ? [[name, value]] : [],
+      env: {
+        ...Object.fromEntries(
+          Object.entries(env).flatMap(([name, value]) =>
+            value !== undefined && workerVariable.test(name) ? [[name, value]] : [],
+          ),
         ),
-      ),
+        ...guest?.env,
+      },
       stdin: this.#input,
       stdout: new Writable({
         write(chunk: Buffer, _encoding, done) {
