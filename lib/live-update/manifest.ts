@@ -58,7 +58,7 @@ export interface MappingItem {
 /** A kind of interrupt that is on. */
 export interface IrqItem {
   readonly kind: IrqName;
-  /** MSI and MSI-X: how many vectors the kernel set aside. */
+  /** MSI and MSI-X: how many vectors the kernel set aside; 0 for the others. */
   readonly allocated: number;
   readonly vectors: readonly { readonly index: number; readonly eventfd: DescriptorIndex }[];
   /** INTx: the eventfd that unmasks the line. */
@@ -75,7 +75,7 @@ export interface IoeventfdItem {
 }
 
 export interface DeviceItem {
-  /** Its PCI address, or a mediated device's UUID. */
+  /** Its PCI address, or a mediated device's UUID, as sysfs spells them. */
   readonly address: string;
   readonly descriptor: DescriptorIndex;
   /** Legacy: its group's number. */

@@ -11,7 +11,7 @@ export declare function tooLong(syscall: "encode" | "decode", length: number): V
 export type Refuse = (why: string) => Error;
 /** The most vectors that a device can have. */
 export declare const MAX_VECTORS: 2048;
-/** Each connection belongs to one kind of interrupt of one device: a bound that no host comes near. */
+/** A bound that no host comes near. */
 export declare const MAX_CONNECTIONS = 65536;
 /** A hand-over has six. */
 export declare const MAX_PHASES = 64;

@@ -291,11 +291,15 @@ function randomConnections(prng: Prng, containers: readonly ContainerItem[], fd:
           if (delivery === "resample" && irq.unmask === undefined) return [];
           return [{ kind, ...of, gsi: prng.next(), delivery }];
         }
-        const masking = kind === "msix" && prng.oneIn(2) ? "eventfd" : "irqfd";
-        const vectors = irq.vectors
-          .filter(() => !prng.oneIn(3))
-          .map(({ index }) => ({ index, guest: masking === "eventfd" ? fd() : undefined }));
-        return [{ kind, ...of, masking, vectors }];
+        // Vectors go to a guest in several parts, perhaps, and some to none.
+        const parts = irq.vectors.map(({ index }) => ({ index, part: prng.below(4) }));
+        return Array.from({ length: prng.between(1, 3) }, (_, number): ConnectionItem => {
+          const masking = kind === "msix" && prng.oneIn(2) ? "eventfd" : "irqfd";
+          const vectors = parts
+            .filter(({ part }) => part === number)
+            .map(({ index }) => ({ index, guest: masking === "eventfd" ? fd() : undefined }));
+          return { kind, ...of, masking, vectors };
+        });
       }),
     ),
   );
