@@ -5,7 +5,7 @@
  * and `qemu11-edu` test devices of ours in front of QEMU's vfio-user client: these need a kernel and QEMU, which are
  * provided if this machine allows it. With `CI=true` they are required.
  *
- * usage: node test/run.mjs [--parts=unit,integration,guest,rig,qemu11,qemu11-edu] [what vitest takes: a file's name, ...]
+ * usage: node test/run.mjs [--parts=unit,integration,...] [what vitest takes: a file's name, -t <test's name>, ...]
  *
  * With VFIO_TEST_TOTALS, the two numbers of the sum are written to the file that it names.
  *

@@ -1,6 +1,6 @@
 /**
- * Before the rig's tests of edu run on an edu of ours: a server for it, and a rig with QEMU 11.1 whose vfio-user client is
- * connected to the server. To the guest's kernel it is a PCI device behind an IOMMU.
+ * Before the rig's tests of edu run on an edu of ours: a server for it, and a rig with QEMU 11.1 whose vfio-user client
+ * is connected to the server. To the guest's kernel it is a PCI device behind an IOMMU.
  *
  * @module
  */
