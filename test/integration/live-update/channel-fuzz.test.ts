@@ -2,7 +2,7 @@
  * A hostile peer: valid conversations with packets changed, left out, repeated, and moved, and with descriptors where none belong.
  * Whatever comes, every wait ends once the peer is gone, and no descriptor stays open.
  */
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { VfioError } from "../../../lib/errors.js";
 import { OwnedFd } from "../../../lib/fd.js";
 import type { IncomingCarrier, OutgoingCarrier } from "../../../lib/live-update/carrier.js";
@@ -11,6 +11,9 @@ import { native } from "../../../lib/native.js";
 import type { UnixSocket } from "../../../lib/unix-socket.js";
 import { Prng } from "../../unit/prng.js";
 import { drain, hello, KINDS, message, openDescriptors, packet, pair, TYPES, takeAll } from "./wire.js";
+
+// Thousands of conversations, on machines that may have other things to do.
+vi.setConfig({ testTimeout: 60_000 });
 
 interface Said {
   bytes: Uint8Array;
@@ -185,4 +188,4 @@ it.each(["old process", "successor"] as const)("a hostile %s leaks nothing and h
   }
   counter.close();
   pidfd.close();
-}, 60_000);
+});

@@ -4,12 +4,15 @@ import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { OwnedFd } from "../../../lib/fd.js";
 import { Channel, type ChannelLimits } from "../../../lib/live-update/channel.js";
 import { native } from "../../../lib/native.js";
 import { UnixSocket } from "../../../lib/unix-socket.js";
 import { drain, KINDS, message, openDescriptors, packet, pair, TYPES } from "./wire.js";
+
+// Processes start and end, on machines that may have other things to do.
+vi.setConfig({ testTimeout: 60_000 });
 
 const ENOUGH: ChannelLimits = { bytes: 8_000_000, descriptors: 10_000 };
 

@@ -16,12 +16,15 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { OwnedFd } from "../../../lib/fd.js";
 import { type ExecCarrierOptions, execInPlace, incomingExec } from "../../../lib/live-update/exec-carrier.js";
 import { native } from "../../../lib/native.js";
 import { Prng } from "../../unit/prng.js";
 import { openDescriptors } from "./wire.js";
+
+// Processes start and end, on machines that may have other things to do.
+vi.setConfig({ testTimeout: 60_000 });
 
 const wait = { signal: new AbortController().signal };
 const program = fileURLToPath(new URL("exec-program.mjs", import.meta.url));

@@ -23,12 +23,11 @@ export class Peer {
 
   /**
    * @param descriptor becomes number 3 of the process; borrowed
-   * @param executable a Node of another version
    */
-  constructor(role: "old" | "successor", place: SocketPlace, descriptor?: number, executable = process.execPath) {
+  constructor(role: "old" | "successor", place: SocketPlace, descriptor?: number) {
     const stdio: ("pipe" | "inherit" | number)[] = ["pipe", "pipe", "inherit"];
     if (descriptor !== undefined) stdio.push(descriptor);
-    const child = spawn(executable, [program, role, JSON.stringify(place)], { stdio });
+    const child = spawn(process.execPath, [program, role, JSON.stringify(place)], { stdio });
     const { stdin, stdout } = child;
     if (stdin === null || stdout === null) throw new Error("both are pipes");
     this.#child = Object.assign(child, { stdin, stdout });
