@@ -49,8 +49,12 @@ export function errnoName(errno: number): string {
   return nameByErrno.get(Math.abs(errno)) ?? `E${Math.abs(errno)}`;
 }
 
+// Node makes the map anew for each call, which takes 20 us: a peer that errs a thousand times would have us notice.
+let texts: ReturnType<typeof getSystemErrorMap> | undefined;
+
 function errnoText(errno: number): string {
-  return getSystemErrorMap().get(-Math.abs(errno))?.[1] ?? `error ${Math.abs(errno)}`;
+  texts ??= getSystemErrorMap();
+  return texts.get(-Math.abs(errno))?.[1] ?? `error ${Math.abs(errno)}`;
 }
 
 function show(value: number | bigint | string | boolean): string {
