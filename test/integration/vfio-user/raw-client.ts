@@ -81,7 +81,7 @@ export class RawClient implements Disposable {
     return this.raw(command.number, command.request.encode(request).subarray(HEADER_SIZE), fds);
   }
 
-  /** Sends a request and decodes the reply; an error is thrown. */
+  /** Sends a request and decodes the reply, without its descriptors; an error is thrown. */
   async ask<Request, Answer>(
     command: Command<Request, Answer>,
     request: Request,
@@ -89,6 +89,7 @@ export class RawClient implements Disposable {
   ): Promise<Answer> {
     const reply = await this.call(command, request, fds);
     if (reply.payload === undefined) throw new Error(`${command.name} was refused: ${reply.errno}`);
+    for (const fd of reply.fds) fd.close();
     return command.reply.decode(reply.payload);
   }
 

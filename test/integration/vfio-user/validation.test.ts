@@ -7,7 +7,7 @@ import { RawClient } from "./raw-client.js";
 const none = new Uint8Array(0);
 const MiB = 1 << 20;
 
-type Case = readonly [what: string, command: number, payload: Uint8Array, errno: number, fds?: number];
+type Case = [what: string, command: number, payload: Uint8Array, errno: number, fds?: number];
 
 const {
   dmaMap,
@@ -40,7 +40,7 @@ const map = (flags: number, offset: bigint, iova: bigint, size: bigint) => words
 const access = (offset: bigint, region: number, count: number, data: Uint8Array = none) =>
   Uint8Array.of(...words(offset, region, count), ...data);
 
-const cases: readonly Case[] = [
+const cases: Case[] = [
   ["a second introduction", version, words(0), EINVAL],
   ["command 0", 0, none, EINVAL],
   ["the obsolete command 14", 14, none, EINVAL],
@@ -174,7 +174,7 @@ describe("refused is", () => {
     await fixture[Symbol.asyncDispose]();
   });
 
-  test.each(cases)("%s", async (_, command, payload, errno, descriptors = 0) => {
+  test.each<Case>(cases)("%s", async (_, command, payload, errno, descriptors = 0) => {
     const before = openFds();
     // None of them is an eventfd; what is not refused for its number is refused for its kind.
     const send = Array.from({ length: descriptors }, () => fds.memfd(4096));

@@ -1,0 +1,878 @@
+/** What a server does for its clients, seen from the other end of the socket. */
+import { ftruncateSync, openSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { native } from "../../../lib/native.js";
+import { UnixSocket } from "../../../lib/unix-socket.js";
+import {
+  deviceFeature,
+  deviceGetInfo,
+  deviceGetIrqInfo,
+  deviceGetRegionInfo,
+  deviceGetRegionIoFds,
+  deviceReset,
+  deviceSetIrqs,
+  dmaMap,
+  dmaRead,
+  dmaUnmap,
+  dmaWrite,
+  loggingReportFeature,
+  loggingStartFeature,
+  migDataRead,
+  migDataWrite,
+  migrationStateFeature,
+  regionRead,
+  regionWrite,
+  regionWriteMulti,
+  version,
+} from "../../../lib/vfio-user/messages.js";
+import { PciDevice } from "../../../lib/vfio-user/pci-device.js";
+import { CommandNumber, errorReply, HEADER_SIZE, MigrationState } from "../../../lib/vfio-user/protocol.js";
+import { VfioUserServer } from "../../../lib/vfio-user/server.js";
+import { EFAULT, EINVAL, EIO, ENOENT, Fds, openFds, options, serve } from "./device.js";
+import { RawClient } from "./raw-client.js";
+
+const none = new Uint8Array(0);
+const PAGE = 4096;
+// VFIO_IRQ_SET_*
+const [NONE, BOOL, EVENTFD, MASK, UNMASK, TRIGGER] = [1, 2, 4, 8, 16, 32];
+const [INTX, MSI, MSIX, ERR, REQ] = [0, 1, 2, 3, 4];
+// VFIO_DEVICE_FEATURE_*
+const [GET, SET] = [0x10000, 0x20000];
+
+function irqs(
+  client: RawClient,
+  flags: number,
+  index: number,
+  start: number,
+  count: number,
+  fds: readonly number[] = [],
+  data = none,
+) {
+  return client.ask(deviceSetIrqs, { flags, index, start, count, data }, fds);
+}
+
+function pattern(length: number, seed = 1): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => (i * 7 + seed) & 0xff);
+}
+
+describe("information", () => {
+  test("of the device, its regions and its interrupts", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    expect(await client.ask(deviceGetInfo, { argsz: 1000 })).toEqual({
+      argsz: 16,
+      flags: 3,
+      numRegions: 9,
+      numIrqs: 5,
+    });
+    const regions = [];
+    for (let index = 0; index < 9; index++) {
+      const { flags, size } = await client.ask(deviceGetRegionInfo, { argsz: 32, index });
+      regions.push([flags, Number(size)]);
+    }
+    const bare = [0, 0];
+    expect(regions).toEqual([[3, 4096], bare, [7, 16384], [7, 4096], bare, [3, 4096], [1, 2048], [3, 256], bare]);
+    const kinds = [];
+    for (let index = 0; index < 5; index++) {
+      const { flags, count } = await client.ask(deviceGetIrqInfo, { argsz: 16, index });
+      kinds.push([flags, count]);
+    }
+    expect(kinds).toEqual([
+      [7, 1],
+      [1, 4],
+      [1, 8],
+      [1, 1],
+      [1, 1],
+    ]);
+  });
+
+  test("a region that can be mapped comes with its descriptor, and a sparse one with its areas, where there is room", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    const short = await client.call(deviceGetRegionInfo, { argsz: 32, index: 2 });
+    expect(short.fds).toEqual([]);
+    expect(deviceGetRegionInfo.reply.decode(short.payload ?? none)).toMatchObject({
+      argsz: 64,
+      flags: 7,
+      capOffset: 0,
+    });
+    const whole = await client.call(deviceGetRegionInfo, { argsz: 64, index: 2 });
+    const info = deviceGetRegionInfo.reply.decode(whole.payload ?? none);
+    expect(info).toMatchObject({ argsz: 64, flags: 15, capOffset: 32 });
+    const [file] = whole.fds ?? [];
+    if (file === undefined) throw new Error("no descriptor");
+    native.pwrite(file.number, Uint8Array.of(1, 2, 3), 4096);
+    expect([...fixture.device.bar(2).bytes.subarray(4096, 4099)]).toEqual([1, 2, 3]);
+    // The client cannot cut it under the device's feet.
+    expect(() => ftruncateSync(file.number, 0)).toThrow(expect.objectContaining({ code: "EPERM" }));
+    file.close();
+    const { data } = await client.ask(regionRead, { offset: 4096n, region: 2, count: 3 });
+    expect([...data]).toEqual([1, 2, 3]);
+  });
+});
+
+describe("regions", () => {
+  test("requests are answered in their order, whatever time they take", async () => {
+    const written: number[] = [];
+    await using fixture = serve({
+      bars: [
+        {
+          size: 4096,
+          async read(offset) {
+            await delay(offset === 0 ? 20 : 0);
+            return written.length;
+          },
+          write(offset) {
+            written.push(offset);
+          },
+        },
+      ],
+    });
+    using client = await fixture.open();
+    const encode = (offset: number) =>
+      regionRead.request.encode({ offset: BigInt(offset), region: 0, count: 4 }).subarray(HEADER_SIZE);
+    const first = await client.send(CommandNumber.regionRead, encode(0));
+    await client.post(regionWrite, { offset: 4n, region: 0, data: new Uint8Array(4) });
+    const second = await client.send(CommandNumber.regionRead, encode(8));
+    expect((await client.reply(first)).payload?.[16]).toBe(0);
+    // The posted write has no reply, and is done.
+    expect((await client.reply(second)).payload?.[16]).toBe(1);
+  });
+
+  test("many writes in one message", async () => {
+    const written: number[] = [];
+    await using fixture = serve({ bars: [{ size: 4096, write: (_, value) => void written.push(value) }] });
+    using client = await fixture.open({ write_multiple: true });
+    const write = (offset: bigint, value: number) => ({ offset, region: 0, data: Uint8Array.of(value, 0, 0, 0) });
+    expect(await client.ask(regionWriteMulti, [write(0n, 1), write(4n, 2), write(8n, 3)])).toBe(3);
+    expect(written).toEqual([1, 2, 3]);
+    // Up to the one that is refused.
+    expect(await client.ask(regionWriteMulti, [write(0n, 4), write(4096n, 5), write(8n, 6)])).toBe(1);
+    expect((await client.call(regionWriteMulti, [write(4096n, 5)])).errno).toBe(EINVAL);
+    expect(written).toEqual([1, 2, 3, 4]);
+  });
+
+  test.each(["at once", "later"])("what a handler throws %s is EIO for the client, and told here", async (when) => {
+    const failure = new Error("a fault of the device");
+    await using fixture = serve({
+      bars: [
+        {
+          size: 4096,
+          read() {
+            if (when === "at once") throw failure;
+            return Promise.reject(failure);
+          },
+        },
+      ],
+    });
+    using client = await fixture.open();
+    expect((await client.call(regionRead, { offset: 0n, region: 0, count: 4 })).errno).toBe(EIO);
+    expect(fixture.told).toEqual([failure]);
+    expect((await client.call(deviceGetInfo, { argsz: 16 })).errno).toBe(0);
+  });
+
+  test("a megabyte at once", async () => {
+    await using fixture = serve({ bars: [{ size: 1 << 20, memory: true }] });
+    using client = await fixture.open();
+    const data = pattern(1 << 20);
+    await client.ask(regionWrite, { offset: 0n, region: 0, data });
+    const back = await client.ask(regionRead, { offset: 0n, region: 0, count: 1 << 20 });
+    expect(Buffer.compare(back.data, data)).toBe(0);
+  });
+
+  test("doorbells are rung past the client", async () => {
+    const rung: string[] = [];
+    await using fixture = serve({
+      bars: [
+        {
+          size: 4096,
+          write: (offset, value) => void rung.push(`${offset}=${value}`),
+          doorbells: [
+            { offset: 0x10, width: 4 },
+            { offset: 0x20, width: 2, value: 7 },
+          ],
+        },
+      ],
+    });
+    using client = await fixture.open();
+    const short = await client.call(deviceGetRegionIoFds, { argsz: 16, index: 0 });
+    expect(short.fds).toEqual([]);
+    expect(deviceGetRegionIoFds.reply.decode(short.payload ?? none)).toMatchObject({
+      argsz: 96,
+      count: 2,
+      entries: [],
+    });
+    const { payload, fds = [] } = await client.call(deviceGetRegionIoFds, { argsz: 96, index: 0 });
+    expect(deviceGetRegionIoFds.reply.decode(payload ?? none).entries).toEqual([
+      { offset: 0x10n, size: 4n, fdIndex: 0, type: 0, flags: 0, data: 0n },
+      { offset: 0x20n, size: 2n, fdIndex: 1, type: 0, flags: 1, data: 7n },
+    ]);
+    for (const fd of fds) native.eventfdWrite(fd.number, 1);
+    while (rung.length < 2) await delay(1);
+    expect(rung.sort()).toEqual(["16=0", "32=7"]);
+    for (const fd of fds) fd.close();
+    expect(await client.ask(deviceGetRegionIoFds, { argsz: 96, index: 2 })).toMatchObject({ count: 0 });
+  });
+});
+
+describe("interrupts", () => {
+  test("vectors: set, raised from both sides, taken away one by one and all at once", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const [a, b] = [fds.eventfd(), fds.eventfd()];
+    const { msix } = fixture.device;
+    await irqs(client, TRIGGER | EVENTFD, MSIX, 3, 2, [a, b]);
+    expect(msix.enabled).toBe(true);
+    expect([msix.trigger(3), msix.trigger(4), msix.trigger(4)]).toEqual([true, true, true]);
+    expect([native.eventfdRead(a), native.eventfdRead(b)]).toEqual([1, 2]);
+    // Loopback: by range, and by booleans.
+    await irqs(client, TRIGGER | NONE, MSIX, 0, 8);
+    await irqs(client, TRIGGER | BOOL, MSIX, 3, 2, [], Uint8Array.of(0, 1));
+    expect([native.eventfdRead(a), native.eventfdRead(b)]).toEqual([1, 2]);
+    // Without descriptors, those of the range are taken away: also where the range begins behind its own length.
+    await irqs(client, TRIGGER | EVENTFD, MSIX, 4, 1);
+    expect([msix.trigger(3), msix.trigger(4)]).toEqual([true, false]);
+    await irqs(client, TRIGGER | NONE, MSIX, 0, 0);
+    expect(msix.enabled).toBe(false);
+  });
+
+  test("a vector that was raised while nobody listened comes when somebody does, once", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const eventfd = fds.eventfd();
+    expect(fixture.device.msix.trigger(0)).toBe(false);
+    await irqs(client, TRIGGER | EVENTFD, MSIX, 0, 1, [eventfd]);
+    expect(native.eventfdRead(eventfd)).toBe(1);
+    await irqs(client, TRIGGER | EVENTFD, MSIX, 0, 1, [eventfd]);
+    expect(native.eventfdPending(eventfd)).toBe(0);
+    // MSI has nowhere to keep it.
+    expect(fixture.device.msi.trigger(1)).toBe(false);
+    await irqs(client, TRIGGER | EVENTFD, MSI, 1, 1, [eventfd]);
+    expect(native.eventfdPending(eventfd)).toBe(0);
+  });
+
+  test("a line is masked when it is delivered, and comes again while it is raised", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const eventfd = fds.eventfd();
+    const { intx } = fixture.device;
+    intx.assert();
+    await irqs(client, TRIGGER | EVENTFD, INTX, 0, 1, [eventfd]);
+    expect(native.eventfdRead(eventfd)).toBe(1);
+    intx.assert();
+    expect(native.eventfdPending(eventfd)).toBe(0);
+    await irqs(client, UNMASK | NONE, INTX, 0, 1);
+    expect(native.eventfdRead(eventfd)).toBe(1);
+    intx.deassert();
+    await irqs(client, UNMASK | NONE, INTX, 0, 1);
+    expect(native.eventfdPending(eventfd)).toBe(0);
+    await irqs(client, MASK | BOOL, INTX, 0, 1, [], Uint8Array.of(1));
+    intx.assert();
+    expect(native.eventfdPending(eventfd)).toBe(0);
+    await irqs(client, UNMASK | BOOL, INTX, 0, 1, [], Uint8Array.of(0));
+    expect(native.eventfdPending(eventfd)).toBe(0);
+    await irqs(client, UNMASK | BOOL, INTX, 0, 1, [], Uint8Array.of(1));
+    expect(native.eventfdRead(eventfd)).toBe(1);
+  });
+
+  test("an eventfd unmasks the line", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const [eventfd, unmask] = [fds.eventfd(), fds.eventfd()];
+    await irqs(client, TRIGGER | EVENTFD, INTX, 0, 1, [eventfd]);
+    await irqs(client, UNMASK | EVENTFD, INTX, 0, 1, [unmask]);
+    fixture.device.intx.assert();
+    expect(native.eventfdRead(eventfd)).toBe(1);
+    native.eventfdWrite(unmask, 1);
+    while (native.eventfdPending(eventfd) === 0) await delay(1);
+    expect(native.eventfdRead(eventfd)).toBe(1);
+    const again = await client.call(
+      deviceSetIrqs,
+      { flags: UNMASK | EVENTFD, index: INTX, start: 0, count: 1, data: none },
+      [unmask],
+    );
+    expect(again.errno).toBe(16);
+    await irqs(client, UNMASK | EVENTFD, INTX, 0, 1);
+    await irqs(client, UNMASK | EVENTFD, INTX, 0, 1, [unmask]);
+  });
+
+  test("the command register can hold the line back", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const eventfd = fds.eventfd();
+    await client.ask(regionWrite, { offset: 4n, region: 7, data: Uint8Array.of(0, 4) });
+    await irqs(client, TRIGGER | EVENTFD, INTX, 0, 1, [eventfd]);
+    fixture.device.intx.assert();
+    expect(native.eventfdPending(eventfd)).toBe(0);
+    await client.ask(regionWrite, { offset: 4n, region: 7, data: Uint8Array.of(0, 0) });
+    expect(native.eventfdRead(eventfd)).toBe(1);
+  });
+
+  test("notifications", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const eventfd = fds.eventfd();
+    expect(fixture.device.err.signal()).toBe(false);
+    for (const [index, notice] of [
+      [ERR, fixture.device.err],
+      [REQ, fixture.device.req],
+    ] as const) {
+      await irqs(client, TRIGGER | EVENTFD, index, 0, 1, [eventfd]);
+      expect(notice.signal()).toBe(true);
+      await irqs(client, TRIGGER | NONE, index, 0, 1);
+      expect(native.eventfdRead(eventfd)).toBe(2);
+      await irqs(client, TRIGGER | NONE, index, 0, 0);
+      expect(notice.enabled).toBe(false);
+    }
+  });
+
+  test("an eventfd that its owner let fill up does not hold the server", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const eventfd = fds.eventfd();
+    native.eventfdWrite(eventfd, 0xffff_ffff_ffff_fffen);
+    await irqs(client, TRIGGER | EVENTFD, MSI, 0, 1, [eventfd]);
+    expect(fixture.device.msi.trigger()).toBe(true);
+    expect((await client.call(deviceGetInfo, { argsz: 16 })).errno).toBe(0);
+  });
+
+  test("a pipe for an eventfd is refused, and none of its neighbours is taken", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const request = { flags: TRIGGER | EVENTFD, index: MSIX, start: 0, count: 2, data: none };
+    const before = openFds();
+    const reply = await client.call(deviceSetIrqs, request, [fds.eventfd(), fds.memfd(4096)]);
+    expect(reply.errno).toBe(EINVAL);
+    expect(fixture.device.msix.enabled).toBe(false);
+    expect(openFds()).toBe(before + 2);
+  });
+});
+
+/** Answers the server's DMA as a client does, out of a memory that begins at an IOVA. */
+function memoryOf(client: RawClient, memory: Uint8Array, start: bigint): string[] {
+  const seen: string[] = [];
+  client.onRequest = ({ header, payload }) => {
+    if (header.command === dmaRead.number) {
+      const { iova, count } = dmaRead.request.decode(payload);
+      seen.push(`r${count}`);
+      const at = Number(iova - start);
+      return dmaRead.reply.encode({ iova, data: memory.subarray(at, at + Number(count)) });
+    }
+    const { iova, data } = dmaWrite.request.decode(payload);
+    seen.push(`w${data.length}`);
+    memory.set(data, Number(iova - start));
+    return dmaWrite.reply.encode({ iova, count: BigInt(data.length) });
+  };
+  return seen;
+}
+
+describe("the client's memory", () => {
+  test.each([
+    ["that is sealed, as a view", { sealed: true }],
+    ["that could be cut, as a file", { sealed: false }],
+  ])("%s", async (_, { sealed }) => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const { dma } = fixture.device;
+    const [first, second] = [fds.memfd(2 * PAGE, { sealed }), fds.memfd(PAGE, { sealed })];
+    await client.ask(dmaMap, { flags: 3, offset: BigInt(PAGE), iova: 0x10000n, size: 4096n }, [first]);
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0x11000n, size: 4096n }, [second]);
+    // Over the border of the two ranges.
+    const data = pattern(3000);
+    await dma.write(0x10800, data);
+    expect(Buffer.compare(await dma.read(0x10800n, 3000), data)).toBe(0);
+    const back = new Uint8Array(2048);
+    native.pread(first, back, PAGE + 2048);
+    expect(Buffer.compare(back, data.subarray(0, 2048))).toBe(0);
+    const view = dma.view(0x11000, 952);
+    expect(view !== undefined).toBe(sealed);
+    if (view !== undefined) expect(Buffer.compare(view, data.subarray(2048))).toBe(0);
+    expect(dma.view(0x10800, 3000)).toBeUndefined();
+    // What is taken back is out of reach at once.
+    await client.ask(dmaUnmap, { flags: 0, iova: 0x11000n, size: 4096n, argsz: 24 });
+    if (view !== undefined) expect(view.length).toBe(0);
+    await expect(dma.read(0x11000, 1)).rejects.toMatchObject({ code: "EFAULT" });
+    await expect(dma.read(0x10800, 3000)).rejects.toMatchObject({ code: "EFAULT" });
+    await client.ask(dmaUnmap, { flags: 2, iova: 0n, size: 0n, argsz: 24 });
+    expect(dma.ranges).toEqual([]);
+  });
+
+  test("keeps its permissions", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const { dma } = fixture.device;
+    const file = fds.memfd(2 * PAGE, { sealed: true });
+    await client.ask(dmaMap, { flags: 1, offset: 0n, iova: 0n, size: 4096n }, [file]);
+    await client.ask(dmaMap, { flags: 2, offset: 4096n, iova: 4096n, size: 4096n }, [file]);
+    await expect(dma.write(0, Uint8Array.of(1))).rejects.toMatchObject({ code: "EPERM" });
+    await expect(dma.read(4096, 1)).rejects.toMatchObject({ code: "EPERM" });
+    // A write that is refused in its second half writes nothing of the first.
+    await expect(dma.write(4095, Uint8Array.of(1, 2))).rejects.toMatchObject({ code: "EPERM" });
+    // A stray write through a view stays here, and ends nothing.
+    dma.view(0, 1)?.fill(9);
+    expect(native.pread(file, new Uint8Array(1), 0)).toBe(1);
+    const back = new Uint8Array(1).fill(7);
+    native.pread(file, back, 0);
+    expect(back[0]).toBe(0);
+  });
+
+  test("that is cut while it is mapped does no harm", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const file = fds.memfd(PAGE);
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 4096n }, [file]);
+    native.ftruncate(file, 0);
+    // The descriptor does not reach it any more, and the client does not answer for it.
+    const reading = fixture.device.dma.read(0, 4);
+    client.onRequest = ({ header }) => errorReply(header.id, header.command, EFAULT);
+    await Promise.all([expect(reading).rejects.toThrow(), client.serve(reading.catch(() => {}))]);
+    expect((await client.call(deviceGetInfo, { argsz: 16 })).errno).toBe(0);
+  });
+
+  test("without a descriptor is read and written by messages", async () => {
+    await using fixture = serve();
+    using client = await fixture.open({ max_data_xfer_size: 4096 });
+    const { dma } = fixture.device;
+    const memory = new Uint8Array(16384);
+    const seen = memoryOf(client, memory, 0x100000n);
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0x100000n, size: 16384n });
+    const data = pattern(10_000);
+    const work = (async () => {
+      await dma.write(0x100010, data);
+      return dma.read(0x100010, 10_000);
+    })();
+    await client.serve(work);
+    expect(Buffer.compare(await work, data)).toBe(0);
+    expect(Buffer.compare(memory.subarray(16, 10_016), data)).toBe(0);
+    expect(seen).toEqual(["w4096", "w4096", "w1808", "r4096", "r4096", "r1808"]);
+    expect(dma.view(0x100000, 1)).toBeUndefined();
+  });
+
+  test("a handler may use it while the client's next requests wait", async () => {
+    const device: PciDevice = new PciDevice({
+      ...options,
+      bars: [
+        {
+          size: 4096,
+          async read(offset) {
+            const bytes = await device.dma.read(0x1000 + offset, 4);
+            return new DataView(bytes.buffer).getUint32(0, true);
+          },
+        },
+      ],
+    });
+    await using fixture = serve({}, {}, device);
+    using client = await fixture.open();
+    memoryOf(client, pattern(4096), 0x1000n);
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0x1000n, size: 4096n });
+    const payload = regionRead.request.encode({ offset: 0n, region: 0, count: 8 }).subarray(HEADER_SIZE);
+    const ids = [];
+    for (let i = 0; i < 50; i++) ids.push(await client.send(regionRead.number, payload));
+    for (const id of ids) expect((await client.reply(id)).payload?.subarray(16)).toEqual(pattern(8));
+  });
+
+  test("over a twin socket, the server's requests keep out of the way", async () => {
+    await using fixture = serve();
+    using client = await RawClient.connect(fixture.path);
+    const hello = { major: 0, minor: 2, capabilities: { max_msg_fds: 8, twin_socket: { supported: true } } };
+    const reply = await client.call(version, hello);
+    expect(version.reply.decode(reply.payload ?? none).capabilities?.twin_socket).toEqual({
+      supported: true,
+      fd_index: 0,
+    });
+    const [end] = reply.fds ?? [];
+    if (end === undefined) throw new Error("no twin socket");
+    using twin = RawClient.over(UnixSocket.adopt(native.dup(end.number)));
+    end.close();
+    memoryOf(twin, pattern(4096), 0n);
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 4096n });
+    const reading = fixture.device.dma.read(0, 100);
+    await twin.serve(reading);
+    expect(await reading).toEqual(pattern(100));
+    // The two belong together.
+    twin.close();
+    await client.closed();
+    await fixture.server.idle();
+    expect(fixture.told.length).toBe(1);
+  });
+
+  test.each<[string, Uint8Array, string]>([
+    ["another address", dmaRead.reply.encode({ iova: 4096n, data: new Uint8Array(4) }), "EPROTO"],
+    ["fewer bytes", dmaRead.reply.encode({ iova: 0n, data: new Uint8Array(3) }), "EPROTO"],
+    ["more bytes", dmaRead.reply.encode({ iova: 0n, data: new Uint8Array(5) }), "EPROTO"],
+    ["nothing", new Uint8Array(HEADER_SIZE), "EINVAL"],
+    ["far too much", new Uint8Array(3 << 20), "EINVAL"],
+  ])("a reply with %s is not believed, and the next one is", async (_, message, code) => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 8192n });
+    client.onRequest = () => message;
+    const reading = fixture.device.dma.read(0, 4);
+    await Promise.all([expect(reading).rejects.toMatchObject({ code }), client.serve(reading.catch(() => {}))]);
+    memoryOf(client, pattern(8192), 0n);
+    const again = fixture.device.dma.read(0, 4);
+    await client.serve(again);
+    expect(await again).toEqual(pattern(4));
+  });
+
+  test("a client that does not answer is not waited for, and its late reply does no harm", async () => {
+    await using fixture = serve({}, { timeout: 20 });
+    using client = await fixture.open();
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 4096n });
+    let late: Uint8Array | undefined;
+    client.onRequest = ({ header }) => {
+      late = errorReply(header.id, header.command, EFAULT);
+      return undefined;
+    };
+    const reading = fixture.device.dma.read(0, 4);
+    await Promise.all([
+      expect(reading).rejects.toMatchObject({ code: "ETIMEDOUT" }),
+      client.serve(reading.catch(() => {})),
+    ]);
+    await client.bytes(late ?? none);
+    expect((await client.call(deviceGetInfo, { argsz: 16 })).errno).toBe(0);
+  });
+
+  test("the device lets go of it before it is gone", async () => {
+    const order: string[] = [];
+    await using fixture = serve({
+      async quiesce({ iova }) {
+        await delay(1);
+        order.push(`quiesce ${iova} with ${fixture.device.dma.ranges.length}`);
+      },
+    });
+    using client = await fixture.open();
+    for (const iova of [0n, 4096n]) await client.ask(dmaMap, { flags: 3, offset: 0n, iova, size: 4096n });
+    await client.ask(dmaUnmap, { flags: 0, iova: 0n, size: 4096n, argsz: 24 });
+    expect(order).toEqual(["quiesce 0 with 2"]);
+    client.close();
+    await fixture.server.idle();
+    expect(order[1]).toBe("quiesce 4096 with 1");
+    expect(fixture.device.dma.ranges).toEqual([]);
+  });
+
+  test("an access by message that is under way when the memory goes is ended", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 4096n });
+    const reading = fixture.device.dma.read(0, 4);
+    const refused = expect(reading).rejects.toMatchObject({ code: "ECANCELED" });
+    // The answer comes behind the unmapping.
+    const unmap = dmaUnmap.request.encode({ flags: 0, iova: 0n, size: 4096n, argsz: 24 }).subarray(HEADER_SIZE);
+    let request: Uint8Array = none;
+    client.onRequest = ({ header }) => {
+      request = dmaRead.reply.encode({ iova: 0n, data: new Uint8Array(4) });
+      new DataView(request.buffer).setUint16(0, header.id, true);
+      new DataView(request.buffer).setUint16(2, header.command, true);
+      new DataView(request.buffer).setUint32(4, request.length, true);
+      new DataView(request.buffer).setUint32(8, 1, true);
+      return undefined;
+    };
+    const id = await client.send(dmaUnmap.number, unmap);
+    expect((await client.reply(id)).errno).toBe(0);
+    await client.bytes(request);
+    await refused;
+  });
+});
+
+describe("a log of written pages", () => {
+  test("is kept, reported once, and ends", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const { dma } = fixture.device;
+    const size = 64n * 4096n;
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size }, [fds.memfd(Number(size), { sealed: true })]);
+    const start = loggingStartFeature.encode({ pageSize: 4096n, ranges: [{ iova: 0n, length: size }] });
+    await dma.write(0, Uint8Array.of(1));
+    await client.ask(deviceFeature, { argsz: 8 + start.length, flags: SET | 6, data: start });
+    await dma.write(4096 * 3 + 4090, new Uint8Array(20));
+    dma.markDirty(4096 * 63, 1);
+    const report = async (pageSize: bigint, argsz: number) => {
+      const data = loggingReportFeature.encode({ iova: 0n, length: size, pageSize, bitmap: none });
+      return client.ask(deviceFeature, { argsz, flags: GET | 8, data });
+    };
+    // Too little room loses nothing.
+    expect(await report(4096n, 32)).toMatchObject({ argsz: 8 + 24 + 8, data: none });
+    const { data } = await report(4096n, 40);
+    const bitmap = loggingReportFeature.decode(data).bitmap;
+    expect(new DataView(bitmap.buffer, bitmap.byteOffset).getBigUint64(0, true)).toBe(
+      (1n << 3n) | (1n << 4n) | (1n << 63n),
+    );
+    expect(loggingReportFeature.decode((await report(4096n, 40)).data).bitmap).toEqual(new Uint8Array(8));
+    await client.ask(deviceFeature, { argsz: 8, flags: SET | 7, data: none });
+    expect((await client.call(deviceFeature, { argsz: 40, flags: GET | 8, data: data.subarray(0, 24) })).errno).toBe(
+      EINVAL,
+    );
+  });
+
+  test("comes with an unmapping, if it is asked for", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 8192n }, [fds.memfd(8192, { sealed: true })]);
+    const start = loggingStartFeature.encode({ pageSize: 4096n, ranges: [] });
+    await client.ask(deviceFeature, { argsz: 8 + start.length, flags: SET | 6, data: start });
+    await fixture.device.dma.write(4096, Uint8Array.of(1));
+    const bitmap = { pageSize: 4096n, size: 8n };
+    const reply = await client.ask(dmaUnmap, { flags: 1, iova: 0n, size: 8192n, argsz: 48, bitmap });
+    expect(reply.bitmap?.bits[0]).toBe(2);
+  });
+});
+
+test("a device migrates from one server to another", async () => {
+  const stateful = (initial: number) => {
+    let value = initial;
+    const calls: string[] = [];
+    return {
+      calls,
+      overrides: {
+        bars: [{ size: 4096, read: () => value }],
+        migration: {
+          stop: () => void calls.push("stop"),
+          run: () => void calls.push("run"),
+          save: () => Uint8Array.of(value),
+          load: ([loaded = 0]: Uint8Array) => {
+            value = loaded;
+          },
+        },
+      },
+    };
+  };
+  const [from, to] = [stateful(42), stateful(0)];
+  await using source = serve(from.overrides);
+  await using target = serve(to.overrides);
+  using a = await source.open();
+  using b = await target.open();
+  const set = (client: RawClient, state: number) =>
+    client.ask(deviceFeature, { argsz: 16, flags: SET | 2, data: migrationStateFeature.encode(state) });
+  const get = async (client: RawClient) =>
+    migrationStateFeature.decode((await client.ask(deviceFeature, { argsz: 16, flags: GET | 2, data: none })).data);
+  expect(await get(a)).toBe(MigrationState.running);
+  await set(a, MigrationState.stop);
+  // A device that stands still answers for its registers, and changes nothing.
+  expect((await a.call(regionRead, { offset: 0n, region: 0, count: 1 })).errno).toBe(0);
+  expect((await a.call(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 4096n })).errno).toBe(EINVAL);
+  await set(a, MigrationState.stopCopy);
+  expect((await a.call(regionRead, { offset: 0n, region: 0, count: 1 })).errno).toBe(EINVAL);
+  await set(b, MigrationState.resuming);
+  const data = await a.ask(migDataRead, 100);
+  expect(data).toEqual(Uint8Array.of(42));
+  expect(await a.ask(migDataRead, 100)).toEqual(none);
+  await b.ask(migDataWrite, data);
+  await set(b, MigrationState.running);
+  expect((await b.ask(regionRead, { offset: 0n, region: 0, count: 1 })).data[0]).toBe(42);
+  await a.ask(deviceReset, undefined);
+  expect(await get(a)).toBe(MigrationState.running);
+  expect([from.calls, to.calls]).toEqual([
+    ["stop", "run"],
+    ["stop", "run"],
+  ]);
+});
+
+describe("connections", () => {
+  test("one after the other: the device stays, and what was the client's goes", async () => {
+    let value = 0;
+    const keep = (written: number) => {
+      value = written;
+    };
+    const calls: string[] = [];
+    await using fixture = serve({
+      bars: [{ size: 4096, read: () => value, write: (_, written) => keep(written) }],
+      connected: () => void calls.push("connected"),
+      disconnected: () => void calls.push("disconnected"),
+      reset: () => void calls.push("reset"),
+    });
+    using fds = new Fds();
+    const before = openFds();
+    for (let round = 0; round < 3; round++) {
+      using client = await fixture.open();
+      expect((await client.ask(regionRead, { offset: 0n, region: 0, count: 1 })).data[0]).toBe(round);
+      await client.ask(regionWrite, { offset: 0n, region: 0, data: Uint8Array.of(round + 1) });
+      await irqs(client, TRIGGER | EVENTFD, MSIX, 0, 1, [fds.eventfd()]);
+      await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 4096n }, [fds.memfd(4096)]);
+      await client.ask(deviceReset, undefined);
+      client.close();
+      await fixture.server.idle();
+      expect(fixture.device.dma.ranges).toEqual([]);
+      expect(fixture.device.msix.enabled).toBe(false);
+    }
+    expect(openFds()).toBe(before + 6);
+    expect(fixture.told).toEqual([undefined, undefined, undefined]);
+    expect(calls).toEqual(Array(3).fill(["connected", "reset", "disconnected"]).flat());
+  });
+
+  test("a second client waits for the first one to go", async () => {
+    await using fixture = serve();
+    using first = await fixture.open();
+    let served = false;
+    const second = fixture.open().then((client) => {
+      served = true;
+      return client;
+    });
+    expect((await first.call(deviceGetInfo, { argsz: 16 })).errno).toBe(0);
+    expect(served).toBe(false);
+    first.close();
+    using client = await second;
+    expect((await client.call(deviceGetInfo, { argsz: 16 })).errno).toBe(0);
+  });
+
+  test("a client that says nothing is shown the door", async () => {
+    await using fixture = serve({}, { timeout: 20 });
+    using silent = await RawClient.connect(fixture.path);
+    await silent.closed();
+    await fixture.server.idle();
+    expect(fixture.told).toMatchObject([{ code: "ETIMEDOUT" }]);
+    using half = await RawClient.connect(fixture.path);
+    await half.bytes(new Uint8Array(7));
+    await half.closed();
+  });
+
+  test("over a socket pair, and a server that is closed", async () => {
+    using device = new PciDevice(options);
+    const [ours, theirs] = UnixSocket.pair("stream");
+    const server = VfioUserServer.serve(device, ours);
+    using client = RawClient.over(theirs);
+    expect((await client.call(version, { major: 0, minor: 0 })).errno).toBe(0);
+    server.close();
+    server.close();
+    await client.closed();
+    await server.idle();
+    expect(server.connected).toBe(false);
+  });
+
+  test("a handler that never ends does not keep a dead client's things", async () => {
+    await using fixture = serve({ bars: [{ size: 4096, read: () => new Promise(() => {}) }] });
+    using fds = new Fds();
+    const client = await fixture.open();
+    await irqs(client, TRIGGER | EVENTFD, MSIX, 0, 1, [fds.eventfd()]);
+    const payload = regionRead.request.encode({ offset: 0n, region: 0, count: 4 }).subarray(HEADER_SIZE);
+    await client.send(regionRead.number, payload);
+    await client.send(regionRead.number, payload, [fds.eventfd()]);
+    client.close();
+    while (fixture.told.length === 0) await delay(1);
+    expect(fixture.device.msix.enabled).toBe(false);
+    using next = await fixture.open();
+    expect((await next.call(deviceGetInfo, { argsz: 16 })).errno).toBe(0);
+  });
+
+  test("killed at any byte of any message: everything is released, and the next one is served", async () => {
+    await using fixture = serve({ bars: [{ size: 4096 }] }, { timeout: 1000 });
+    using fds = new Fds();
+    const stream: { bytes: Uint8Array; fds: number[] }[] = [];
+    const collect = (bytes: Uint8Array, descriptors: number[] = []) => stream.push({ bytes, fds: descriptors });
+    const stamped = (command: number, message: Uint8Array) => {
+      const view = new DataView(message.buffer);
+      view.setUint16(2, command, true);
+      view.setUint32(4, message.length, true);
+      return message;
+    };
+    collect(stamped(1, version.request.encode({ major: 0, minor: 2, capabilities: { max_msg_fds: 8 } })));
+    collect(stamped(4, deviceGetInfo.request.encode({ argsz: 16 })));
+    collect(stamped(2, dmaMap.request.encode({ flags: 3, offset: 0n, iova: 0n, size: 4096n })), [fds.memfd(4096)]);
+    collect(stamped(2, dmaMap.request.encode({ flags: 3, offset: 0n, iova: 4096n, size: 4096n })));
+    const vectors = { flags: TRIGGER | EVENTFD, index: MSIX, start: 0, count: 2, data: none };
+    collect(stamped(8, deviceSetIrqs.request.encode(vectors)), [fds.eventfd(), fds.eventfd()]);
+    collect(stamped(10, regionWrite.request.encode({ offset: 0n, region: 0, data: new Uint8Array(30) })));
+    collect(stamped(13, deviceReset.request.encode()));
+    const total = stream.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const before = openFds();
+    for (let cut = 0; cut <= total; cut += 3) {
+      const client = await RawClient.connect(fixture.path);
+      let left = cut;
+      for (const { bytes, fds: descriptors } of stream) {
+        if (left === 0) break;
+        const part = bytes.subarray(0, left);
+        await client.bytes(part, descriptors);
+        left -= part.length;
+      }
+      client.close();
+    }
+    while (fixture.told.length < Math.floor(total / 3) + 1) await delay(1);
+    expect(fixture.server.connected).toBe(false);
+    expect(openFds()).toBe(before);
+    expect(fixture.device.dma.ranges).toEqual([]);
+    using client = await fixture.open();
+    expect((await client.call(deviceGetInfo, { argsz: 16 })).errno).toBe(0);
+  });
+
+  test("who reads no replies is not answered without end", async () => {
+    await using fixture = serve({ bars: [{ size: 1 << 20, memory: true }] });
+    using client = await fixture.open();
+    const payload = regionRead.request.encode({ offset: 0n, region: 0, count: 1 << 20 }).subarray(HEADER_SIZE);
+    const before = process.memoryUsage().arrayBuffers;
+    const ids: number[] = [];
+    // 200 replies of a megabyte each.
+    for (let i = 0; i < 200; i++) ids.push(await client.send(regionRead.number, payload));
+    await delay(50);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 << 20);
+    for (const id of ids) expect((await client.reply(id)).payload?.length).toBe((1 << 20) + 16);
+  });
+
+  test("who floods a device that takes its time is not read without end", async () => {
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await using fixture = serve({
+      bars: [{ size: 1 << 20, read: () => gate.then(() => 0), write: () => {} }],
+    });
+    using client = await fixture.open();
+    const payload = regionRead.request.encode({ offset: 0n, region: 0, count: 4 }).subarray(HEADER_SIZE);
+    const first = await client.send(regionRead.number, payload);
+    const message = new Uint8Array(HEADER_SIZE + 16 + (1 << 19));
+    message.set(regionWrite.request.encode({ offset: 0n, region: 0, data: new Uint8Array(1 << 19) }));
+    const view = new DataView(message.buffer);
+    view.setUint16(2, regionWrite.number, true);
+    view.setUint32(4, message.length, true);
+    view.setUint32(8, 0x10, true);
+    const before = process.memoryUsage().arrayBuffers;
+    const end = new AbortController();
+    let sent = 0;
+    const flood = (async () => {
+      for (;;) {
+        await client.socket.send(message, [], { signal: end.signal });
+        sent++;
+      }
+    })().catch(() => {});
+    // Until the socket is full, and stays so.
+    for (let last = -1; last !== sent; ) {
+      last = sent;
+      await delay(50);
+    }
+    expect(sent).toBeLessThan(64);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 << 20);
+    release();
+    expect((await client.reply(first)).errno).toBe(0);
+    end.abort();
+    await flood;
+  });
+});
+
+test("a file that is no memory is not touched", async () => {
+  await using fixture = serve();
+  using client = await fixture.open();
+  const fd = openSync(new URL(import.meta.url), "r");
+  try {
+    await client.ask(dmaMap, { flags: 1, offset: 0n, iova: 0n, size: 4096n }, [fd]);
+    memoryOf(client, pattern(4096), 0n);
+    const reading = fixture.device.dma.read(0, 8);
+    await client.serve(reading);
+    expect(await reading).toEqual(pattern(8));
+  } finally {
+    native.close(fd);
+  }
+  expect((await client.call(dmaUnmap, { flags: 0, iova: 4096n, size: 4096n, argsz: 24 })).errno).toBe(ENOENT);
+});
