@@ -122,6 +122,8 @@ export interface Native {
   pollStop(poll: PollHandle): number;
   pollSetRef(poll: PollHandle, referenced: boolean): number;
   pollFd(fd: number, events: number, timeout: number): number;
+  /** `table` holds {descriptor, events, ready} for each of at most 16. */
+  pollFds(table: Int32Array, timeout: number): number;
 
   // eventfd.cc
   eventfd(): number;

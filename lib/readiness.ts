@@ -21,7 +21,7 @@ interface Waiter {
  * Waits on one descriptor, which it borrows. It is closed before the descriptor is: a number that is closed and used again
  * would silently be watched as another file.
  *
- * The event loop stays alive while somebody waits or listens, and not otherwise.
+ * The event loop stays alive while somebody waits or listens, unless {@link setReferenced} says otherwise.
  */
 export class Readiness implements Disposable {
   readonly #fd: number;
@@ -30,6 +30,7 @@ export class Readiness implements Disposable {
   #listener: (() => void) | undefined;
   #poll: PollHandle | undefined;
   #watched = 0;
+  #referenced = true;
   #closed = false;
 
   /**
@@ -84,6 +85,12 @@ export class Readiness implements Disposable {
     this.#update();
   }
 
+  /** Whether the event loop stays alive while somebody waits or listens. The default is that it does. */
+  setReferenced(referenced: boolean): void {
+    this.#referenced = referenced;
+    if (this.#poll !== undefined) native.pollSetRef(this.#poll, referenced);
+  }
+
   /** Ends every wait with `ERR_INVALID_STATE`. A second call does nothing. */
   close(): void {
     this.#closed = true;
@@ -109,6 +116,7 @@ export class Readiness implements Disposable {
         return;
       }
       this.#poll = poll;
+      if (!this.#referenced) native.pollSetRef(poll, false);
     } else {
       check(native.watchSetEvents(this.#poll, wanted), () => ({ syscall: "epoll_ctl", object: this.#label }));
     }

@@ -89,22 +89,29 @@ export class UnixSocket implements Disposable {
    * @throws VfioError ENOENT or ECONNREFUSED if nobody listens there
    */
   static async connect(path: string, type: UnixSocketType, { signal }: SocketWait = {}): Promise<UnixSocket> {
-    signal?.throwIfAborted();
-    const fd = openSocket(type, `socket '${show(path)}'`);
-    try {
-      for (;;) {
-        const status = native.socketConnect(fd.number, path);
-        if (status === 0) return new UnixSocket(fd, type);
-        // The listener's queue is full, and nothing tells when it has room again.
-        if (status !== -EAGAIN && status !== -EINTR) {
-          throw new VfioError({ errno: status, syscall: "connect", path: show(path) });
-        }
-        await delay(10, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
-      }
-    } catch (error) {
-      fd.close();
-      throw error;
+    for (;;) {
+      signal?.throwIfAborted();
+      const socket = UnixSocket.tryConnect(path, type);
+      if (socket !== undefined) return socket;
+      // Nothing tells when the listener's queue has room again.
+      await delay(10, undefined, signal === undefined ? {} : { signal }).catch(() => {});
     }
+  }
+
+  /**
+   * As {@link connect}, at once.
+   *
+   * @returns undefined if the listener's queue is full now
+   */
+  static tryConnect(path: string, type: UnixSocketType): UnixSocket | undefined {
+    const fd = openSocket(type, `socket '${show(path)}'`);
+    let status: number;
+    do status = native.socketConnect(fd.number, path);
+    while (status === -EINTR);
+    if (status === 0) return new UnixSocket(fd, type);
+    fd.close();
+    if (status === -EAGAIN) return undefined;
+    throw new VfioError({ errno: status, syscall: "connect", path: show(path) });
   }
 
   /** Two ends that are connected to each other; one of them is usually given to a child process. */
@@ -279,6 +286,11 @@ export class UnixSocket implements Disposable {
     this.#readiness.listen(listener);
   }
 
+  /** Whether the event loop stays alive while somebody waits or listens here. The default is that it does. */
+  setReferenced(referenced: boolean): void {
+    this.#readiness.setReferenced(referenced);
+  }
+
   /** Resolves when there is room to send, or the other side is gone. */
   writable({ signal }: SocketWait = {}): Promise<void> {
     return this.#readiness.wait(WRITABLE, signal);
@@ -320,6 +332,8 @@ export class UnixListener implements Disposable {
   readonly #readiness: Readiness;
   // Which file is ours: somebody else may have put theirs in its place by the time this is closed.
   readonly #inode: bigint | undefined;
+  /** Those of this thread: each thread has its own copy of this module. */
+  static readonly #open = new Set<UnixListener>();
 
   private constructor(fd: OwnedFd, path: string, type: UnixSocketType) {
     this.#fd = fd;
@@ -327,6 +341,14 @@ export class UnixListener implements Disposable {
     this.type = type;
     this.#readiness = new Readiness(fd.number, fd.label);
     this.#inode = path.startsWith("\0") ? undefined : lstatSync(path, { bigint: true }).ino;
+    UnixListener.#open.add(this);
+  }
+
+  /** Whether this very thread listens at a path: it cannot answer there while it waits for the answer. */
+  static listensHere(path: string): boolean {
+    if (path.startsWith("\0")) return [...UnixListener.#open].some((listener) => listener.path === path);
+    const inode = inodeOf(path);
+    return inode !== undefined && [...UnixListener.#open].some((listener) => listener.#inode === inode);
   }
 
   /**
@@ -370,6 +392,7 @@ export class UnixListener implements Disposable {
   /** Ends the listening, and removes the socket from its path. A second call does nothing. */
   close(): void {
     if (this.#fd.closed) return;
+    UnixListener.#open.delete(this);
     this.#readiness.close();
     if (this.#inode !== undefined && inodeOf(this.path) === this.#inode) unlinkSync(this.path);
     this.#fd.close();

@@ -2,6 +2,8 @@
 
 #include <poll.h>
 
+#include <cstring>
+
 namespace vfio {
 namespace {
 
@@ -126,6 +128,34 @@ std::int64_t poll_fd(Fd fd, std::uint32_t events, std::int32_t timeout) {
   return found;
 }
 
+// The same for several descriptors. The table holds three numbers for each: the descriptor, what to wait for, and what
+// is ready afterwards. How many are ready.
+std::int64_t poll_fds(Bytes table, std::int32_t timeout) {
+  constexpr std::size_t kMost = 16;
+  constexpr std::size_t kColumns = 3;
+  const std::size_t count = table.length / (kColumns * sizeof(std::int32_t));
+  if (count > kMost || count * kColumns * sizeof(std::int32_t) != table.length) return -EINVAL;
+  std::int32_t rows[kMost][kColumns];
+  std::memcpy(rows, table.data, table.length);
+  pollfd fds[kMost];
+  for (std::size_t i = 0; i < count; i++) {
+    fds[i] = {rows[i][0], 0, 0};
+    if ((rows[i][1] & UV_READABLE) != 0) fds[i].events |= POLLIN;
+    if ((rows[i][1] & UV_WRITABLE) != 0) fds[i].events |= POLLOUT;
+  }
+  const int ready = poll(fds, count, timeout);
+  if (ready < 0) return result(ready);
+  for (std::size_t i = 0; i < count; i++) {
+    std::int32_t found = 0;
+    if ((fds[i].revents & POLLNVAL) != 0) return -EBADF;
+    if ((fds[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0) found |= rows[i][1] & UV_READABLE;
+    if ((fds[i].revents & (POLLOUT | POLLHUP | POLLERR)) != 0) found |= rows[i][1] & UV_WRITABLE;
+    rows[i][2] = found;
+  }
+  std::memcpy(table.data, rows, table.length);
+  return ready;
+}
+
 }  // namespace
 
 void bind_poller(Napi::Object exports) {
@@ -134,6 +164,7 @@ void bind_poller(Napi::Object exports) {
   bind<poll_stop>(exports, "pollStop");
   bind<poll_set_ref>(exports, "pollSetRef");
   bind<poll_fd>(exports, "pollFd");
+  bind<poll_fds>(exports, "pollFds");
 }
 
 }  // namespace vfio

@@ -6,7 +6,7 @@ export declare const WRITABLE = 2;
  * Waits on one descriptor, which it borrows. It is closed before the descriptor is: a number that is closed and used again
  * would silently be watched as another file.
  *
- * The event loop stays alive while somebody waits or listens, and not otherwise.
+ * The event loop stays alive while somebody waits or listens, unless {@link setReferenced} says otherwise.
  */
 export declare class Readiness implements Disposable {
     #private;
@@ -26,6 +26,8 @@ export declare class Readiness implements Disposable {
      * ends it.
      */
     listen(listener: (() => void) | undefined): void;
+    /** Whether the event loop stays alive while somebody waits or listens. The default is that it does. */
+    setReferenced(referenced: boolean): void;
     /** Ends every wait with `ERR_INVALID_STATE`. A second call does nothing. */
     close(): void;
     [Symbol.dispose](): void;

@@ -34,6 +34,12 @@ export declare class UnixSocket implements Disposable {
      * @throws VfioError ENOENT or ECONNREFUSED if nobody listens there
      */
     static connect(path: string, type: UnixSocketType, { signal }?: SocketWait): Promise<UnixSocket>;
+    /**
+     * As {@link connect}, at once.
+     *
+     * @returns undefined if the listener's queue is full now
+     */
+    static tryConnect(path: string, type: UnixSocketType): UnixSocket | undefined;
     /** Two ends that are connected to each other; one of them is usually given to a child process. */
     static pair(type: UnixSocketType): [UnixSocket, UnixSocket];
     /**
@@ -92,6 +98,8 @@ export declare class UnixSocket implements Disposable {
      * {@link tryReceive}. One listener at a time; `undefined` ends it. The event loop stays alive meanwhile.
      */
     onReadable(listener: (() => void) | undefined): void;
+    /** Whether the event loop stays alive while somebody waits or listens here. The default is that it does. */
+    setReferenced(referenced: boolean): void;
     /** Resolves when there is room to send, or the other side is gone. */
     writable({ signal }?: SocketWait): Promise<void>;
     /**
@@ -109,6 +117,8 @@ export declare class UnixListener implements Disposable {
     readonly path: string;
     readonly type: UnixSocketType;
     private constructor();
+    /** Whether this very thread listens at a path: it cannot answer there while it waits for the answer. */
+    static listensHere(path: string): boolean;
     /**
      * Listens on a path, or on a name in the abstract namespace (which begins with NUL). A socket that a dead process left at the
      * path is replaced. Who may connect is decided by the directory's permissions, the umask, and the name in the abstract

@@ -285,6 +285,16 @@ export class FrameWriter {
     }
   }
 
+  /** Takes a message back, with its descriptors. False if some of it has gone already. */
+  withdraw(message: Uint8Array): boolean {
+    const index = this.#waiting.findIndex((each) => each.message === message && each.offset === 0);
+    if (index < 0) return false;
+    const [gone] = this.#waiting.splice(index, 1);
+    this.#queued -= message.length;
+    gone?.sent?.();
+    return true;
+  }
+
   /** Forgets what waits. */
   close(): void {
     for (const { sent } of this.#waiting.splice(0)) sent?.();

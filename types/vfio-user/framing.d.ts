@@ -73,6 +73,8 @@ export declare class FrameWriter {
     write(message: Uint8Array, fds?: readonly number[], sent?: () => void): void;
     /** Sends what waits, as much as there is room for. Throws as {@link write}. */
     flush(): void;
+    /** Takes a message back, with its descriptors. False if some of it has gone already. */
+    withdraw(message: Uint8Array): boolean;
     /** Forgets what waits. */
     close(): void;
 }
