@@ -37,6 +37,9 @@ import { ContainerMirror, type MemoryPart } from "./mirror.js";
  */
 export type ContainerMode = "type1" | "type1v2" | "compat-type1" | "compat-type1v2" | "iommufd";
 
+/** How a container is run: in one of the kernel's ways, or by a process that emulates the device (vfio-user). */
+export type AnyContainerMode = ContainerMode | "vfio-user";
+
 /** The modes of a legacy container. */
 export type LegacyMode = Exclude<ContainerMode, "iommufd">;
 
@@ -121,8 +124,8 @@ function hex(value: bigint | number): string {
  * Closing it closes its devices, ends its mappings and gives its descriptors back, in that order.
  */
 export abstract class Container implements Disposable {
-  /** The kernel's mode. */
-  readonly mode: ContainerMode;
+  /** The kernel's mode, or `vfio-user`. */
+  readonly mode: AnyContainerMode;
   readonly #devices = new Map<string, Device>();
   readonly #table = new MappingTable<DmaMapping>();
   readonly #pending = new Set<DmaMapping>();
@@ -136,7 +139,7 @@ export abstract class Container implements Disposable {
   #closed = false;
   readonly #forget: () => void;
 
-  protected constructor(mode: ContainerMode) {
+  protected constructor(mode: AnyContainerMode) {
     this.mode = mode;
     this.#forget = watchForLeak(this, `a container (${mode})`, "close()");
   }
@@ -157,6 +160,18 @@ export abstract class Container implements Disposable {
   protected abstract kernelUnmap(iova: bigint, length: bigint): number | bigint;
   /** The same for everything. */
   protected abstract kernelUnmapAll(): number | bigint;
+  /** The same for several mappings, one by one, up to the first that is refused. */
+  protected kernelUnmapMany(mappings: readonly DmaMapping[]): readonly (number | bigint)[] {
+    const removed: (number | bigint)[] = [];
+    for (const { iova, length } of mappings) {
+      const bytes = this.kernelUnmap(iova, BigInt(length));
+      removed.push(bytes);
+      if (bytes !== length) break;
+    }
+    return removed;
+  }
+  /** What is called for a request, for errors. */
+  protected readonly syscall: string = "ioctl";
   /** The ioctls' names, for errors. */
   protected abstract readonly requests: { readonly map: string; readonly unmap: string };
   /** The ioctl that a mapping takes, for errors. */
@@ -272,7 +287,7 @@ export abstract class Container implements Disposable {
     if (this.#space !== undefined && this.#iovas !== undefined) return { space: this.#space, iovas: this.#iovas };
     throw new VfioError({
       errno: ENODEV,
-      syscall: "ioctl",
+      syscall: this.syscall,
       request,
       object: this.toString(),
       why: "no device is attached, so the usable I/O addresses are not known yet",
@@ -558,7 +573,7 @@ export abstract class Container implements Disposable {
   ): VfioError {
     return new VfioError({
       errno,
-      syscall: "ioctl",
+      syscall: this.syscall,
       request,
       args,
       object: this.toString(),
@@ -615,14 +630,40 @@ export abstract class Container implements Disposable {
   /** @internal */
   unmapOne(mapping: DmaMapping): void {
     this.#refuseLocked();
-    const size = BigInt(mapping.length);
-    const removed = this.kernelUnmap(mapping.iova, size);
-    if (removed === mapping.length) this.#remove(mapping);
-    else {
-      this.#settle([mapping], removed, (errno, why) =>
-        this.#refusal(this.requests.unmap, errno, { iova: mapping.iova, length: size }, why, undefined),
-      );
+    this.#unmapped(mapping, this.kernelUnmap(mapping.iova, BigInt(mapping.length)));
+  }
+
+  /**
+   * Many unmaps, where the mode can in one go. What is still mapped when this throws is still mapped.
+   *
+   * @internal
+   */
+  unmapMany(mappings: readonly DmaMapping[]): void {
+    this.#refuseLocked();
+    const standing = mappings.filter(({ mapped }) => mapped);
+    const removed = this.kernelUnmapMany(standing);
+    const failures: unknown[] = [];
+    for (const [index, bytes] of removed.entries()) {
+      const mapping = standing[index];
+      if (mapping === undefined) continue;
+      try {
+        this.#unmapped(mapping, bytes);
+      } catch (error) {
+        failures.push(error);
+      }
     }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  #unmapped(mapping: DmaMapping, removed: number | bigint): void {
+    if (removed === mapping.length) {
+      this.#remove(mapping);
+      return;
+    }
+    const { iova, length } = mapping;
+    this.#settle([mapping], removed, (errno, why) =>
+      this.#refusal(this.requests.unmap, errno, { iova, length }, why, undefined),
+    );
   }
 
   /** Brings the table in line with what the kernel answered. */

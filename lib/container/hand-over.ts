@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { ContainerMode } from "./container.js";
+import type { AnyContainerMode } from "./container.js";
 
 /** What keeps something from being handed over. */
 export interface Blocker {
@@ -46,7 +46,7 @@ export interface HandOver {
 
 /** What a successor must know of a container. The descriptors are borrowed. */
 export interface ContainerState {
-  readonly mode: ContainerMode;
+  readonly mode: AnyContainerMode;
   readonly fd: number;
   /** iommufd: the id of the address space. */
   readonly ioas: number | undefined;

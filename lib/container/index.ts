@@ -1,5 +1,6 @@
 /** Containers. @module */
 export {
+  type AnyContainerMode,
   type AttachOptions,
   Container,
   type ContainerLimits,
@@ -16,3 +17,4 @@ export { LegacyContainer } from "./legacy.js";
 export { DmaMapping } from "./mapping.js";
 export type { MemoryPart } from "./mirror.js";
 export { type ContainerOptions, openContainer } from "./open.js";
+export { UserContainer, type UserContainerEvents, type UserContainerOptions } from "./user.js";

@@ -59,15 +59,25 @@ export class ContainerMirror implements AddressSpaceListener<MemoryPart> {
     if (this.#disowned) return;
     const gone: Section<MemoryPart>[] = [];
     try {
-      for (const section of this.#removes) {
-        this.#mappings.get(section)?.unmap();
-        this.#mappings.delete(section);
-        gone.push(section);
-      }
+      this.#unmapAll(this.#removes, gone);
       this.#mapAll(this.#adds);
     } catch (error) {
       this.#mapAll(gone);
       throw error;
+    }
+  }
+
+  /** @param gone the sections that are not mapped any more, also if this throws */
+  #unmapAll(sections: readonly Section<MemoryPart>[], gone: Section<MemoryPart>[]): void {
+    const mappings = sections.map((section) => this.#mappings.get(section)).filter((mapping) => mapping !== undefined);
+    try {
+      if (mappings.length > 0) this.#container.unmapMany(mappings);
+    } finally {
+      for (const section of sections) {
+        if (this.#mappings.get(section)?.mapped === true) continue;
+        this.#mappings.delete(section);
+        gone.push(section);
+      }
     }
   }
 

@@ -8,6 +8,7 @@ import { outOfRangeError } from "../errors.js";
 import { type ContainerMode, containerModes, type LegacyMode } from "./container.js";
 import { IommufdContainer } from "./iommufd.js";
 import { LegacyContainer } from "./legacy.js";
+import { UserContainer, type UserContainerOptions } from "./user.js";
 
 /** How a container is opened. */
 export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {
@@ -18,12 +19,17 @@ export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {
 /**
  * Opens an empty container. Devices are attached to it, then memory is mapped in it.
  *
+ * @param options.mode one of the kernel's modes; or `vfio-user`, for a device that another process emulates
  * @throws VfioError where the kernel does not have the mode, or the process may not use it
  */
 export function openContainer(options?: ContainerOptions<"iommufd">): IommufdContainer;
 export function openContainer(options: ContainerOptions<LegacyMode>): LegacyContainer;
+export function openContainer(options: UserContainerOptions): UserContainer;
 export function openContainer(options?: ContainerOptions): IommufdContainer | LegacyContainer;
-export function openContainer(options: ContainerOptions = {}): IommufdContainer | LegacyContainer {
+export function openContainer(
+  options: ContainerOptions | UserContainerOptions = {},
+): IommufdContainer | LegacyContainer | UserContainer {
+  if (options.mode === "vfio-user") return UserContainer.open(options);
   const { mode = defaultMode() } = options;
   if (!containerModes.includes(mode)) throw outOfRangeError("mode", `one of ${containerModes.join(", ")}`, mode);
   return mode === "iommufd" ? IommufdContainer.open() : LegacyContainer.open(mode);

@@ -108,6 +108,7 @@ function describeContainer(
   add: (fd: number) => number,
 ): ContainerItem {
   const { mode, fd, ioas, groups } = container.state;
+  if (mode === "vfio-user") throw invalidStateError(`${container} cannot be handed over`);
   return {
     name,
     mode,

@@ -11,6 +11,8 @@ import { type MemoryPart } from "./mirror.js";
  * as emulated by iommufd behind `/dev/iommu`, and iommufd itself.
  */
 export type ContainerMode = "type1" | "type1v2" | "compat-type1" | "compat-type1v2" | "iommufd";
+/** How a container is run: in one of the kernel's ways, or by a process that emulates the device (vfio-user). */
+export type AnyContainerMode = ContainerMode | "vfio-user";
 /** The modes of a legacy container. */
 export type LegacyMode = Exclude<ContainerMode, "iommufd">;
 /** Every {@link ContainerMode}. */
@@ -75,9 +77,9 @@ export interface SpaceInfo {
  */
 export declare abstract class Container implements Disposable {
     #private;
-    /** The kernel's mode. */
-    readonly mode: ContainerMode;
-    protected constructor(mode: ContainerMode);
+    /** The kernel's mode, or `vfio-user`. */
+    readonly mode: AnyContainerMode;
+    protected constructor(mode: AnyContainerMode);
     /** Opens and ties a device, undoing every step when a later one fails. */
     protected abstract open(address: string, options: AttachOptions): Attachment;
     /** Asks the kernel for ranges, page sizes and limits. Only while a device is attached. */
@@ -95,6 +97,10 @@ export declare abstract class Container implements Disposable {
     protected abstract kernelUnmap(iova: bigint, length: bigint): number | bigint;
     /** The same for everything. */
     protected abstract kernelUnmapAll(): number | bigint;
+    /** The same for several mappings, one by one, up to the first that is refused. */
+    protected kernelUnmapMany(mappings: readonly DmaMapping[]): readonly (number | bigint)[];
+    /** What is called for a request, for errors. */
+    protected readonly syscall: string;
     /** The ioctls' names, for errors. */
     protected abstract readonly requests: {
         readonly map: string;

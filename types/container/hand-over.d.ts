@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { ContainerMode } from "./container.js";
+import type { AnyContainerMode } from "./container.js";
 /** What keeps something from being handed over. */
 export interface Blocker {
     /** The device it is about; undefined if it is about a container, memory, or the program. */
@@ -43,7 +43,7 @@ export interface HandOver {
 }
 /** What a successor must know of a container. The descriptors are borrowed. */
 export interface ContainerState {
-    readonly mode: ContainerMode;
+    readonly mode: AnyContainerMode;
     readonly fd: number;
     /** iommufd: the id of the address space. */
     readonly ioas: number | undefined;

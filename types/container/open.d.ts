@@ -1,6 +1,7 @@
 import { type ContainerMode, type LegacyMode } from "./container.js";
 import { IommufdContainer } from "./iommufd.js";
 import { LegacyContainer } from "./legacy.js";
+import { UserContainer, type UserContainerOptions } from "./user.js";
 /** How a container is opened. */
 export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {
     /** Default: `iommufd` where the kernel has it with device nodes, else `type1v2`. */
@@ -9,8 +10,10 @@ export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {
 /**
  * Opens an empty container. Devices are attached to it, then memory is mapped in it.
  *
+ * @param options.mode one of the kernel's modes; or `vfio-user`, for a device that another process emulates
  * @throws VfioError where the kernel does not have the mode, or the process may not use it
  */
 export declare function openContainer(options?: ContainerOptions<"iommufd">): IommufdContainer;
 export declare function openContainer(options: ContainerOptions<LegacyMode>): LegacyContainer;
+export declare function openContainer(options: UserContainerOptions): UserContainer;
 export declare function openContainer(options?: ContainerOptions): IommufdContainer | LegacyContainer;

@@ -1,0 +1,442 @@
+/**
+ * The vfio-user container: a device that another process emulates, at the other end of a Unix socket. It needs no kernel
+ * driver, no IOMMU and no privileges.
+ *
+ * The server is the IOMMU here: it is told of every range of memory, with the memory's descriptor where there is one, and keeps to
+ * the ranges and their permissions as far as it is honest. Memory that it has a descriptor of is its own from then on, as far as
+ * the file goes: share with a server what it may see.
+ *
+ * @module
+ */
+import { EventEmitter } from "node:events";
+import { constants as os } from "node:os";
+import type { Attachment } from "../device/attachment.js";
+import type { Device } from "../device/device.js";
+import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
+import { MappingTable } from "../mapping-table.js";
+import { UnixListener, UnixSocket } from "../unix-socket.js";
+import { type CallOptions, ClientConnection } from "../vfio-user/client-connection.js";
+import { answerServer } from "../vfio-user/client-dma.js";
+import { UserPort } from "../vfio-user/client-port.js";
+import { type DmaMap, type DmaUnmap, dmaMap, dmaUnmap } from "../vfio-user/messages.js";
+import { DMA_MAP_READ, DMA_MAP_WRITE, DMA_UNMAP_ALL } from "../vfio-user/protocol.js";
+import { defaultCapabilities } from "../vfio-user/version.js";
+import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
+import type { ContainerState, HandOver } from "./hand-over.js";
+import type { DmaMapping } from "./mapping.js";
+
+/** How a vfio-user container is opened. */
+export interface UserContainerOptions {
+  readonly mode: "vfio-user";
+  /**
+   * Where the server listens: a path, or a name in the abstract namespace (which begins with NUL). Or the descriptor of a
+   * stream socket that is connected already, which belongs to the container from here on and serves one attach.
+   */
+  readonly socket: string | number;
+  /** How long the server may take for an answer, in milliseconds. Default 5000, as QEMU's. */
+  readonly timeout?: number;
+  /**
+   * Whether writes to the device's memory are sent without waiting for an answer, as a processor's are: several times faster, and
+   * a write that the device refuses is lost. Done for devices of which no region is mapped. Default true.
+   */
+  readonly postedWrites?: boolean;
+  /**
+   * Whether regions are mapped into this process although the server could cut their files, which would end this process with
+   * SIGBUS. Left out, what is not sealed against it is reached by messages.
+   */
+  readonly trustServer?: boolean;
+}
+
+const { EBUSY, EDEADLK, EEXIST, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, ENOTCONN, ETIMEDOUT, ECANCELED } = os.errno;
+// Node's timers count up to here, in milliseconds.
+const LONGEST = 2 ** 31 - 1;
+const DEFAULT_TIMEOUT = 5000;
+// How long to wait before a listener's queue that was full is tried again. Nothing tells when it has room.
+const QUEUE_PAUSE_MS = 10;
+
+/** What a container tells of. */
+export interface UserContainerEvents {
+  /** The server is gone. The device is to be closed; then it can be attached again. */
+  lost: [error: VfioError];
+}
+
+function pause(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+/**
+ * A container with the device of one vfio-user server. Made by {@link openContainer}.
+ *
+ * Calls block until the server has answered, as system calls do; what the server asks meanwhile is answered too. So the server runs
+ * in another process, or at least on another thread.
+ *
+ * When the server goes away, everything that asks it throws `ENOTCONN`, and says when and during what it happened. What only gives
+ * back (`close`, `unmap`, `disable`) works nevertheless.
+ */
+export class UserContainer extends Container {
+  declare readonly mode: "vfio-user";
+  protected readonly requests = { map: dmaMap.name, unmap: dmaUnmap.name };
+  protected override readonly syscall = "vfio-user";
+  readonly #socket: string | number;
+  readonly #timeout: number;
+  readonly #port: { readonly postedWrites: boolean; readonly trustServer: boolean };
+  readonly #events = new EventEmitter<UserContainerEvents>();
+  /** What the server was told of, from before it is told until it has forgotten. */
+  readonly #told = new MappingTable<DmaMapping>();
+  #connection: ClientConnection | undefined;
+  #lost: VfioError | undefined;
+  #used = false;
+
+  /** @internal */
+  readonly handOver: HandOver = {
+    blockers: () => [
+      {
+        device: undefined,
+        object: this.toString(),
+        why: "a connection to a vfio-user server does not travel yet",
+        fix: "close the container before, and attach the device again afterwards",
+      },
+    ],
+    prepare: () => {},
+    invalidate: () => {},
+    restore: () => {},
+    takeOver: () => {},
+  };
+
+  /** @internal */
+  static open({
+    socket,
+    timeout = DEFAULT_TIMEOUT,
+    postedWrites = true,
+    trustServer = false,
+  }: UserContainerOptions): UserContainer {
+    if (typeof socket !== "string" && typeof socket !== "number") {
+      throw argTypeError("socket", "a path or a descriptor", socket);
+    }
+    if (!Number.isInteger(timeout) || timeout <= 0 || timeout > LONGEST) {
+      throw outOfRangeError("timeout", `an integer from 1 to ${LONGEST}`, timeout);
+    }
+    return new UserContainer(socket, timeout, { postedWrites, trustServer });
+  }
+
+  private constructor(
+    socket: string | number,
+    timeout: number,
+    port: { readonly postedWrites: boolean; readonly trustServer: boolean },
+  ) {
+    super("vfio-user");
+    this.#socket = socket;
+    this.#timeout = timeout;
+    this.#port = port;
+  }
+
+  /** What the socket is called: its path, `@name` for one in the abstract namespace. */
+  get socket(): string {
+    if (typeof this.#socket === "number") return `socket ${this.#socket}`;
+    return this.#socket.startsWith("\0") ? `@${this.#socket.slice(1)}` : this.#socket;
+  }
+
+  // ---- devices -----------------------------------------------------------------------------------------------------
+
+  /**
+   * Connects to the server and attaches its device. One at a time; once it is closed, it can be attached again.
+   *
+   * @param address what the device is called here. Default: {@link socket}
+   * @param options mean nothing here: there is neither a VFIO file nor a virtual function
+   * @throws VfioError that says what stands in the way; nothing is left open
+   */
+  override attach(address: string = this.socket, options: AttachOptions = {}): Device {
+    return super.attach(address, options);
+  }
+
+  protected open(address: string, options: AttachOptions): Attachment {
+    if (options.vfToken !== undefined) {
+      throw outOfRangeError("vfToken", "left out: a vfio-user device has none", options.vfToken);
+    }
+    this.refuseAttached(address);
+    if (this.#connection !== undefined) {
+      throw this.#error(EBUSY, "connect", "one socket has one device, and it is attached", "close it first");
+    }
+    const connection = ClientConnection.open(this.#connect(), {
+      label: this.socket,
+      timeout: this.#timeout,
+      answer: (frame) => answerServer(frame, this.#told, defaultCapabilities.max_data_xfer_size),
+      lost: (error) => this.#disconnected(error),
+    });
+    this.#connection = connection;
+    this.#lost = undefined;
+    return {
+      address,
+      port: new UserPort(connection, this.#port),
+      door: "socket",
+      iommufdId: undefined,
+      pageTableId: undefined,
+      group: undefined,
+      groupFds: () => new Map(),
+      beforeClose: () => {
+        // While the server can still say that it has let go.
+        this.unmapAll();
+      },
+      afterClose: () => {
+        this.#connection = undefined;
+        this.#told.clear();
+      },
+    };
+  }
+
+  #connect(): UnixSocket {
+    const path = this.#socket;
+    if (typeof path === "number") {
+      if (this.#used) throw this.#error(ENOTCONN, "connect", "the socket was used before, and is closed");
+      const socket = UnixSocket.adopt(path, this.socket);
+      this.#used = true;
+      if (socket.type === "stream") return socket;
+      socket.close();
+      throw this.#error(EINVAL, "connect", "it is not a stream socket");
+    }
+    if (UnixListener.listensHere(path)) {
+      throw this.#error(
+        EDEADLK,
+        "connect",
+        "the server listens on this very thread, which could not answer while it waits for the answer",
+        "run the server in a process or worker of its own",
+      );
+    }
+    const deadline = performance.now() + this.#timeout;
+    for (;;) {
+      const socket = UnixSocket.tryConnect(path, "stream");
+      if (socket !== undefined) return socket;
+      if (performance.now() > deadline) throw this.#error(ETIMEDOUT, "connect", "too many wait to be accepted there");
+      pause(QUEUE_PAUSE_MS);
+    }
+  }
+
+  #error(errno: number, request: string, why: string, fix?: string): VfioError {
+    const init = { errno, syscall: "vfio-user", request, object: this.socket, why };
+    return new VfioError(fix === undefined ? init : { ...init, fix });
+  }
+
+  #disconnected(error: VfioError): void {
+    this.#lost = error;
+    this.#events.emit("lost", error);
+  }
+
+  /** Why and when the server was lost; undefined while it is there, or nothing is attached. */
+  get lost(): VfioError | undefined {
+    return this.#lost;
+  }
+
+  on<Event extends keyof UserContainerEvents>(
+    event: Event,
+    listener: (...args: UserContainerEvents[Event]) => void,
+  ): this {
+    this.#events.on<keyof UserContainerEvents>(event, listener);
+    return this;
+  }
+
+  once<Event extends keyof UserContainerEvents>(
+    event: Event,
+    listener: (...args: UserContainerEvents[Event]) => void,
+  ): this {
+    this.#events.once<keyof UserContainerEvents>(event, listener);
+    return this;
+  }
+
+  off<Event extends keyof UserContainerEvents>(
+    event: Event,
+    listener: (...args: UserContainerEvents[Event]) => void,
+  ): this {
+    this.#events.off<keyof UserContainerEvents>(event, listener);
+    return this;
+  }
+
+  // ---- memory ------------------------------------------------------------------------------------------------------
+
+  #attachedConnection(): ClientConnection {
+    if (this.#connection === undefined) throw this.#error(ENODEV, "connect", "no device is attached");
+    return this.#connection;
+  }
+
+  protected readSpace(): SpaceInfo {
+    const { maxMaps, pageSizes } = this.#attachedConnection().agreement;
+    return {
+      ranges: [{ start: 0n, last: (1n << 64n) - 1n }],
+      pageSizes,
+      entriesLeft: Math.max(0, maxMaps - this.#told.size),
+    };
+  }
+
+  /** What the server is told of a mapping. From here on it may ask for the memory. */
+  #tell(connection: ClientConnection, mapping: DmaMapping): CallOptions & { readonly value: DmaMap } {
+    const { iova, length, read, write, memory, offset } = mapping;
+    const file = connection.agreement.maxFds > 0 ? memory.backing() : undefined;
+    this.#told.insert(mapping);
+    return {
+      value: {
+        flags: (read ? DMA_MAP_READ : 0) | (write ? DMA_MAP_WRITE : 0),
+        offset: file === undefined ? 0n : BigInt(file.offset + offset),
+        iova,
+        size: BigInt(length),
+      },
+      fds: file === undefined ? [] : [file.fd],
+      // The program was told that it failed: the server is to forget it.
+      late: () => connection.post(dmaUnmap, unmapOf(mapping)),
+    };
+  }
+
+  #isFull(connection: ClientConnection): boolean {
+    return this.#told.size >= connection.agreement.maxMaps;
+  }
+
+  protected kernelMap(mapping: DmaMapping): number {
+    const connection = this.#attachedConnection();
+    if (this.#isFull(connection)) return -ENOSPC;
+    const { value, ...options } = this.#tell(connection, mapping);
+    let done = false;
+    try {
+      const outcome = connection.call(dmaMap, value, options);
+      done = outcome.ok;
+      return outcome.ok ? 0 : -outcome.errno;
+    } finally {
+      if (!done) this.#told.remove(mapping);
+    }
+  }
+
+  protected async kernelMapAsync(mapping: DmaMapping): Promise<number> {
+    const connection = this.#attachedConnection();
+    if (this.#isFull(connection)) return -ENOSPC;
+    const { value, ...options } = this.#tell(connection, mapping);
+    let done = false;
+    try {
+      const outcome = await connection.callAsync(dmaMap, value, { ...options, timeout: this.#timeout });
+      // The device was closed in between, and with it went what was mapped.
+      if (outcome.ok && connection !== this.#connection) return -ECANCELED;
+      done = outcome.ok;
+      return outcome.ok ? 0 : -outcome.errno;
+    } finally {
+      if (!done && connection === this.#connection) this.#told.remove(mapping);
+    }
+  }
+
+  protected kernelMapMany(mappings: readonly DmaMapping[]): { done: number; errno: number } {
+    const connection = this.#attachedConnection();
+    const room = Math.max(0, connection.agreement.maxMaps - this.#told.size);
+    const sent = mappings.slice(0, room);
+    const requests: (CallOptions & { readonly value: DmaMap })[] = [];
+    try {
+      for (const mapping of sent) requests.push(this.#tell(connection, mapping));
+    } catch (error) {
+      for (const mapping of sent.slice(0, requests.length)) this.#told.remove(mapping);
+      throw error;
+    }
+    const outcomes = connection.callEach(dmaMap, requests);
+    const failed = outcomes.findIndex(({ ok }) => !ok);
+    const first = failed < 0 ? undefined : outcomes[failed];
+    if (first === undefined || first.ok) return { done: sent.length, errno: ENOSPC };
+    // Those behind the first refusal were on their way already. Nobody is to be told of some that were made before a failure of
+    // the connection, either.
+    const thrown = first.thrown;
+    const unwanted = sent.filter(
+      (_, index) => outcomes[index]?.ok === true && (index > failed || thrown !== undefined),
+    );
+    for (const [index, mapping] of sent.entries()) if (outcomes[index]?.ok !== true) this.#told.remove(mapping);
+    this.kernelUnmapMany(unwanted);
+    if (thrown !== undefined) throw thrown;
+    return { done: failed, errno: first.errno };
+  }
+
+  protected kernelUnmap(iova: bigint, length: bigint): number {
+    // A server forgets ranges exactly as it was told of them.
+    const removed = this.kernelUnmapMany(this.#told.overlapping(iova, length));
+    const refused = removed.find((bytes) => bytes < 0);
+    return refused ?? removed.reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  protected override kernelUnmapMany(mappings: readonly DmaMapping[]): readonly number[] {
+    const connection = this.#connection;
+    if (connection === undefined || connection.over) {
+      // There is nobody any more who could use the memory.
+      for (const mapping of mappings) this.#told.remove(mapping);
+      return mappings.map(({ length }) => length);
+    }
+    const outcomes = connection.callEach(
+      dmaUnmap,
+      mappings.map((mapping) => ({ value: unmapOf(mapping) })),
+    );
+    const failures: Error[] = [];
+    const removed = mappings.map((mapping, index) => {
+      const outcome = outcomes[index];
+      // ENOENT: it has forgotten it already, after a request that was given up.
+      const gone = outcome === undefined || outcome.ok || outcome.errno === ENOENT || connection.over;
+      if (gone) this.#told.remove(mapping);
+      else if (outcome.thrown !== undefined) failures.push(outcome.thrown);
+      return gone ? mapping.length : -outcome.errno;
+    });
+    const [failure] = failures;
+    if (failure !== undefined && failures.length === mappings.length) throw failure;
+    return removed;
+  }
+
+  protected kernelUnmapAll(): number {
+    const total = [...this.#told].reduce((sum, { length }) => sum + length, 0);
+    const connection = this.#connection;
+    if (connection !== undefined && !connection.over) {
+      const request = { flags: DMA_UNMAP_ALL, iova: 0n, size: 0n, argsz: UNMAP_SIZE };
+      const [all] = connection.callEach(dmaUnmap, [{ value: request }]);
+      if (all?.ok === false && !connection.over) {
+        if (all.thrown !== undefined) throw all.thrown;
+        // The flag is not in the specification: a server may not know it.
+        return this.kernelUnmap(0n, END);
+      }
+    }
+    this.#told.clear();
+    return total;
+  }
+
+  protected override explainMap(errno: number, mapping: DmaMapping): { why: string; fix?: string } | undefined {
+    switch (errno) {
+      case ENOSPC:
+        return {
+          why: `the server takes no more than ${this.#attachedConnection().agreement.maxMaps} ranges, or none of this length`,
+          fix: "map fewer, larger pieces",
+        };
+      case EEXIST:
+        return { why: "the server says that something is mapped there" };
+      case ENOMEM:
+        return { why: "the server has no memory left for it" };
+      case EINVAL:
+        return { why: `the server refuses it: ${mapping.memory.label}, or the range, is nothing that it can use` };
+      default:
+        return { why: "the server refused it" };
+    }
+  }
+
+  // ---- between two processes, and the end --------------------------------------------------------------------------
+
+  /** @internal */
+  get state(): ContainerState {
+    return { mode: this.mode, fd: this.#attachedConnection().fd, ioas: undefined, groups: new Map() };
+  }
+
+  protected closeSelf(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+    if (typeof this.#socket === "number" && !this.#used) UnixSocket.adopt(this.#socket).close();
+  }
+
+  protected disownSelf(): void {
+    this.closeSelf();
+  }
+
+  override toString(): string {
+    return `container (vfio-user, ${this.socket})`;
+  }
+}
+
+const END = 1n << 64n;
+// The size of the request and of its reply.
+const UNMAP_SIZE = 24;
+
+function unmapOf({ iova, length }: DmaMapping): DmaUnmap {
+  return { flags: 0, iova, size: BigInt(length), argsz: UNMAP_SIZE };
+}

@@ -1,0 +1,682 @@
+/**
+ * A client's connection with a server: requests that wait for their replies, and the server's own requests in between.
+ *
+ * ```text
+ *   call ---- request ---->  socket  ----> server      the thread blocks in poll() until the reply is there,
+ *        <--- reply -------          <---              and answers what the server asks meanwhile
+ *
+ *   event loop: while no call is under way, the same is done whenever the socket is readable
+ * ```
+ *
+ * A request is found again by its id, so several can be under way. One that was given up keeps its id until its reply has come
+ * late: the reply is read to its end and thrown away, and the stream stays in step.
+ *
+ * @module
+ */
+import { constants } from "node:os";
+import { check, invalidStateError, VfioError } from "../errors.js";
+import type { OwnedFd } from "../fd.js";
+import { native } from "../native.js";
+import { READABLE, WRITABLE } from "../readiness.js";
+import { MAX_DESCRIPTORS, UnixSocket } from "../unix-socket.js";
+import { type Frame, type FrameLimits, FrameReader, FrameWriter } from "./framing.js";
+import { type Command, version } from "./messages.js";
+import {
+  commandName,
+  errorReply,
+  HEADER_COMMAND,
+  HEADER_ERROR,
+  HEADER_NO_REPLY,
+  HEADER_REPLY,
+  HEADER_SIZE,
+  isReply,
+  PROTOCOL_MAJOR,
+  PROTOCOL_MINOR,
+  ProtocolError,
+  replyErrno,
+  stampHeader,
+  wantsReply,
+} from "./protocol.js";
+import { type Capabilities, defaultCapabilities } from "./version.js";
+
+const { EAGAIN, ECONNRESET, EINTR, EINVAL, EIO, ENOTCONN, EPIPE, EPROTO, ETIMEDOUT } = constants.errno;
+
+/** What this side takes: QEMU's own numbers. */
+const offered = {
+  max_msg_fds: 16,
+  max_data_xfer_size: 1 << 20,
+  max_dma_maps: 65535,
+  pgsizes: 4096,
+  write_multiple: true,
+  twin_socket: { supported: true },
+} as const satisfies Capabilities;
+
+/** The largest message that a server may send: the data of an access and what stands before it, or a feature's data. */
+const LIMITS: FrameLimits = {
+  messageSize: HEADER_SIZE + offered.max_data_xfer_size + 64 * 1024,
+  fds: offered.max_msg_fds,
+};
+
+// Requests under way at a time: enough to keep the server busy, few enough for the descriptors that travel with them.
+const WINDOW = 128;
+// Bytes that the server does not read. Beyond it nothing more is answered, and nothing more is posted.
+const MOST_QUEUED = 4 << 20;
+// A server that sends without a pause leaves the thread to others after this many receptions.
+const RECEPTIONS = 16;
+// A worker that is told to terminate does so between two calls into the addon, never during one.
+const SLICE_MS = 100;
+
+/** What came of a request: the reply, the server's refusal, or what kept it from being answered. */
+export type Outcome<Reply> =
+  | { readonly ok: true; readonly value: Reply; readonly fds: readonly OwnedFd[] }
+  | { readonly ok: false; readonly errno: number; readonly thrown: Error | undefined };
+
+/** How a request is made. */
+export interface CallOptions {
+  /** Descriptors that travel with it, borrowed until they were sent. */
+  readonly fds?: readonly number[];
+  /** How many descriptors may come back. They belong to the caller. Default 0. */
+  readonly room?: number;
+  /** Called if the server has done it after all, when it was given up already. */
+  readonly late?: () => void;
+}
+
+/** What both sides have agreed upon, or the server has told. */
+export interface Agreement {
+  readonly minor: number;
+  /** The most descriptors that the server takes with one message. */
+  readonly maxFds: number;
+  /** The most bytes in one access. */
+  readonly maxTransfer: number;
+  /** The most ranges of memory at a time. */
+  readonly maxMaps: number;
+  /** The page sizes of memory, or'ed together. */
+  readonly pageSizes: bigint;
+  readonly writeMultiple: boolean;
+}
+
+/** A request that waits for its reply, whatever that is. */
+interface AnyCall {
+  readonly id: number;
+  readonly command: { readonly number: number; readonly name: string };
+  readonly message: Uint8Array;
+  /** Whether the caller has given it up. */
+  abandoned: boolean;
+  reply(frame: Frame): void;
+  fail(error: Error): void;
+}
+
+/** What a call needs of its command. */
+type Asked<Reply> = Pick<Command<never, Reply>, "number" | "name" | "reply">;
+
+class Call<Reply> implements AnyCall {
+  readonly id: number;
+  readonly command: Asked<Reply>;
+  readonly message: Uint8Array;
+  abandoned = false;
+  #outcome: Outcome<Reply> | undefined;
+  readonly #options: CallOptions;
+  readonly #settled: ((outcome: Outcome<Reply>) => void) | undefined;
+
+  constructor(
+    id: number,
+    command: Asked<Reply>,
+    message: Uint8Array,
+    options: CallOptions,
+    settled: ((outcome: Outcome<Reply>) => void) | undefined,
+  ) {
+    this.id = id;
+    this.command = command;
+    this.message = message;
+    this.#options = options;
+    this.#settled = settled;
+  }
+
+  get outcome(): Outcome<Reply> | undefined {
+    return this.#outcome;
+  }
+
+  /** The reply is there, with descriptors that are the call's. */
+  reply(frame: Frame): void {
+    const outcome = this.#read(frame);
+    if (!outcome.ok || this.abandoned) for (const fd of frame.fds) fd.close();
+    if (!this.abandoned) this.#settle(outcome);
+    else if (outcome.ok) this.#options.late?.();
+  }
+
+  #read({ header, payload, fds, fault }: Frame): Outcome<Reply> {
+    const broken = (why: string) => failure(new ProtocolError(EPROTO, this.command.name, why));
+    if (fault === "length") return broken(`the reply has ${header.size} bytes, which nobody asked for`);
+    if (fault === "descriptors" || fds.length > (this.#options.room ?? 0)) {
+      return broken("the reply came with descriptors that nobody asked for");
+    }
+    if ((header.flags & HEADER_ERROR) !== 0) return { ok: false, errno: replyErrno(header), thrown: undefined };
+    try {
+      return { ok: true, value: this.command.reply.decode(payload), fds };
+    } catch (error) {
+      return failure(asError(error));
+    }
+  }
+
+  fail(error: Error): void {
+    this.#settle(failure(error));
+  }
+
+  #settle(outcome: Outcome<Reply>): void {
+    this.#outcome = outcome;
+    this.#settled?.(outcome);
+  }
+}
+
+function failure(thrown: Error): { readonly ok: false; readonly errno: number; readonly thrown: Error } {
+  return { ok: false, errno: thrown instanceof VfioError ? -thrown.errno : EIO, thrown };
+}
+
+/** One of the two sockets: every request of ours goes over the first, every one of the server's over the second, if it has one. */
+class Link {
+  readonly socket: UnixSocket;
+  readonly reader: FrameReader;
+  readonly writer: FrameWriter;
+  flushing = false;
+
+  constructor(socket: UnixSocket) {
+    this.socket = socket;
+    this.reader = new FrameReader(LIMITS);
+    this.writer = new FrameWriter((bytes, fds) => socket.trySend(bytes, fds));
+    // Who waits for an interrupt keeps the event loop alive. A connection that only lies there does not.
+    socket.setReferenced(false);
+  }
+
+  /** Whether more may be read: what is read is answered, and the answers must go somewhere. */
+  get open(): boolean {
+    return this.writer.queued < MOST_QUEUED;
+  }
+
+  close(): void {
+    this.socket.close();
+    this.reader.close();
+    this.writer.close();
+  }
+}
+
+/** How a connection is made. */
+export interface ConnectionOptions {
+  /** For messages: the socket's path. */
+  readonly label: string;
+  /** How long the server may take for a reply, in milliseconds. */
+  readonly timeout: number;
+  /** Answers a request of the server's with a message whose header is blank, or throws a VfioError. */
+  readonly answer: (frame: Frame) => Uint8Array;
+  /** The connection is over, and not by {@link ClientConnection.close}. Called after whatever is under way. */
+  readonly lost: (error: VfioError) => void;
+}
+
+/** A connection. */
+export class ClientConnection {
+  readonly label: string;
+  readonly #timeout: number;
+  readonly #answer: ConnectionOptions["answer"];
+  readonly #onLost: ConnectionOptions["lost"];
+  readonly #main: Link;
+  readonly #links: Link[];
+  #table = new Int32Array(0);
+  readonly #calls = new Map<number, AnyCall>();
+  #nextId = 0;
+  #asynchronous = 0;
+  #over: { readonly why: string; readonly cause: Error | undefined } | undefined;
+  #agreement: Agreement | undefined;
+
+  /**
+   * Introduces itself.
+   *
+   * @param socket belongs to the connection from here on; if this throws, it is closed
+   * @throws VfioError
+   */
+  static open(socket: UnixSocket, options: ConnectionOptions): ClientConnection {
+    const connection = new ClientConnection(socket, options);
+    try {
+      connection.#introduce();
+      for (const link of connection.#links) connection.#watch(link);
+      return connection;
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  private constructor(socket: UnixSocket, { label, timeout, answer, lost }: ConnectionOptions) {
+    this.label = label;
+    this.#timeout = timeout;
+    this.#answer = answer;
+    this.#onLost = lost;
+    this.#main = new Link(socket);
+    this.#links = [this.#main];
+  }
+
+  /** The socket's descriptor, borrowed. */
+  get fd(): number {
+    return this.#main.socket.fd;
+  }
+
+  /** Whether it is over, by whichever side. */
+  get over(): boolean {
+    return this.#over !== undefined;
+  }
+
+  get agreement(): Agreement {
+    if (this.#agreement === undefined) throw invalidStateError(`${this.label} has not introduced itself`);
+    return this.#agreement;
+  }
+
+  // ---- the introduction --------------------------------------------------------------------------------------------
+
+  #introduce(): void {
+    const proposed = { major: PROTOCOL_MAJOR, minor: PROTOCOL_MINOR, capabilities: offered };
+    const outcome = this.#wait(this.#send(version, proposed, { room: offered.max_msg_fds }));
+    if (!outcome.ok) {
+      throw (
+        outcome.thrown ??
+        this.#error(outcome.errno, version.name, `it does not speak version ${PROTOCOL_MAJOR}.${PROTOCOL_MINOR}`)
+      );
+    }
+    const { value, fds } = outcome;
+    try {
+      if (value.major !== PROTOCOL_MAJOR || value.minor > PROTOCOL_MINOR) {
+        throw this.#error(EPROTO, version.name, `the server answers with version ${value.major}.${value.minor}`);
+      }
+      const told = { ...defaultCapabilities, ...value.capabilities };
+      this.#agreement = {
+        minor: value.minor,
+        maxFds: Math.min(told.max_msg_fds, MAX_DESCRIPTORS),
+        maxTransfer: Math.min(told.max_data_xfer_size, offered.max_data_xfer_size),
+        maxMaps: told.max_dma_maps,
+        pageSizes: BigInt(told.pgsizes),
+        writeMultiple: told.write_multiple === true,
+      };
+      if (told.twin_socket?.supported === true) this.#links.push(this.#adoptTwin(told.twin_socket.fd_index, fds));
+    } finally {
+      for (const fd of fds) fd.close();
+    }
+  }
+
+  #adoptTwin(index: number | undefined, fds: readonly OwnedFd[]): Link {
+    const fd = index === undefined ? undefined : fds[index];
+    if (fd === undefined) {
+      throw this.#error(EPROTO, version.name, `descriptor ${index} should be a twin socket, and ${fds.length} came`);
+    }
+    const copy = check(native.dup(fd.number), () => ({ syscall: "dup", object: this.label }));
+    let socket: UnixSocket | undefined;
+    try {
+      socket = UnixSocket.adopt(copy, `twin of ${this.label}`);
+    } catch (error) {
+      native.close(copy);
+      throw this.#error(EPROTO, version.name, "the twin socket is something else", asError(error));
+    }
+    if (socket.type === "stream") return new Link(socket);
+    socket.close();
+    throw this.#error(EPROTO, version.name, "the twin socket is not one of a stream");
+  }
+
+  // ---- requests ----------------------------------------------------------------------------------------------------
+
+  /**
+   * Makes a request and blocks until its reply is there.
+   *
+   * @returns the reply, or the server's refusal
+   * @throws VfioError ENOTCONN if the connection is over, ETIMEDOUT; ProtocolError for a reply that makes no sense
+   */
+  call<Request, Reply>(
+    command: Command<Request, Reply>,
+    value: Request,
+    options: CallOptions = {},
+  ): Exclude<Outcome<Reply>, { thrown: Error }> {
+    const outcome = this.#wait(this.#send(command, value, options));
+    if (outcome.ok || outcome.thrown === undefined) return outcome;
+    throw outcome.thrown;
+  }
+
+  /** Many requests, kept under way together, in order. What kept one of them from being answered is in its outcome. */
+  callEach<Request, Reply>(
+    command: Command<Request, Reply>,
+    requests: readonly (CallOptions & { readonly value: Request })[],
+  ): Outcome<Reply>[] {
+    const outcomes: Outcome<Reply>[] = [];
+    const calls: Call<Reply>[] = [];
+    // A server answers in order: who has waited for one in vain does not wait for those behind it.
+    let late: Outcome<Reply> | undefined;
+    const settle = (left: number) => {
+      while (calls.length > left) {
+        const call = calls.shift();
+        if (call === undefined) return;
+        if (late !== undefined && call.outcome === undefined) this.#abandon(call);
+        const outcome = call.outcome ?? late ?? this.#wait(call);
+        if (!outcome.ok && outcome.errno === ETIMEDOUT && outcome.thrown !== undefined) late ??= outcome;
+        outcomes.push(outcome);
+      }
+    };
+    for (const { value, ...options } of requests) {
+      settle(late === undefined ? WINDOW - 1 : 0);
+      if (late !== undefined) {
+        outcomes.push(late);
+        continue;
+      }
+      try {
+        calls.push(this.#send(command, value, options));
+      } catch (error) {
+        settle(0);
+        outcomes.push(failure(asError(error)));
+      }
+    }
+    settle(0);
+    return outcomes;
+  }
+
+  /**
+   * Makes a request; the event loop goes on.
+   *
+   * @param options.timeout in milliseconds; left out, the server may take as long as it likes
+   * @throws as {@link call}
+   */
+  async callAsync<Request, Reply>(
+    command: Command<Request, Reply>,
+    value: Request,
+    { timeout, ...options }: CallOptions & { readonly timeout?: number } = {},
+  ): Promise<Outcome<Reply>> {
+    let timer: NodeJS.Timeout | undefined;
+    this.#reference(1);
+    try {
+      const outcome = await new Promise<Outcome<Reply>>((resolve) => {
+        const call = this.#start(command, value, options, resolve);
+        this.#watch(this.#main);
+        if (timeout !== undefined) timer = setTimeout(() => this.#giveUp(call, timeout), timeout);
+      });
+      if (!outcome.ok && outcome.thrown !== undefined) throw outcome.thrown;
+      return outcome;
+    } finally {
+      clearTimeout(timer);
+      this.#reference(-1);
+    }
+  }
+
+  /**
+   * Sends a request that is not answered.
+   *
+   * @throws VfioError ENOTCONN if the connection is over; ETIMEDOUT if the server does not read what was sent before
+   */
+  post<Request>(command: Command<Request, unknown>, value: Request): void {
+    this.#refuseOver(command.name);
+    const { writer } = this.#main;
+    if (writer.queued >= MOST_QUEUED) this.#waitUntil(command.name, () => writer.queued < MOST_QUEUED);
+    const message = command.request.encode(value);
+    this.#write(stampHeader(message, this.#id(), command.number, HEADER_COMMAND | HEADER_NO_REPLY), [], command.name);
+    this.#watch(this.#main);
+  }
+
+  /** An id that no request under way has: there are only 65536. */
+  #id(): number {
+    if (this.#calls.size > 0xffff) throw invalidStateError(`65536 requests to ${this.label} are under way already`);
+    do this.#nextId = (this.#nextId + 1) & 0xffff;
+    while (this.#calls.has(this.#nextId));
+    return this.#nextId;
+  }
+
+  /** Sends a request that the thread will wait for. What is queued goes first: descriptors are borrowed until they are sent. */
+  #send<Request, Reply>(command: Command<Request, Reply>, value: Request, options: CallOptions): Call<Reply> {
+    const { writer } = this.#main;
+    if (writer.queued > 0) this.#waitUntil(command.name, () => writer.queued === 0);
+    return this.#start(command, value, options);
+  }
+
+  #start<Request, Reply>(
+    command: Command<Request, Reply>,
+    value: Request,
+    options: CallOptions,
+    settled?: (outcome: Outcome<Reply>) => void,
+  ): Call<Reply> {
+    this.#refuseOver(command.name);
+    const id = this.#id();
+    const message = stampHeader(command.request.encode(value), id, command.number, HEADER_COMMAND);
+    const call = new Call(id, command, message, options, settled);
+    this.#calls.set(id, call);
+    try {
+      this.#write(message, options.fds ?? [], command.name);
+    } catch (error) {
+      this.#calls.delete(id);
+      throw error;
+    }
+    return call;
+  }
+
+  #write(message: Uint8Array, fds: readonly number[], name: string): void {
+    const { writer } = this.#main;
+    try {
+      writer.write(message, fds);
+    } catch (error) {
+      const gone = error instanceof VfioError && (error.errno === -EPIPE || error.errno === -ECONNRESET);
+      // A descriptor that is none, or too many that are under way: the others do not suffer from it.
+      if (!gone && writer.withdraw(message)) throw error;
+      this.#lose(asError(error), name);
+      this.#refuseOver(name);
+    }
+  }
+
+  // ---- waiting -----------------------------------------------------------------------------------------------------
+
+  /** Blocks until a call is settled. */
+  #wait<Reply>(call: Call<Reply>): Outcome<Reply> {
+    try {
+      this.#waitUntil(call.command.name, () => call.outcome !== undefined);
+    } catch (error) {
+      this.#abandon(call);
+      return failure(asError(error));
+    }
+    return call.outcome ?? failure(this.#late(call.command.name, this.#timeout));
+  }
+
+  /** @throws VfioError ENOTCONN, ETIMEDOUT */
+  #waitUntil(name: string, done: () => boolean): void {
+    const deadline = performance.now() + this.#timeout;
+    while (!done()) {
+      this.#refuseOver(name);
+      const left = deadline - performance.now();
+      if (left <= 0) throw this.#late(name, this.#timeout);
+      this.#poll(Math.min(Math.ceil(left), SLICE_MS));
+      this.#pump(name);
+    }
+  }
+
+  #poll(timeout: number): void {
+    const links = this.#links;
+    if (this.#table.length !== 3 * links.length) this.#table = new Int32Array(3 * links.length);
+    for (const [i, { socket, writer, open }] of links.entries()) {
+      this.#table[3 * i] = socket.fd;
+      this.#table[3 * i + 1] = (open ? READABLE : 0) | (writer.queued > 0 ? WRITABLE : 0);
+    }
+    const status = native.pollFds(this.#table, timeout);
+    if (status < 0 && status !== -EINTR && status !== -EAGAIN) {
+      throw new VfioError({ errno: status, syscall: "poll", object: this.label });
+    }
+  }
+
+  #giveUp(call: AnyCall, timeout: number): void {
+    this.#abandon(call);
+    call.fail(this.#late(call.command.name, timeout));
+  }
+
+  /** Nobody waits for the reply any more. */
+  #abandon(call: AnyCall): void {
+    call.abandoned = true;
+    // What has not begun to go will not go, and will not be answered.
+    if (this.#over === undefined && this.#main.writer.withdraw(call.message)) this.#calls.delete(call.id);
+  }
+
+  #late(name: string, timeout: number): VfioError {
+    const own = this.#over === undefined && this.#main.socket.peer().pid === process.pid;
+    return new VfioError({
+      errno: ETIMEDOUT,
+      syscall: "vfio-user",
+      request: name,
+      object: this.label,
+      why: own
+        ? `no answer within ${timeout} ms, and the server is in this process: on this thread, it cannot answer one who waits`
+        : name === version.name
+          ? `no answer within ${timeout} ms: the server is busy, perhaps with another client`
+          : `no answer within ${timeout} ms`,
+      ...(own ? { fix: "run the server in a process or worker of its own" } : {}),
+    });
+  }
+
+  // ---- receiving ---------------------------------------------------------------------------------------------------
+
+  /** Sends and takes in what can be, on both sockets. What ends the connection is noted, and not thrown. */
+  #pump(during?: string): void {
+    for (const link of this.#links) {
+      if (this.#over !== undefined) return;
+      try {
+        this.#pumpLink(link);
+      } catch (error) {
+        this.#lose(asError(error), during);
+      }
+    }
+  }
+
+  #pumpLink(link: Link): void {
+    link.writer.flush();
+    for (let i = 0; i < RECEPTIONS && link.open; i++) {
+      const into = link.reader.room();
+      const received = link.socket.tryReceive(into, MAX_DESCRIPTORS);
+      if (received === undefined) return;
+      const { length, descriptors } = received;
+      if (length === 0) {
+        for (const fd of descriptors) fd.close();
+        throw this.#error(
+          ECONNRESET,
+          "recvmsg",
+          link.reader.inMessage
+            ? "the server closed the connection within a message"
+            : "the server closed the connection",
+        );
+      }
+      const frames = link.reader.advance(length, descriptors);
+      let taken = 0;
+      try {
+        for (const frame of frames) {
+          taken++;
+          if (isReply(frame.header)) this.#settle(frame);
+          else this.#serve(link, frame);
+        }
+      } finally {
+        for (const { fds } of frames.slice(taken)) for (const fd of fds) fd.close();
+      }
+      // Less than there was room for: that was all.
+      if (length < into.length && descriptors.length === 0) return;
+    }
+  }
+
+  #settle(frame: Frame): void {
+    const { id, command } = frame.header;
+    const call = this.#calls.get(id);
+    // Never asked for. It was read to its end, so the stream is in step.
+    if (call === undefined || call.command.number !== command) {
+      for (const fd of frame.fds) fd.close();
+      return;
+    }
+    this.#calls.delete(id);
+    call.reply(frame);
+  }
+
+  #serve(link: Link, frame: Frame): void {
+    const { header, fds, fault } = frame;
+    for (const fd of fds) fd.close();
+    let reply: Uint8Array;
+    try {
+      if (fds.length > 0 || fault !== undefined) {
+        throw new ProtocolError(EINVAL, commandName(header.command), "too long a message, or one with descriptors");
+      }
+      reply = stampHeader(this.#answer(frame), header.id, header.command, HEADER_REPLY);
+    } catch (error) {
+      reply = errorReply(header.id, header.command, error instanceof VfioError ? error.errno : EIO);
+    }
+    if (wantsReply(header)) link.writer.write(reply);
+  }
+
+  // ---- the event loop ----------------------------------------------------------------------------------------------
+
+  /** Has the event loop read while there is room for answers, and send what waits. */
+  #watch(link: Link): void {
+    if (this.#over !== undefined) return;
+    link.socket.onReadable(link.open ? () => this.#ready() : undefined);
+    if (link.writer.queued > 0 && !link.flushing) void this.#flush(link);
+  }
+
+  #ready(): void {
+    this.#pump();
+    for (const link of this.#links) this.#watch(link);
+  }
+
+  async #flush(link: Link): Promise<void> {
+    link.flushing = true;
+    try {
+      while (link.writer.queued > 0) {
+        await link.socket.writable();
+        this.#ready();
+      }
+    } catch {
+      // The socket was closed: the connection is over, and has said so.
+    } finally {
+      link.flushing = false;
+    }
+  }
+
+  /** The event loop stays alive while somebody waits for a promise. */
+  #reference(change: 1 | -1): void {
+    this.#asynchronous += change;
+    for (const { socket } of this.#links) socket.setReferenced(this.#asynchronous > 0);
+  }
+
+  // ---- the end -----------------------------------------------------------------------------------------------------
+
+  #error(errno: number, request: string, why: string, cause?: Error): VfioError {
+    const init = { errno, syscall: "vfio-user", request, object: this.label, why };
+    return new VfioError(cause === undefined ? init : { ...init, cause });
+  }
+
+  /** @throws VfioError ENOTCONN if the connection is over */
+  #refuseOver(name: string): void {
+    if (this.#over !== undefined) throw this.#ended(name);
+  }
+
+  #ended(name: string): VfioError {
+    const { why = "it is open", cause } = this.#over ?? { cause: undefined };
+    return this.#error(ENOTCONN, name, why, cause);
+  }
+
+  /** The server is gone, or cannot be understood any more. */
+  #lose(cause: Error, during?: string): void {
+    if (this.#over !== undefined) return;
+    const [call] = [...this.#calls.values()].filter(({ abandoned }) => !abandoned);
+    const what = during ?? call?.command.name;
+    const when = `at ${new Date().toISOString()}, ${what === undefined ? "between two requests" : `during ${what}`}`;
+    const why = cause instanceof VfioError ? (cause.why ?? cause.message) : cause.message;
+    this.#end(`the connection was lost ${when}: ${why}`, cause);
+    const error = this.#ended("connection");
+    queueMicrotask(() => this.#onLost(error));
+  }
+
+  #end(why: string, cause: Error | undefined): void {
+    this.#over = { why, cause };
+    for (const link of this.#links) link.close();
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const call of calls) if (!call.abandoned) call.fail(this.#ended(call.command.name));
+  }
+
+  /** Closes the sockets. A second call does nothing. */
+  close(): void {
+    if (this.#over === undefined) this.#end("the connection is closed", undefined);
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

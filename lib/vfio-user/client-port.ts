@@ -1,0 +1,346 @@
+/**
+ * A device at the other end of a vfio-user connection, under the requests of `linux/vfio.h`.
+ *
+ * @module
+ */
+import { fstatSync } from "node:fs";
+import { constants } from "node:os";
+import type { DevicePort, PortRegion, RegionFile } from "../device/port.js";
+import { isBar, parseRegionInfo } from "../device/region-info.js";
+import type { ProgramStep } from "../device/registers.js";
+import type { OwnedFd } from "../fd.js";
+import { native, type RawDeviceInfo, type RawIrqInfo, type RawRegionInfo } from "../native.js";
+import {
+  VFIO_DEVICE_FEATURE_GET,
+  VFIO_DEVICE_FLAGS_PCI,
+  VFIO_IRQ_SET_DATA_EVENTFD,
+  VFIO_PCI_CONFIG_REGION_INDEX,
+  VFIO_REGION_INFO_FLAG_MMAP,
+} from "../uapi.js";
+import type { ClientConnection, Outcome } from "./client-connection.js";
+import {
+  DEVICE_INFO_SIZE,
+  deviceFeature,
+  deviceGetInfo,
+  deviceGetIrqInfo,
+  deviceGetRegionInfo,
+  deviceReset,
+  deviceSetIrqs,
+  FEATURE_SIZE,
+  IRQ_INFO_SIZE,
+  type RegionData,
+  type RegionInfoReply,
+  regionRead,
+  regionWrite,
+  regionWriteMulti,
+} from "./messages.js";
+import { ProtocolError } from "./protocol.js";
+
+const { EINVAL, EIO, ENOTTY, EPROTO } = constants.errno;
+
+// QEMU believes no server that says it has more.
+const MOST_REGIONS = 100;
+const MOST_IRQS = 50;
+// Room for the capabilities of any region that there is: asked with it, a server answers with everything at once.
+const REGION_INFO_ROOM = 1024;
+// One message takes so many writes of QEMU's.
+const MOST_WRITES = 200;
+
+const F_SEAL_SHRINK = 0x2;
+// linux/pci_regs.h: PCI_BASE_ADDRESS_0, and its bit that says "I/O ports"
+const CONFIG_BAR0 = 0x10;
+const BAR_IS_IO = 1;
+
+const noBytes = new Uint8Array(0);
+
+/** How far a client goes with its server. */
+export interface PortOptions {
+  /**
+   * Whether writes to the device's memory are sent without waiting for an answer, as a processor's are. Where one of the device's
+   * regions can be mapped they are not: a write through a mapping could overtake them.
+   */
+  readonly postedWrites: boolean;
+  /** Whether a region's file is mapped although the server could cut it, which would end this process with SIGBUS. */
+  readonly trustServer: boolean;
+}
+
+/** What the server has said of a region. */
+interface KnownRegion {
+  readonly raw: RawRegionInfo;
+  readonly file: OwnedFd | undefined;
+}
+
+function errnoOf<Reply>(outcome: Exclude<Outcome<Reply>, { ok: true }>): number {
+  return -outcome.errno;
+}
+
+/** What a server says does not change: it is asked once, and remembered. */
+export class UserPort implements DevicePort {
+  readonly calls = { request: "vfio-user", read: "VFIO_USER_REGION_READ", write: "VFIO_USER_REGION_WRITE" };
+  readonly #connection: ClientConnection;
+  readonly #options: PortOptions;
+  #info: RawDeviceInfo | undefined;
+  readonly #regions = new Map<number, KnownRegion>();
+  readonly #irqs = new Map<number, RawIrqInfo | number>();
+  #posted: readonly boolean[] | undefined;
+
+  /** @param connection belongs to the port from here on */
+  constructor(connection: ClientConnection, options: PortOptions) {
+    this.#connection = connection;
+    this.#options = options;
+  }
+
+  get fd(): number {
+    return this.#connection.fd;
+  }
+
+  // ---- information -------------------------------------------------------------------------------------------------
+
+  getInfo(): RawDeviceInfo | number {
+    if (this.#info !== undefined) return this.#info;
+    const outcome = this.#connection.call(deviceGetInfo, { argsz: DEVICE_INFO_SIZE });
+    if (!outcome.ok) return errnoOf(outcome);
+    const { flags, numRegions, numIrqs } = outcome.value;
+    if (numRegions > MOST_REGIONS || numIrqs > MOST_IRQS) {
+      throw new ProtocolError(EPROTO, deviceGetInfo.name, `${numRegions} regions and ${numIrqs} kinds of interrupt`);
+    }
+    this.#info = { argsz: DEVICE_INFO_SIZE, flags, numRegions, numIrqs, capOffset: 0, bytes: noBytes };
+    return this.#info;
+  }
+
+  getRegionInfo(index: number, argsz: number): RawRegionInfo | number {
+    const known = this.#regions.get(index);
+    if (known !== undefined) return known.raw;
+    const room = Math.max(argsz, REGION_INFO_ROOM);
+    const outcome = this.#connection.call(
+      deviceGetRegionInfo,
+      { argsz: room, index },
+      { room: Number.POSITIVE_INFINITY },
+    );
+    if (!outcome.ok) return errnoOf(outcome);
+    const { value, fds } = outcome;
+    const [file, ...others] = fds;
+    for (const other of others) other.close();
+    // The answer needs more room, and comes again with it: a descriptor that came early would come twice.
+    if (value.argsz > room) {
+      file?.close();
+      return value;
+    }
+    let usable: OwnedFd | undefined;
+    try {
+      if (file !== undefined && this.#isUsable(file, value)) usable = file;
+    } finally {
+      if (usable === undefined) file?.close();
+    }
+    // Without a file of its own there is nothing to map, whatever the server says.
+    const raw = usable === undefined ? { ...value, flags: value.flags & ~VFIO_REGION_INFO_FLAG_MMAP } : value;
+    this.#regions.set(index, { raw, file: usable });
+    return raw;
+  }
+
+  /** Whether the file can be mapped as far as the region goes, and an access to it cannot end this process. */
+  #isUsable(file: OwnedFd, raw: RegionInfoReply): boolean {
+    if ((raw.flags & VFIO_REGION_INFO_FLAG_MMAP) === 0) return false;
+    const stat = fstatSync(file.number, { bigint: true });
+    const { mappableAreas } = parseRegionInfo(raw.index, raw, `region ${raw.index} of ${this.#connection.label}`);
+    const end = Math.max(0, ...mappableAreas.map((area) => area.offset + area.length));
+    if (stat.isFile() && raw.offset + BigInt(end) > stat.size) return false;
+    if (this.#options.trustServer) return true;
+    const seals = native.getSeals(file.number);
+    return seals > 0 && (seals & F_SEAL_SHRINK) !== 0;
+  }
+
+  getIrqInfo(index: number): RawIrqInfo | number {
+    const known = this.#irqs.get(index);
+    if (known !== undefined) return known;
+    const outcome = this.#connection.call(deviceGetIrqInfo, { argsz: IRQ_INFO_SIZE, index });
+    const raw = outcome.ok
+      ? { argsz: IRQ_INFO_SIZE, flags: outcome.value.flags, count: outcome.value.count, bytes: noBytes }
+      : errnoOf(outcome);
+    this.#irqs.set(index, raw);
+    return raw;
+  }
+
+  // ---- interrupts --------------------------------------------------------------------------------------------------
+
+  setIrqs(flags: number, index: number, start: number, count: number, data?: Int32Array | Uint8Array): number {
+    if ((flags & VFIO_IRQ_SET_DATA_EVENTFD) === 0) {
+      // What is switched off needs no server: it is gone, and signals nothing any more.
+      if (count === 0 && this.#connection.over) return 0;
+      const bytes = data instanceof Uint8Array ? data : noBytes;
+      const outcome = this.#connection.call(deviceSetIrqs, { flags, index, start, count, data: bytes });
+      return outcome.ok ? 0 : errnoOf(outcome);
+    }
+    const eventfds = data instanceof Int32Array ? data : new Int32Array(0);
+    if (eventfds.every((eventfd) => eventfd < 0) && this.#connection.over) return 0;
+    const { maxFds } = this.#connection.agreement;
+    if (maxFds === 0) return -ENOTTY;
+    // A message has a descriptor for each of its interrupts, or none, which takes theirs away.
+    for (let at = 0; at < eventfds.length; ) {
+      const given = (eventfds[at] ?? -1) >= 0;
+      let end = at + 1;
+      while (end < eventfds.length && (eventfds[end] ?? -1) >= 0 === given && end - at < maxFds) end++;
+      const fds = given ? [...eventfds.subarray(at, end)] : [];
+      const request = { flags, index, start: start + at, count: end - at, data: noBytes };
+      const outcome = this.#connection.call(deviceSetIrqs, request, { fds });
+      if (!outcome.ok) {
+        this.#takeBack(flags, index, start, at);
+        return errnoOf(outcome);
+      }
+      at = end;
+    }
+    return 0;
+  }
+
+  /** The kernel sets all eventfds of a request, or none: those that were set are taken away again. */
+  #takeBack(flags: number, index: number, start: number, count: number): void {
+    if (count === 0) return;
+    this.#connection.call(deviceSetIrqs, { flags, index, start, count, data: noBytes });
+  }
+
+  // ---- regions -----------------------------------------------------------------------------------------------------
+
+  read({ index }: PortRegion, offset: number, bytes: Uint8Array): number {
+    const count = Math.min(bytes.length, this.#connection.agreement.maxTransfer);
+    const outcome = this.#connection.call(regionRead, { region: index, offset: BigInt(offset), count });
+    if (!outcome.ok) return errnoOf(outcome);
+    const { data } = outcome.value;
+    if (data.length > count) {
+      throw new ProtocolError(EPROTO, regionRead.name, `${data.length} bytes came, and ${count} were asked for`);
+    }
+    bytes.set(data);
+    return data.length;
+  }
+
+  write({ index }: PortRegion, offset: number, bytes: Uint8Array): number {
+    const count = Math.min(bytes.length, this.#connection.agreement.maxTransfer);
+    const request = { region: index, offset: BigInt(offset), data: bytes.subarray(0, count) };
+    if (this.#isPosted(index)) {
+      this.#connection.post(regionWrite, request);
+      return count;
+    }
+    const outcome = this.#connection.call(regionWrite, request);
+    if (!outcome.ok) return errnoOf(outcome);
+    return Math.min(outcome.value.count, count);
+  }
+
+  /** Whether writes to a region are sent without waiting for an answer: to memory, of a device of which nothing can be mapped. */
+  #isPosted(index: number): boolean {
+    this.#posted ??= this.#options.postedWrites ? this.#findPosted() : [];
+    return this.#posted[index] === true;
+  }
+
+  #findPosted(): readonly boolean[] {
+    const info = this.getInfo();
+    if (typeof info === "number" || (info.flags & VFIO_DEVICE_FLAGS_PCI) === 0) return [];
+    for (let index = 0; index < info.numRegions; index++) {
+      const region = this.getRegionInfo(index, REGION_INFO_ROOM);
+      if (typeof region !== "number" && (region.flags & VFIO_REGION_INFO_FLAG_MMAP) !== 0) return [];
+    }
+    const registers = new Uint8Array(24);
+    const config = { index: VFIO_PCI_CONFIG_REGION_INDEX, fileOffset: 0n };
+    if (this.read(config, CONFIG_BAR0, registers) !== registers.length) return [];
+    return Array.from({ length: 6 }, (_, index) => isBar(index) && ((registers[4 * index] ?? 0) & BAR_IS_IO) === 0);
+  }
+
+  run(
+    region: PortRegion,
+    steps: readonly ProgramStep[],
+    answer: (index: number, value: bigint) => void,
+  ): { done: number; status: number } {
+    const bytes = new Uint8Array(8);
+    const view = new DataView(bytes.buffer);
+    for (let at = 0; at < steps.length; ) {
+      const step = steps[at];
+      if (step === undefined) break;
+      const writes = this.#connection.agreement.writeMultiple ? this.#writesFrom(region, steps, at) : [];
+      if (writes.length > 1) {
+        const { done, status } = this.#writeMany(region, writes);
+        at += done;
+        if (done < writes.length) return { done: at, status };
+        continue;
+      }
+      view.setBigUint64(0, step.write ? step.value : 0n, true);
+      const part = bytes.subarray(0, step.width);
+      const status = step.write ? this.write(region, step.offset, part) : this.read(region, step.offset, part);
+      if (status !== step.width) return { done: at, status };
+      if (!step.write) answer(at, view.getBigUint64(0, true));
+      at++;
+    }
+    return { done: steps.length, status: 0 };
+  }
+
+  /** The writes that follow each other from a step on, as many as one message takes. */
+  #writesFrom({ index }: PortRegion, steps: readonly ProgramStep[], from: number): RegionData[] {
+    const writes: RegionData[] = [];
+    for (const { write, offset, width, value } of steps.slice(from, from + MOST_WRITES)) {
+      if (!write) break;
+      const data = new Uint8Array(8);
+      new DataView(data.buffer).setBigUint64(0, value, true);
+      writes.push({ region: index, offset: BigInt(offset), data: data.subarray(0, width) });
+    }
+    return writes;
+  }
+
+  #writeMany({ index }: PortRegion, writes: readonly RegionData[]): { done: number; status: number } {
+    if (this.#isPosted(index)) {
+      this.#connection.post(regionWriteMulti, writes);
+      return { done: writes.length, status: 0 };
+    }
+    const outcome = this.#connection.call(regionWriteMulti, writes);
+    if (!outcome.ok) return { done: 0, status: errnoOf(outcome) };
+    return { done: Math.min(outcome.value, writes.length), status: -EIO };
+  }
+
+  regionFile(region: PortRegion): RegionFile | number {
+    return this.sharedFile(region) ?? -EINVAL;
+  }
+
+  sharedFile({ index, fileOffset }: PortRegion): RegionFile | undefined {
+    const file = this.#regions.get(index)?.file;
+    return file === undefined ? undefined : { fd: file.number, offset: fileOffset };
+  }
+
+  // ---- the rest ----------------------------------------------------------------------------------------------------
+
+  feature(flags: number, data: Uint8Array = noBytes): number {
+    const outcome = this.#connection.call(deviceFeature, { argsz: FEATURE_SIZE + data.length, flags, data });
+    if (!outcome.ok) return errnoOf(outcome);
+    if ((flags & VFIO_DEVICE_FEATURE_GET) === 0 || data.length === 0) return 0;
+    const reply = outcome.value.data;
+    if (reply.length > data.length) {
+      throw new ProtocolError(EPROTO, deviceFeature.name, `${reply.length} bytes came for ${data.length}`);
+    }
+    data.set(reply);
+    return 0;
+  }
+
+  reset(): number {
+    const outcome = this.#connection.call(deviceReset, undefined);
+    return outcome.ok ? 0 : errnoOf(outcome);
+  }
+
+  async resetAsync(): Promise<number> {
+    const outcome = await this.#connection.callAsync(deviceReset, undefined);
+    return outcome.ok ? 0 : errnoOf(outcome);
+  }
+
+  /** There is neither a slot nor a bus. */
+  hotResetInfo(): number {
+    return -ENOTTY;
+  }
+
+  hotReset(): number {
+    return -ENOTTY;
+  }
+
+  ioeventfd(): number {
+    return -ENOTTY;
+  }
+
+  close(): void {
+    this.#connection.close();
+    for (const { file } of this.#regions.values()) file?.close();
+    this.#regions.clear();
+  }
+}

@@ -1,0 +1,83 @@
+import type { Attachment } from "../device/attachment.js";
+import type { Device } from "../device/device.js";
+import { VfioError } from "../errors.js";
+import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
+import type { DmaMapping } from "./mapping.js";
+/** How a vfio-user container is opened. */
+export interface UserContainerOptions {
+    readonly mode: "vfio-user";
+    /**
+     * Where the server listens: a path, or a name in the abstract namespace (which begins with NUL). Or the descriptor of a
+     * stream socket that is connected already, which belongs to the container from here on and serves one attach.
+     */
+    readonly socket: string | number;
+    /** How long the server may take for an answer, in milliseconds. Default 5000, as QEMU's. */
+    readonly timeout?: number;
+    /**
+     * Whether writes to the device's memory are sent without waiting for an answer, as a processor's are: several times faster, and
+     * a write that the device refuses is lost. Done for devices of which no region is mapped. Default true.
+     */
+    readonly postedWrites?: boolean;
+    /**
+     * Whether regions are mapped into this process although the server could cut their files, which would end this process with
+     * SIGBUS. Left out, what is not sealed against it is reached by messages.
+     */
+    readonly trustServer?: boolean;
+}
+/** What a container tells of. */
+export interface UserContainerEvents {
+    /** The server is gone. The device is to be closed; then it can be attached again. */
+    lost: [error: VfioError];
+}
+/**
+ * A container with the device of one vfio-user server. Made by {@link openContainer}.
+ *
+ * Calls block until the server has answered, as system calls do; what the server asks meanwhile is answered too. So the server runs
+ * in another process, or at least on another thread.
+ *
+ * When the server goes away, everything that asks it throws `ENOTCONN`, and says when and during what it happened. What only gives
+ * back (`close`, `unmap`, `disable`) works nevertheless.
+ */
+export declare class UserContainer extends Container {
+    #private;
+    readonly mode: "vfio-user";
+    protected readonly requests: {
+        map: string;
+        unmap: string;
+    };
+    protected readonly syscall = "vfio-user";
+    private constructor();
+    /** What the socket is called: its path, `@name` for one in the abstract namespace. */
+    get socket(): string;
+    /**
+     * Connects to the server and attaches its device. One at a time; once it is closed, it can be attached again.
+     *
+     * @param address what the device is called here. Default: {@link socket}
+     * @param options mean nothing here: there is neither a VFIO file nor a virtual function
+     * @throws VfioError that says what stands in the way; nothing is left open
+     */
+    attach(address?: string, options?: AttachOptions): Device;
+    protected open(address: string, options: AttachOptions): Attachment;
+    /** Why and when the server was lost; undefined while it is there, or nothing is attached. */
+    get lost(): VfioError | undefined;
+    on<Event extends keyof UserContainerEvents>(event: Event, listener: (...args: UserContainerEvents[Event]) => void): this;
+    once<Event extends keyof UserContainerEvents>(event: Event, listener: (...args: UserContainerEvents[Event]) => void): this;
+    off<Event extends keyof UserContainerEvents>(event: Event, listener: (...args: UserContainerEvents[Event]) => void): this;
+    protected readSpace(): SpaceInfo;
+    protected kernelMap(mapping: DmaMapping): number;
+    protected kernelMapAsync(mapping: DmaMapping): Promise<number>;
+    protected kernelMapMany(mappings: readonly DmaMapping[]): {
+        done: number;
+        errno: number;
+    };
+    protected kernelUnmap(iova: bigint, length: bigint): number;
+    protected kernelUnmapMany(mappings: readonly DmaMapping[]): readonly number[];
+    protected kernelUnmapAll(): number;
+    protected explainMap(errno: number, mapping: DmaMapping): {
+        why: string;
+        fix?: string;
+    } | undefined;
+    protected closeSelf(): void;
+    protected disownSelf(): void;
+    toString(): string;
+}

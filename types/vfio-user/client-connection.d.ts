@@ -1,0 +1,96 @@
+import { VfioError } from "../errors.js";
+import type { OwnedFd } from "../fd.js";
+import { UnixSocket } from "../unix-socket.js";
+import { type Frame } from "./framing.js";
+import { type Command } from "./messages.js";
+/** What came of a request: the reply, the server's refusal, or what kept it from being answered. */
+export type Outcome<Reply> = {
+    readonly ok: true;
+    readonly value: Reply;
+    readonly fds: readonly OwnedFd[];
+} | {
+    readonly ok: false;
+    readonly errno: number;
+    readonly thrown: Error | undefined;
+};
+/** How a request is made. */
+export interface CallOptions {
+    /** Descriptors that travel with it, borrowed until they were sent. */
+    readonly fds?: readonly number[];
+    /** How many descriptors may come back. They belong to the caller. Default 0. */
+    readonly room?: number;
+    /** Called if the server has done it after all, when it was given up already. */
+    readonly late?: () => void;
+}
+/** What both sides have agreed upon, or the server has told. */
+export interface Agreement {
+    readonly minor: number;
+    /** The most descriptors that the server takes with one message. */
+    readonly maxFds: number;
+    /** The most bytes in one access. */
+    readonly maxTransfer: number;
+    /** The most ranges of memory at a time. */
+    readonly maxMaps: number;
+    /** The page sizes of memory, or'ed together. */
+    readonly pageSizes: bigint;
+    readonly writeMultiple: boolean;
+}
+/** How a connection is made. */
+export interface ConnectionOptions {
+    /** For messages: the socket's path. */
+    readonly label: string;
+    /** How long the server may take for a reply, in milliseconds. */
+    readonly timeout: number;
+    /** Answers a request of the server's with a message whose header is blank, or throws a VfioError. */
+    readonly answer: (frame: Frame) => Uint8Array;
+    /** The connection is over, and not by {@link ClientConnection.close}. Called after whatever is under way. */
+    readonly lost: (error: VfioError) => void;
+}
+/** A connection. */
+export declare class ClientConnection {
+    #private;
+    readonly label: string;
+    /**
+     * Introduces itself.
+     *
+     * @param socket belongs to the connection from here on; if this throws, it is closed
+     * @throws VfioError
+     */
+    static open(socket: UnixSocket, options: ConnectionOptions): ClientConnection;
+    private constructor();
+    /** The socket's descriptor, borrowed. */
+    get fd(): number;
+    /** Whether it is over, by whichever side. */
+    get over(): boolean;
+    get agreement(): Agreement;
+    /**
+     * Makes a request and blocks until its reply is there.
+     *
+     * @returns the reply, or the server's refusal
+     * @throws VfioError ENOTCONN if the connection is over, ETIMEDOUT; ProtocolError for a reply that makes no sense
+     */
+    call<Request, Reply>(command: Command<Request, Reply>, value: Request, options?: CallOptions): Exclude<Outcome<Reply>, {
+        thrown: Error;
+    }>;
+    /** Many requests, kept under way together, in order. What kept one of them from being answered is in its outcome. */
+    callEach<Request, Reply>(command: Command<Request, Reply>, requests: readonly (CallOptions & {
+        readonly value: Request;
+    })[]): Outcome<Reply>[];
+    /**
+     * Makes a request; the event loop goes on.
+     *
+     * @param options.timeout in milliseconds; left out, the server may take as long as it likes
+     * @throws as {@link call}
+     */
+    callAsync<Request, Reply>(command: Command<Request, Reply>, value: Request, { timeout, ...options }?: CallOptions & {
+        readonly timeout?: number;
+    }): Promise<Outcome<Reply>>;
+    /**
+     * Sends a request that is not answered.
+     *
+     * @throws VfioError ENOTCONN if the connection is over; ETIMEDOUT if the server does not read what was sent before
+     */
+    post<Request>(command: Command<Request, unknown>, value: Request): void;
+    /** Closes the sockets. A second call does nothing. */
+    close(): void;
+}

@@ -1,0 +1,46 @@
+import type { DevicePort, PortRegion, RegionFile } from "../device/port.js";
+import type { ProgramStep } from "../device/registers.js";
+import { type RawDeviceInfo, type RawIrqInfo, type RawRegionInfo } from "../native.js";
+import type { ClientConnection } from "./client-connection.js";
+/** How far a client goes with its server. */
+export interface PortOptions {
+    /**
+     * Whether writes to the device's memory are sent without waiting for an answer, as a processor's are. Where one of the device's
+     * regions can be mapped they are not: a write through a mapping could overtake them.
+     */
+    readonly postedWrites: boolean;
+    /** Whether a region's file is mapped although the server could cut it, which would end this process with SIGBUS. */
+    readonly trustServer: boolean;
+}
+/** What a server says does not change: it is asked once, and remembered. */
+export declare class UserPort implements DevicePort {
+    #private;
+    readonly calls: {
+        request: string;
+        read: string;
+        write: string;
+    };
+    /** @param connection belongs to the port from here on */
+    constructor(connection: ClientConnection, options: PortOptions);
+    get fd(): number;
+    getInfo(): RawDeviceInfo | number;
+    getRegionInfo(index: number, argsz: number): RawRegionInfo | number;
+    getIrqInfo(index: number): RawIrqInfo | number;
+    setIrqs(flags: number, index: number, start: number, count: number, data?: Int32Array | Uint8Array): number;
+    read({ index }: PortRegion, offset: number, bytes: Uint8Array): number;
+    write({ index }: PortRegion, offset: number, bytes: Uint8Array): number;
+    run(region: PortRegion, steps: readonly ProgramStep[], answer: (index: number, value: bigint) => void): {
+        done: number;
+        status: number;
+    };
+    regionFile(region: PortRegion): RegionFile | number;
+    sharedFile({ index, fileOffset }: PortRegion): RegionFile | undefined;
+    feature(flags: number, data?: Uint8Array): number;
+    reset(): number;
+    resetAsync(): Promise<number>;
+    /** There is neither a slot nor a bus. */
+    hotResetInfo(): number;
+    hotReset(): number;
+    ioeventfd(): number;
+    close(): void;
+}
