@@ -20,7 +20,7 @@ import {
   VFIO_PCI_REQ_IRQ_INDEX,
 } from "../uapi.js";
 import { type BarOptions, DeviceBar } from "./bar.js";
-import { ClientMemory, type ClientRange } from "./client-memory.js";
+import { ClientMemory, type ClientRange } from "./dma.js";
 import { type InterruptKind, IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
 import { type Migration, MigrationMachine } from "./migration.js";
 import { type CapabilityImage, PciConfig, type PciIdentity } from "./pci-config.js";

@@ -38,3 +38,5 @@ export declare class Channel {
     /** Sends what waits, as far as there is room, and then ends the connection. */
     closeAfterReply(error: Error | undefined): void;
 }
+/** @throws ProtocolError for a request that was longer, or came with more descriptors, than it may */
+export declare function checkFrame({ header, fault }: Frame): void;

@@ -4,8 +4,8 @@
  * @module
  */
 export type { AccessWidth, BarArea, BarOptions, DeviceBar, Doorbell } from "./bar.js";
-export type { ClientMemory, ClientRange } from "./client-memory.js";
 export { type EduDeviceOptions, eduDevice } from "./devices/edu.js";
+export type { ClientMemory, ClientRange } from "./dma.js";
 export type { IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
 export type { Migration } from "./migration.js";
 export { type CapabilityImage, type PciConfig, type PciIdentity, powerManagement, vendorSpecific, } from "./pci-config.js";

@@ -1,5 +1,5 @@
 import { type BarOptions, DeviceBar } from "./bar.js";
-import { ClientMemory, type ClientRange } from "./client-memory.js";
+import { ClientMemory, type ClientRange } from "./dma.js";
 import { IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
 import { type Migration } from "./migration.js";
 import { type CapabilityImage, PciConfig, type PciIdentity } from "./pci-config.js";
