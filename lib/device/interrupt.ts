@@ -25,6 +25,8 @@ export interface WaitOptions {
 
 /** What an interrupt needs of the kind that it belongs to. @internal */
 export interface InterruptOwner {
+  /** Throws while the device is between two processes. */
+  refuseLocked(): void;
   /** Has the kernel signal the eventfd. */
   trigger(interrupt: Interrupt): void;
   /** Takes the eventfd away from the kernel. */
@@ -397,10 +399,13 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
   /**
    * Switches it off and closes its eventfd: who waits is told, loops end, listeners are gone. A second call does nothing.
    *
-   * @throws VfioError where the kernel refuses; the eventfd is closed nevertheless
+   * @throws VfioError where the kernel refuses; the eventfd is closed nevertheless. An error with `code` `ERR_INVALID_STATE` while
+   *   the device is handed over; nothing is closed then
    */
   close(): void {
     if (this.closed) return;
+    // Before anything is done: the kernel goes on signalling the eventfd, for whoever has the device next.
+    this.#owner.refuseLocked();
     try {
       this.#owner.release(this);
     } finally {

@@ -16,7 +16,6 @@ interface LineOwner extends InterruptOwner {
   mask(): void;
   unmask(): void;
   setUnmaskEventfd(eventfd: number): void;
-  refuseLocked(): void;
 }
 
 /**
@@ -173,7 +172,7 @@ export class Intx extends IrqIndex {
       mask: () => this.setIrqs({ action: "MASK", start: 0, count: 1 }),
       unmask: () => this.setIrqs({ action: "UNMASK", start: 0, count: 1 }),
       setUnmaskEventfd: (fd) => this.setIrqs({ action: "UNMASK", start: 0, count: 1, data: { eventfds: [fd] } }),
-      refuseLocked: () => this.device.refuseLocked(),
+      refuseLocked: () => this.refuseLocked(),
     };
   }
 

@@ -107,6 +107,11 @@ export abstract class IrqIndex {
     return this.info.count;
   }
 
+  /** Throws while the device is between two processes. @internal */
+  refuseLocked(): void {
+    this.device.refuseLocked();
+  }
+
   /** Whether it is switched on. */
   abstract get enabled(): boolean;
 

@@ -59,6 +59,7 @@ export class Notification extends IrqIndex {
     const owner = {
       trigger: () => this.setIrqs({ action: "TRIGGER", start: 0, count: 1 }),
       release: () => this.disable(),
+      refuseLocked: () => this.refuseLocked(),
     };
     return new Interrupt(owner, 0, this.toString(), eventfd);
   }

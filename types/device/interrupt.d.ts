@@ -88,7 +88,8 @@ export declare class Interrupt implements AsyncIterable<number>, Disposable {
     /**
      * Switches it off and closes its eventfd: who waits is told, loops end, listeners are gone. A second call does nothing.
      *
-     * @throws VfioError where the kernel refuses; the eventfd is closed nevertheless
+     * @throws VfioError where the kernel refuses; the eventfd is closed nevertheless. An error with `code` `ERR_INVALID_STATE` while
+     *   the device is handed over; nothing is closed then
      */
     close(): void;
     [Symbol.dispose](): void;

@@ -9,6 +9,7 @@ const open: Interrupt[] = [];
 function interrupt(): Interrupt {
   const made = new Interrupt(
     {
+      refuseLocked: () => {},
       trigger: (which) => void native.eventfdWrite(which.eventfd, 1),
       release: () => {},
     },
@@ -200,6 +201,7 @@ describe("an interrupt", () => {
   it("closes its eventfd also if the kernel refuses to let go", () => {
     const irq = new Interrupt(
       {
+        refuseLocked: () => {},
         trigger: () => {},
         release: () => {
           throw new Error("refused");
@@ -209,6 +211,26 @@ describe("an interrupt", () => {
       "intx",
     );
     expect(() => irq.close()).toThrow("refused");
+    expect(irq.closed).toBe(true);
+  });
+
+  it("is left as it is where it must not be switched off now", () => {
+    let locked = true;
+    const irq = new Interrupt(
+      {
+        refuseLocked: () => {
+          if (locked) throw new Error("locked");
+        },
+        trigger: () => {},
+        release: () => {},
+      },
+      0,
+      "intx",
+    );
+    expect(() => irq.close()).toThrow("locked");
+    expect(irq.closed).toBe(false);
+    locked = false;
+    irq.close();
     expect(irq.closed).toBe(true);
   });
 
