@@ -10,6 +10,7 @@ import type { IoeventfdState, IrqState } from "../device/state.js";
 import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
 import { invalidStateError } from "../errors.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
+import type { MessageConnection } from "../kvm/message-connection.js";
 import type {
   ConnectionItem,
   ContainerItem,
@@ -108,7 +109,6 @@ function describeContainer(
   add: (fd: number) => number,
 ): ContainerItem {
   const { mode, fd, ioas, groups } = container.state;
-  if (mode === "vfio-user") throw invalidStateError(`${container} cannot be handed over`);
   return {
     name,
     mode,
@@ -187,7 +187,11 @@ export function describeFrozen(
   times: FrozenPart["times"],
 ): FrozenPart {
   const { connections } = plan;
-  const same = connections.every(({ connection }, index) => connection === described.connections[index]?.connection);
+  const same = connections.every(
+    ({ connection }, index) =>
+      connection === described.connections[index]?.connection &&
+      isAsDescribed(connection, described.manifest.connections[index]),
+  );
   if (!same || connections.length !== described.connections.length) {
     throw invalidStateError("interrupts were connected or disconnected while the hand-over was prepared: try again");
   }
@@ -206,4 +210,12 @@ export function describeFrozen(
     times,
     state,
   };
+}
+
+/** Whether a connection has the vectors that the manifest says. */
+function isAsDescribed(connection: MessageConnection | IntxConnection, item: ConnectionItem | undefined): boolean {
+  if (connection instanceof IntxConnection || item === undefined || item.kind === "intx") return true;
+  const described = item.vectors.map(({ index }) => index);
+  const now = [...connection.vectors.keys()];
+  return now.length === described.length && now.every((index, at) => index === described[at]);
 }
