@@ -40,9 +40,14 @@ export async function handOver(
   const [sent, received] = await Promise.allSettled([
     new LiveUpdate(options).handOver(out),
     receiveLiveUpdate(back).then(async (incoming) => {
-      await ready?.(incoming);
-      await incoming.takeOver(takeOver);
-      return incoming;
+      try {
+        await ready?.(incoming);
+        await incoming.takeOver(takeOver);
+        return incoming;
+      } catch (error) {
+        incoming.abandon(error instanceof Error ? error.message : String(error));
+        throw error;
+      }
     }),
   ]);
   if (sent.status === "rejected") throw sent.reason;
