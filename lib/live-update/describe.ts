@@ -109,6 +109,7 @@ function describeContainer(
   add: (fd: number) => number,
 ): ContainerItem {
   const { mode, fd, ioas, groups } = container.state;
+  if (mode === "vfio-user") throw invalidStateError(`${container} cannot be handed over`);
   return {
     name,
     mode,
