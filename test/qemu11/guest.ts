@@ -44,6 +44,8 @@ export interface GuestOptions {
   readonly script: string;
   /** Its devices, beside two serial ports; at 00:10.0, 00:11.0, ... unless they have an `addr` of their own. */
   readonly devices?: readonly QemuDevice[];
+  /** More of the kernel's command line. */
+  readonly kernelParameters?: string;
   /** Memory in MiB; 256 if left out. */
   readonly memory?: number;
   /** Whether QEMU gives its clients a descriptor of the memory; without one, a device's DMA goes by messages. */
@@ -68,7 +70,7 @@ export interface GuestEnd {
 
 /** QEMU's command line. The first two extra descriptors are the guest's serial ports. */
 function qemuArguments(kernel: string, initrd: string, options: GuestOptions): string[] {
-  const { memory = 256, sharedMemory = true, devices = [] } = options;
+  const { memory = 256, sharedMemory = true, devices = [], kernelParameters = "" } = options;
   const ram = sharedMemory
     ? `memory-backend-memfd,id=ram,size=${memory}M,share=on`
     : `memory-backend-ram,id=ram,size=${memory}M`;
@@ -76,7 +78,7 @@ function qemuArguments(kernel: string, initrd: string, options: GuestOptions): s
     ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
     ["-M", "q35,memory-backend=ram", "-accel", "tcg", "-cpu", "max", "-m", `${memory}M`, "-object", ram],
     // As in the rig: an emulated timer ticks, and a panic ends the machine.
-    ["-append", "console=ttyS0 quiet loglevel=4 no_timer_check panic=-1 oops=panic"],
+    ["-append", `console=ttyS0 quiet loglevel=4 no_timer_check panic=-1 oops=panic ${kernelParameters}`],
     ["-kernel", kernel, "-initrd", initrd],
     ["console", "script"].flatMap((id, port) => [
       "-chardev",
