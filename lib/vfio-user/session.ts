@@ -115,6 +115,9 @@ const IRQS = VFIO_PCI_REQ_IRQ_INDEX + 1;
 const KVM_IOEVENTFD_FLAG_DATAMATCH = 1;
 const KVM_IOEVENTFD_FLAG_PIO = 2;
 const LARGEST_CONTROL_MESSAGE = 64 * 1024;
+// Of the client's memory at once. QEMU (11.1) takes a message that its socket's buffer (208 KiB) had no room for as sent, and
+// goes on with the next one in the middle of it.
+const MOST_BY_MESSAGE = 64 * 1024;
 
 /** What a device that stands still answers. A reset leads out of there, whatever the state. */
 const allowedWhenStopped: ReadonlySet<number> = new Set([
@@ -255,7 +258,7 @@ export class Session {
       this.#main.limits = this.#limits();
       this.#device.dma.connect({
         channel: this.#twin ?? this.#main,
-        maxTransfer: Math.min(client.max_data_xfer_size, this.#options.maxTransfer),
+        maxTransfer: Math.min(client.max_data_xfer_size, MOST_BY_MESSAGE),
         timeout: this.#options.timeout,
       });
       this.#device.options.connected?.();
