@@ -109,6 +109,24 @@ dd if=/dev/vda of=/dev/null bs=64k count=8 iflag=direct 2>/dev/null && echo good
     expect(output).toMatch(/^good\n.*Input\/output error\ngood\n$/);
   });
 
+  test("is there again when the guest has rebooted in the middle of its work", async () => {
+    const bytes = randomFillSync(new Uint8Array(4 * MIB));
+    bytes.fill(0, 0, 512);
+    const output = await withDisk(memoryDisk(bytes), {
+      reboot: true,
+      // QEMU resets the device; nobody tells the driver, whose requests are under way.
+      script: `if [ "$(head -c 8 /dev/vda)" != rebooted ]; then
+  echo rebooted | dd of=/dev/vda conv=fsync 2>/dev/null
+  while cat /dev/vda; do echo 3 >/proc/sys/vm/drop_caches; done >/dev/null &
+  echo the first time
+  sha256sum </dev/vda >/dev/null
+  reboot -f
+fi
+sha256sum </dev/vda`,
+    });
+    expect(output).toBe(`the first time\n${sha256(bytes)}  -\n`);
+  });
+
   test("goes and comes back with its driver", async () => {
     const output = await withDisk(memoryDisk(new Uint8Array(MIB)), {
       script: `cd /sys/bus/pci/drivers/virtio-pci

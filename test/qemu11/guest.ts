@@ -46,6 +46,8 @@ export interface GuestOptions {
   readonly devices?: readonly QemuDevice[];
   /** More of the kernel's command line. */
   readonly kernelParameters?: string;
+  /** Whether it may reboot; a guest that panics then does, until its time is over. Left out, a reboot ends it. */
+  readonly reboot?: boolean;
   /** Memory in MiB; 256 if left out. */
   readonly memory?: number;
   /** Whether QEMU gives its clients a descriptor of the memory; without one, a device's DMA goes by messages. */
@@ -70,12 +72,12 @@ export interface GuestEnd {
 
 /** QEMU's command line. The first two extra descriptors are the guest's serial ports. */
 function qemuArguments(kernel: string, initrd: string, options: GuestOptions): string[] {
-  const { memory = 256, sharedMemory = true, devices = [], kernelParameters = "" } = options;
+  const { memory = 256, sharedMemory = true, devices = [], kernelParameters = "", reboot = false } = options;
   const ram = sharedMemory
     ? `memory-backend-memfd,id=ram,size=${memory}M,share=on`
     : `memory-backend-ram,id=ram,size=${memory}M`;
   return [
-    ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
+    ["-nodefaults", "-no-user-config", "-display", "none", ...(reboot ? [] : ["-no-reboot"])],
     ["-M", "q35,memory-backend=ram", "-accel", "tcg", "-cpu", "max", "-m", `${memory}M`, "-object", ram],
     // As in the rig: an emulated timer ticks, and a panic ends the machine.
     ["-append", `console=ttyS0 quiet loglevel=4 no_timer_check panic=-1 oops=panic ${kernelParameters}`],
