@@ -9,7 +9,10 @@ import type { PciDevice } from "../pci-device.js";
 import { VIRTIO_F_INDIRECT_DESC, virtioPciDevice } from "./virtio-pci.js";
 import { DriverError, type QueueBuffer, type QueueRequest } from "./virtio-queue.js";
 
-/** What a disk is made of. Offsets and lengths are multiples of 512. */
+/**
+ * What a disk is made of. Offsets and lengths are multiples of 512, within the disk. What a method throws is an I/O error for
+ * the driver.
+ */
 export interface Disk {
   /** In bytes. */
   readonly size: number;
@@ -86,6 +89,17 @@ const ID_LENGTH = 20;
 // A driver's request takes as much memory here where it does not share its own. Linux asks for 1280 KiB at most.
 const LONGEST = 16 << 20;
 
+/** The disk failed, and not the driver's memory. */
+class DiskFailure extends Error {}
+
+async function ask(disk: () => void | Promise<void>): Promise<void> {
+  try {
+    await disk();
+  } catch (cause) {
+    throw new DiskFailure("the disk failed", { cause });
+  }
+}
+
 /** Makes a disk: 1af4:1042, with one queue, MSI-X and INTx. */
 export function virtioBlockDevice(disk: Disk, { readOnly = false, serial = "" }: BlockDeviceOptions = {}): PciDevice {
   const config = new Uint8Array(0x40);
@@ -100,7 +114,7 @@ export function virtioBlockDevice(disk: Disk, { readOnly = false, serial = "" }:
     for (const { iova, length } of into) {
       const shared = device.dma.view(iova, length);
       const bytes = shared ?? new Uint8Array(length);
-      await disk.read(at + written, bytes);
+      await ask(() => disk.read(at + written, bytes));
       if (shared === undefined) await device.dma.write(iova, bytes);
       else device.dma.markDirty(iova, length);
       written += length;
@@ -111,7 +125,8 @@ export function virtioBlockDevice(disk: Disk, { readOnly = false, serial = "" }:
   async function write(at: number, from: readonly QueueBuffer[]): Promise<readonly [number, number]> {
     let done = 0;
     for (const { iova, length } of from) {
-      await disk.write(at + done, device.dma.view(iova, length) ?? (await device.dma.read(iova, length)));
+      const bytes = device.dma.view(iova, length) ?? (await device.dma.read(iova, length));
+      await ask(() => disk.write(at + done, bytes));
       done += length;
     }
     return [OK, 0];
@@ -127,7 +142,7 @@ export function virtioBlockDevice(disk: Disk, { readOnly = false, serial = "" }:
       return read(Number(at), buffers);
     }
     if (type === FLUSH) {
-      await disk.flush?.();
+      await ask(() => disk.flush?.());
       return [OK, 0];
     }
     if (type !== GET_ID) return [UNSUPPORTED, 0];
@@ -163,8 +178,7 @@ export function virtioBlockDevice(disk: Disk, { readOnly = false, serial = "" }:
         const sector = bytes.readBigUInt64LE(8);
         [result, written] = await perform(bytes.readUInt32LE(0), sector, { ...request, readable, writable });
       } catch (error) {
-        // The disk failed, and the driver is told; memory that fails is the driver's fault.
-        if (!(error instanceof Error) || !("code" in error) || error.name === "VfioError") throw error;
+        if (!(error instanceof DiskFailure)) throw error;
       }
       await device.dma.write(status.iova, Uint8Array.of(result));
       return written + 1;
