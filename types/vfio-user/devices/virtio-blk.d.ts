@@ -5,7 +5,10 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import type { PciDevice } from "../pci-device.js";
-/** What a disk is made of. Offsets and lengths are multiples of 512. */
+/**
+ * What a disk is made of. Offsets and lengths are multiples of 512, within the disk. What a method throws is an I/O error for
+ * the driver.
+ */
 export interface Disk {
     /** In bytes. */
     readonly size: number;
