@@ -31,6 +31,8 @@ import { carriers, handOver, ownModes, present } from "./hand-over.js";
 import { EDU } from "./registers.js";
 
 const { EBUSY, EINVAL } = constants.errno;
+// linux/vfio.h: VFIO_DEVICE_STATE_STOP
+const STOPPED = 1;
 // What edu can address.
 const MASK = 0xfff_ffff;
 
@@ -273,7 +275,7 @@ describe("a mediated device", rigOnly("makes mediated devices, of the kernel's s
         uapi.VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
         new Uint8Array(new Uint32Array([state, 0]).buffer),
       );
-    set(uapi.VFIO_DEVICE_STATE_STOP);
+    set(STOPPED);
     const update = new LiveUpdate({ containers: { main: container } });
     expect(update.blockers()).toEqual([
       expect.objectContaining({ device: mdev.uuid, why: expect.stringContaining("migration is under way") }),
