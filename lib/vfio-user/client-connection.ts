@@ -139,7 +139,7 @@ class Call<Reply> implements AnyCall {
   /** The reply is there, with descriptors that are the call's. */
   reply(frame: Frame): void {
     const outcome = this.#read(frame);
-    if (!outcome.ok || this.abandoned) for (const fd of frame.fds) fd.close();
+    if (!outcome.ok || this.abandoned) release(frame);
     if (!this.abandoned) this.#settle(outcome);
     else if (outcome.ok) this.#options.late?.();
   }
@@ -177,6 +177,8 @@ class Link {
   readonly socket: UnixSocket;
   readonly reader: FrameReader;
   readonly writer: FrameWriter;
+  /** Requests of the server's that wait until there is room for their answers: at most those that came in one reception. */
+  readonly requests: Frame[] = [];
   flushing = false;
 
   constructor(socket: UnixSocket) {
@@ -187,15 +189,21 @@ class Link {
     socket.setReferenced(false);
   }
 
+  /** Whether there is room for an answer. */
+  get room(): boolean {
+    return this.writer.queued < MOST_QUEUED;
+  }
+
   /** Whether more may be read: what is read is answered, and the answers must go somewhere. */
   get open(): boolean {
-    return this.writer.queued < MOST_QUEUED;
+    return this.room && this.requests.length === 0;
   }
 
   close(): void {
     this.socket.close();
     this.reader.close();
     this.writer.close();
+    for (const frame of this.requests.splice(0)) release(frame);
   }
 }
 
@@ -542,6 +550,7 @@ export class ClientConnection {
 
   #pumpLink(link: Link): void {
     link.writer.flush();
+    this.#serveAll(link);
     for (let i = 0; i < RECEPTIONS && link.open; i++) {
       const into = link.reader.room();
       const received = link.socket.tryReceive(into, MAX_DESCRIPTORS);
@@ -557,17 +566,11 @@ export class ClientConnection {
             : "the server closed the connection",
         );
       }
-      const frames = link.reader.advance(length, descriptors);
-      let taken = 0;
-      try {
-        for (const frame of frames) {
-          taken++;
-          if (isReply(frame.header)) this.#settle(frame);
-          else this.#serve(link, frame);
-        }
-      } finally {
-        for (const { fds } of frames.slice(taken)) for (const fd of fds) fd.close();
+      for (const frame of link.reader.advance(length, descriptors)) {
+        if (isReply(frame.header)) this.#settle(frame);
+        else link.requests.push(frame);
       }
+      this.#serveAll(link);
       // Less than there was room for: that was all.
       if (length < into.length && descriptors.length === 0) return;
     }
@@ -578,16 +581,24 @@ export class ClientConnection {
     const call = this.#calls.get(id);
     // Never asked for. It was read to its end, so the stream is in step.
     if (call === undefined || call.command.number !== command) {
-      for (const fd of frame.fds) fd.close();
+      release(frame);
       return;
     }
     this.#calls.delete(id);
     call.reply(frame);
   }
 
+  #serveAll(link: Link): void {
+    while (link.room) {
+      const frame = link.requests.shift();
+      if (frame === undefined) return;
+      this.#serve(link, frame);
+    }
+  }
+
   #serve(link: Link, frame: Frame): void {
     const { header, fds, fault } = frame;
-    for (const fd of fds) fd.close();
+    release(frame);
     let reply: Uint8Array;
     try {
       if (fds.length > 0 || fault !== undefined) {
@@ -675,6 +686,10 @@ export class ClientConnection {
   close(): void {
     if (this.#over === undefined) this.#end("the connection is closed", undefined);
   }
+}
+
+function release({ fds }: Frame): void {
+  for (const fd of fds) fd.close();
 }
 
 function asError(error: unknown): Error {
