@@ -5,7 +5,7 @@
  * @module
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { type FileHandle, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -70,8 +70,10 @@ export interface GuestEnd {
   readonly qemuErrors: string;
 }
 
-/** QEMU's command line. The first two extra descriptors are the guest's serial ports. */
-function qemuArguments(kernel: string, initrd: string, options: GuestOptions): string[] {
+/** The descriptors that QEMU inherits: the guest's serial ports, and its initramfs. */
+const descriptors = { console: 3, script: 4, initrd: 5 } as const;
+
+function qemuArguments(kernel: string, options: GuestOptions): string[] {
   const { memory = 256, sharedMemory = true, devices = [], kernelParameters = "", reboot = false } = options;
   const ram = sharedMemory
     ? `memory-backend-memfd,id=ram,size=${memory}M,share=on`
@@ -81,12 +83,10 @@ function qemuArguments(kernel: string, initrd: string, options: GuestOptions): s
     ["-M", "q35,memory-backend=ram", "-accel", "tcg", "-cpu", "max", "-m", `${memory}M`, "-object", ram],
     // As in the rig: an emulated timer ticks, and a panic ends the machine.
     ["-append", `console=ttyS0 quiet loglevel=4 no_timer_check panic=-1 oops=panic ${kernelParameters}`],
-    ["-kernel", kernel, "-initrd", initrd],
-    ["console", "script"].flatMap((id, port) => [
-      "-chardev",
-      `socket,id=${id},fd=${3 + port}`,
-      "-serial",
-      `chardev:${id}`,
+    ["-kernel", kernel, "-initrd", `/proc/self/fd/${descriptors.initrd}`],
+    (["console", "script"] as const).flatMap((id) => [
+      ...["-chardev", `socket,id=${id},fd=${descriptors[id]}`],
+      ...["-serial", `chardev:${id}`],
     ]),
     devices.flatMap((device, slot) => ["-device", JSON.stringify({ addr: (16 + slot).toString(16), ...device })]),
   ].flat();
@@ -106,18 +106,18 @@ export class QemuGuest implements AsyncDisposable {
   #closed = false;
   #wake = () => {};
 
-  /** @param directory is removed in the end */
-  constructor(program: string, args: readonly string[], directory: string, options: GuestOptions) {
-    this.#qemu = spawn(...withParent(program, args), {
-      stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
+  /** @param initrd the caller's, who may close it afterwards */
+  constructor(tools: GuestTools, initrd: FileHandle, options: GuestOptions) {
+    this.#qemu = spawn(...withParent(tools.qemu, qemuArguments(tools.kernel, options)), {
+      stdio: ["ignore", "ignore", "pipe", "pipe", "pipe", initrd.fd],
       detached: true,
     });
-    this.#channel(3)
+    this.#channel("console")
       .setEncoding("latin1")
       .on("data", (text: string) => {
         this.#console += text.replaceAll("\r", "");
       });
-    this.#script = this.#channel(4)
+    this.#script = this.#channel("script")
       .setEncoding("utf8")
       .on("data", (text: string) => {
         this.#output += text;
@@ -128,20 +128,20 @@ export class QemuGuest implements AsyncDisposable {
     this.#qemu.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#qemuErrors += text;
     });
-    this.ended = this.#watch(directory, options);
+    this.ended = this.#watch(options);
     // Whoever only disposes the guest does not care how it ended.
     this.ended.catch(() => {});
   }
 
-  #channel(index: number): Socket {
+  #channel(name: "console" | "script"): Socket {
     // A pipe of spawn's beyond the first three is a connected socket, in both directions.
     const stdio: ArrayLike<unknown> = this.#qemu.stdio;
-    const channel = stdio[index];
-    if (!(channel instanceof Socket)) throw new TypeError(`QEMU was started without its channel ${index}`);
+    const channel = stdio[descriptors[name]];
+    if (!(channel instanceof Socket)) throw new TypeError(`QEMU was started without its channel ${name}`);
     return channel;
   }
 
-  async #watch(directory: string, { timeout = 60_000, signal }: GuestOptions): Promise<GuestEnd> {
+  async #watch({ timeout = 60_000, signal }: GuestOptions): Promise<GuestEnd> {
     const limit = AbortSignal.timeout(timeout);
     const stop = AbortSignal.any(signal === undefined ? [limit] : [limit, signal]);
     const kill = () => this.#qemu.kill("SIGKILL");
@@ -154,7 +154,6 @@ export class QemuGuest implements AsyncDisposable {
     stop.removeEventListener("abort", kill);
     this.#closed = true;
     this.#wake();
-    await rm(directory, { recursive: true, force: true });
     if (signal?.aborted) throw this.#error("ERR_RIG_ABORTED", "The guest was stopped", signal.reason);
     if (stop.aborted) throw this.#error("ERR_RIG_TIMEOUT", `The guest did not end within ${timeout / 1000} s`);
     if (cause !== undefined) throw this.#error("ERR_RIG_QEMU", `QEMU cannot be started: ${cause.message}`, cause);
@@ -223,19 +222,23 @@ export class QemuGuest implements AsyncDisposable {
   }
 }
 
+/** A file that is gone with the last descriptor of it, however this process ends. */
+async function anonymousFile(content: Uint8Array): Promise<FileHandle> {
+  const directory = await mkdtemp(join(tmpdir(), "vfio-qemu11-"));
+  try {
+    await writeFile(join(directory, "file"), content);
+    return await open(join(directory, "file"));
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
 /** Start a guest. It runs when this returns, but has not booted. */
 export async function startGuest(options: GuestOptions): Promise<QemuGuest> {
   const tools = inject("qemu11");
   if (tools === undefined) throw new RigError("ERR_RIG_MISSING", "There is no QEMU 11.1 on this machine");
-  const directory = await mkdtemp(join(tmpdir(), "vfio-qemu11-"));
-  try {
-    const initrd = join(directory, "initramfs");
-    await writeFile(initrd, initramfs(await readFile(tools.busybox), options.script));
-    return new QemuGuest(tools.qemu, qemuArguments(tools.kernel, initrd, options), directory, options);
-  } catch (error) {
-    await rm(directory, { recursive: true, force: true });
-    throw error;
-  }
+  await using initrd = await anonymousFile(initramfs(await readFile(tools.busybox), options.script));
+  return new QemuGuest(tools, initrd, options);
 }
 
 /** Run a guest to its end. */
