@@ -45,6 +45,7 @@ export interface ChannelOwner {
 // Requests that wait for their turn. Beyond it nothing is read, and the peer's own socket buffer fills up.
 const MOST_REQUESTS = 4096;
 const MOST_REQUEST_BYTES = 8 << 20;
+const MOST_REQUEST_FDS = 64;
 // Replies that the peer does not read. Beyond it no further request is answered.
 const MOST_REPLY_BYTES = 4 << 20;
 // A peer that sends without a pause leaves the event loop to others after this many receptions.
@@ -64,6 +65,7 @@ export class Channel {
   readonly #writer: FrameWriter;
   readonly #requests: Frame[] = [];
   #requestBytes = 0;
+  #requestFds = 0;
   #answering = false;
   #flushing = false;
   #reading = false;
@@ -95,6 +97,7 @@ export class Channel {
     const room =
       this.#requests.length < MOST_REQUESTS &&
       this.#requestBytes < MOST_REQUEST_BYTES &&
+      this.#requestFds < MOST_REQUEST_FDS &&
       this.#writer.queued < MOST_REPLY_BYTES;
     if (this.#ended || room === this.#reading) return;
     this.#reading = room;
@@ -129,6 +132,7 @@ export class Channel {
       else {
         this.#requests.push(frame);
         this.#requestBytes += frame.payload.length;
+        this.#requestFds += frame.fds.length;
       }
     }
     this.#answerAll();
@@ -143,6 +147,7 @@ export class Channel {
       const frame = this.#requests.shift();
       if (frame === undefined) return;
       this.#requestBytes -= frame.payload.length;
+      this.#requestFds -= frame.fds.length;
       let answer: Answer | Promise<Answer>;
       try {
         answer = this.#owner.answer(frame);

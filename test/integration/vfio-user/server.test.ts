@@ -861,6 +861,24 @@ describe("connections", () => {
   });
 });
 
+test("who floods a device that takes its time with descriptors does not use them up", async () => {
+  await using fixture = serve({ bars: [{ size: 4096, read: () => delay(100).then(() => 0) }] });
+  using client = await fixture.open();
+  using fds = new Fds();
+  const eventfd = fds.eventfd();
+  const payload = regionRead.request.encode({ offset: 0n, region: 0, count: 4 }).subarray(HEADER_SIZE);
+  const first = await client.send(regionRead.number, payload);
+  const before = openFds();
+  const ids: number[] = [];
+  // They are refused, but only when it is their turn.
+  for (let i = 0; i < 100; i++) ids.push(await client.send(regionRead.number, payload, Array(10).fill(eventfd)));
+  await delay(20);
+  expect(openFds() - before).toBeLessThan(200);
+  expect((await client.reply(first)).errno).toBe(0);
+  for (const id of ids) expect((await client.reply(id)).errno).toBe(EINVAL);
+  expect(openFds()).toBe(before);
+});
+
 test("a file that is no memory is not touched", async () => {
   await using fixture = serve();
   using client = await fixture.open();
