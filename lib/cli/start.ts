@@ -1,5 +1,5 @@
 /**
- * `npm start`: everything that the main job takes, then the main job, in the rig.
+ * `npm start`: everything that the main job takes, then the main job, and its replacement while it runs, in the rig.
  *
  * @module
  */
@@ -11,13 +11,14 @@ import { runInGuest } from "../rig/run.js";
 import { ensureAddon } from "./addon.js";
 import { reportRigError } from "./rig.js";
 
-const demo = fileURLToPath(new URL("../examples/demo.js", import.meta.url));
+const example = (name: string) => fileURLToPath(new URL(`../examples/${name}.js`, import.meta.url));
 
 using progress = new ProgressPrinter(process.stderr, "vfio");
 try {
   await ensureAddon(progress.listener);
   const { exitCode } = await runInGuest({
-    command: [process.execPath, demo],
+    // In one process: to start a Node takes seconds there.
+    command: [process.execPath, "--import", example("demo"), example("live-update")],
     // The guest's standard output is no terminal; what it prints ends up on this one.
     env: pc.isColorSupported ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" },
     timeout: 300_000,
