@@ -225,6 +225,9 @@ export class FrameReader {
   }
 }
 
+// How many messages are gone before the queue forgets them.
+const DONE_AT_ONCE = 1024;
+
 /** A message on its way out. */
 interface Outgoing {
   readonly message: Uint8Array;
@@ -243,7 +246,9 @@ export type Send = (bytes: Uint8Array, fds: readonly number[]) => number;
 /** Messages that wait for room in the socket. It sets no limit of its own: who writes looks at {@link queued}. */
 export class FrameWriter {
   readonly #send: Send;
-  readonly #waiting: Outgoing[] = [];
+  /** What waits, from {@link #next} on. Shifting an array of many thousands moves them all. */
+  #waiting: Outgoing[] = [];
+  #next = 0;
   #queued = 0;
 
   constructor(send: Send) {
@@ -265,14 +270,18 @@ export class FrameWriter {
   write(message: Uint8Array, fds: readonly number[] = [], sent?: () => void): void {
     this.#waiting.push({ message, fds, sent, offset: 0 });
     this.#queued += message.length;
-    if (this.#waiting.length === 1) this.flush();
+    if (this.#waiting.length - this.#next === 1) this.flush();
   }
 
   /** Sends what waits, as much as there is room for. Throws as {@link write}. */
   flush(): void {
     for (;;) {
-      const next = this.#waiting[0];
-      if (next === undefined) return;
+      const next = this.#waiting[this.#next];
+      if (next === undefined) {
+        this.#waiting = [];
+        this.#next = 0;
+        return;
+      }
       const first = next.offset === 0;
       // The descriptors with the first part only: a peer would get them twice.
       const sent = this.#send(first ? next.message : next.message.subarray(next.offset), first ? next.fds : []);
@@ -280,15 +289,19 @@ export class FrameWriter {
       next.offset += sent;
       this.#queued -= sent;
       if (next.offset < next.message.length) continue;
-      this.#waiting.shift();
+      this.#next++;
+      if (this.#next === DONE_AT_ONCE) {
+        this.#waiting.splice(0, this.#next);
+        this.#next = 0;
+      }
       next.sent?.();
     }
   }
 
   /** Takes a message back, with its descriptors. False if some of it has gone already. */
   withdraw(message: Uint8Array): boolean {
-    const index = this.#waiting.findIndex((each) => each.message === message && each.offset === 0);
-    if (index < 0) return false;
+    const index = this.#waiting.findIndex((each) => each.message === message);
+    if (index < this.#next || this.#waiting[index]?.offset !== 0) return false;
     const [gone] = this.#waiting.splice(index, 1);
     this.#queued -= message.length;
     gone?.sent?.();
@@ -297,7 +310,8 @@ export class FrameWriter {
 
   /** Forgets what waits. */
   close(): void {
-    for (const { sent } of this.#waiting.splice(0)) sent?.();
+    for (const { sent } of this.#waiting.splice(0).slice(this.#next)) sent?.();
+    this.#next = 0;
     this.#queued = 0;
   }
 }

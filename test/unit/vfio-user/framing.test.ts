@@ -8,6 +8,7 @@ import {
   HEADER_REPLY,
   HEADER_SIZE,
   ProtocolError,
+  readHeader,
   stampHeader,
 } from "../../../lib/vfio-user/protocol.js";
 import { forSeeds, type Prng } from "../prng.js";
@@ -253,5 +254,32 @@ describe("writing", () => {
       { bytes: 5, fds: [8] },
       { bytes: 11, fds: [] },
     ]);
+  });
+
+  test("keeps the order of many thousands, and lets one be taken back that has not begun", () => {
+    const out: number[] = [];
+    let room = 0;
+    const writer = new FrameWriter((bytes) => {
+      if (room === 0) return 0;
+      room--;
+      out.push(readHeader(bytes).id);
+      return bytes.length;
+    });
+    const all = Array.from({ length: 5000 }, (_, id) => message(id, 0));
+    const done: number[] = [];
+    for (const [id, each] of all.entries()) writer.write(each, [], () => done.push(id));
+    room = 1500;
+    writer.flush();
+    const [first, next] = [all[0], all[1600]];
+    if (first === undefined || next === undefined) throw new Error("no message");
+    expect(writer.withdraw(first)).toBe(false);
+    expect(writer.withdraw(next)).toBe(true);
+    expect(writer.queued).toBe(3499 * HEADER_SIZE);
+    room = 10_000;
+    writer.flush();
+    expect(out).toEqual([...all.keys()].filter((id) => id !== 1600));
+    expect(done.length).toBe(5000);
+    writer.close();
+    expect(done.length).toBe(5000);
   });
 });
