@@ -13,7 +13,10 @@ export interface LockedMemory {
   readonly binding: boolean;
   /** Locked: `mlock`, and what type1 containers and iommufds in `mm` accounting have pinned (`VmLck`). */
   readonly locked: number;
-  /** Pinned for devices (`VmPin`): iommufd and io_uring count here. */
+  /**
+   * Pinned for devices (`VmPin`): iommufd and io_uring count here. With CAP_IPC_LOCK iommufd does not move the count when memory
+   * changes hands: it stays with the old process, and the new one has too little, but at least 0.
+   */
   readonly pinned: number;
 }
 
@@ -21,6 +24,15 @@ const CAP_IPC_LOCK = 14n;
 
 function field(text: string, pattern: RegExp): string | undefined {
   return pattern.exec(text)?.[1];
+}
+
+/**
+ * A line in kB, as bytes. What is unmapped by another process than the one that it was counted for is taken from a count that does
+ * not have it, and the kernel shows the negative number as an unsigned one of 64 bits (in kB: a little less than 2^64).
+ */
+function kilobytes(text: string, name: string): number {
+  const count = BigInt.asIntN(64, BigInt(field(text, new RegExp(`^${name}:\\s*(\\d+)`, "m")) ?? 0));
+  return count < 0n ? 0 : Number(count) * 1024;
 }
 
 /** Reads the limit and what is used of it, from `/proc/self`. */
@@ -31,7 +43,7 @@ export function lockedMemory(): LockedMemory {
   return {
     limit: soft === undefined || soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft),
     binding: ((effective >> CAP_IPC_LOCK) & 1n) === 0n,
-    locked: Number(field(status, /^VmLck:\s*(\d+)/m) ?? 0) * 1024,
-    pinned: Number(field(status, /^VmPin:\s*(\d+)/m) ?? 0) * 1024,
+    locked: kilobytes(status, "VmLck"),
+    pinned: kilobytes(status, "VmPin"),
   };
 }

@@ -6,7 +6,10 @@ export interface LockedMemory {
     readonly binding: boolean;
     /** Locked: `mlock`, and what type1 containers and iommufds in `mm` accounting have pinned (`VmLck`). */
     readonly locked: number;
-    /** Pinned for devices (`VmPin`): iommufd and io_uring count here. */
+    /**
+     * Pinned for devices (`VmPin`): iommufd and io_uring count here. With CAP_IPC_LOCK iommufd does not move the count when memory
+     * changes hands: it stays with the old process, and the new one has too little, but at least 0.
+     */
     readonly pinned: number;
 }
 /** Reads the limit and what is used of it, from `/proc/self`. */
