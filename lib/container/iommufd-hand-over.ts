@@ -4,9 +4,12 @@
  *
  * @module
  */
+import { constants } from "node:os";
 import { VfioError } from "../errors.js";
 import type { Iommufd } from "../iommufd/iommufd.js";
 import type { Blocker, HandOver } from "./hand-over.js";
+
+const { EINVAL } = constants.errno;
 
 export class IommufdHandOver implements HandOver {
   readonly #iommufd: Iommufd;
@@ -54,6 +57,13 @@ export class IommufdHandOver implements HandOver {
   }
 
   takeOver(): void {
-    this.#iommufd.changeProcess();
+    try {
+      this.#iommufd.changeProcess();
+    } catch (error) {
+      // Accounted per process, the memory of one that is gone (replaced by an exec, or dead) cannot be uncounted: the kernel says
+      // EINVAL, but has counted it here and handed it over. Asked again, it finds nothing left to do, or the true reason.
+      if (!(error instanceof VfioError) || error.errno !== -EINVAL) throw error;
+      this.#iommufd.changeProcess();
+    }
   }
 }
