@@ -63,6 +63,7 @@ const WINDOW = 128;
 const MOST_QUEUED = 4 << 20;
 // A server that sends without a pause leaves the thread to others after this many receptions.
 const RECEPTIONS = 16;
+const CLOSED = "the server closed the connection";
 // A worker that is told to terminate does so between two calls into the addon, never during one.
 const SLICE_MS = 100;
 
@@ -558,13 +559,8 @@ export class ClientConnection {
       const { length, descriptors } = received;
       if (length === 0) {
         for (const fd of descriptors) fd.close();
-        throw this.#error(
-          ECONNRESET,
-          "recvmsg",
-          link.reader.inMessage
-            ? "the server closed the connection within a message"
-            : "the server closed the connection",
-        );
+        const why = link.reader.inMessage ? `${CLOSED} within a message` : CLOSED;
+        throw this.#error(ECONNRESET, "recvmsg", why);
       }
       for (const frame of link.reader.advance(length, descriptors)) {
         if (isReply(frame.header)) this.#settle(frame);
@@ -668,7 +664,8 @@ export class ClientConnection {
     const [call] = [...this.#calls.values()].filter(({ abandoned }) => !abandoned);
     const what = during ?? call?.command.name;
     const when = `at ${new Date().toISOString()}, ${what === undefined ? "between two requests" : `during ${what}`}`;
-    const why = cause instanceof VfioError ? (cause.why ?? cause.message) : cause.message;
+    const gone = cause instanceof VfioError && (cause.errno === -EPIPE || cause.errno === -ECONNRESET);
+    const why = (cause instanceof VfioError ? cause.why : undefined) ?? (gone ? CLOSED : cause.message);
     this.#end(`the connection was lost ${when}: ${why}`, cause);
     const error = this.#ended("connection");
     queueMicrotask(() => this.#onLost(error));

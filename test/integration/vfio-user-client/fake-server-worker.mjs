@@ -3,10 +3,12 @@ import { workerData } from "node:worker_threads";
 import { native } from "../../../dist/native.js";
 import { UnixSocket } from "../../../dist/unix-socket.js";
 import { FrameReader } from "../../../dist/vfio-user/framing.js";
+import { eduDevice, VfioUserServer } from "../../../dist/vfio-user/index.js";
+import { stampHeader } from "../../../dist/vfio-user/protocol.js";
 
 /**
  * @typedef {{ memfd: number, seals?: number, content?: readonly (readonly [number, number])[] } | { twin: "stream" | "seqpacket" }} Descriptor
- * @typedef {{ bytes: Uint8Array, fds: readonly Descriptor[], reply: boolean, twin: boolean, idAt: boolean }} Action
+ * @typedef {{ bytes: Uint8Array, fds: readonly Descriptor[], reply: boolean, twin: boolean, idAt: number | undefined }} Action
  */
 
 const { port, signal } = workerData;
@@ -28,6 +30,8 @@ let twin;
 let frames = [];
 /** @type {Action[]} */
 let replies = [];
+/** @type {VfioUserServer | undefined} */
+let server;
 /** @type {Promise<void>} */
 let sending = Promise.resolve();
 
@@ -59,7 +63,7 @@ function make(descriptor) {
  */
 function send(action, id) {
   const bytes = Uint8Array.from(action.bytes);
-  if (id !== undefined && action.idAt) new DataView(bytes.buffer).setUint16(0, id, true);
+  if (id !== undefined && action.idAt !== undefined) new DataView(bytes.buffer).setUint16(action.idAt, id, true);
   const end = action.twin ? twin : main;
   const fds = action.fds.map(make);
   sending = sending
@@ -103,6 +107,69 @@ function listen(end) {
   });
 }
 
+/**
+ * Puts itself between the client and an edu device, and cuts the line at the client's n-th message: before the device has it, when
+ * the answer is there, or in the middle of the answer.
+ *
+ * @param {End} client
+ * @param {{ dieAt: number, when: "before" | "after" | "within" }} options
+ */
+function relay(client, { dieAt, when }) {
+  const [near, far] = UnixSocket.pair("stream");
+  const device = eduDevice({ dmaDelay: 1 });
+  server = VfioUserServer.serve(device, far);
+  const end = new End(near);
+  let seen = 0;
+  const cut = () => {
+    close(client);
+    close(end);
+  };
+  client.socket.onReadable(() => {
+    const received = client.socket.tryReceive(client.reader.room(), 253);
+    if (received === undefined) return;
+    if (received.length === 0) return cut();
+    for (const frame of client.reader.advance(received.length, received.descriptors)) {
+      seen++;
+      if (!client.socket.closed) pass(frame, near);
+      for (const fd of frame.fds) fd.close();
+      if (seen === dieAt && when === "before") return cut();
+    }
+  });
+  near.onReadable(() => {
+    const received = near.tryReceive(end.reader.room(), 253);
+    if (received === undefined) return;
+    if (received.length === 0) return cut();
+    for (const frame of end.reader.advance(received.length, received.descriptors)) {
+      if (seen >= dieAt && when === "within") client.socket.trySend(encode(frame).subarray(0, 9));
+      else if (!client.socket.closed && seen < dieAt) pass(frame, client.socket);
+      for (const fd of frame.fds) fd.close();
+      if (seen >= dieAt) return cut();
+    }
+  });
+}
+
+/** @param {import("../../../types/vfio-user/framing.d.ts").Frame} frame */
+function encode({ header, payload }) {
+  const message = new Uint8Array(16 + payload.length);
+  message.set(payload, 16);
+  return stampHeader(message, header.id, header.command, header.flags, header.error);
+}
+
+/**
+ * @param {import("../../../types/vfio-user/framing.d.ts").Frame} frame
+ * @param {UnixSocket} socket
+ */
+function pass(frame, socket) {
+  try {
+    socket.trySend(
+      encode(frame),
+      frame.fds.map((fd) => fd.number),
+    );
+  } catch {
+    // It has gone.
+  }
+}
+
 /** @param {End | undefined} end */
 function close(end) {
   end?.reader.close();
@@ -114,7 +181,8 @@ port.on("message", (message) => {
     case "open":
       main = new End(UnixSocket.adopt(message.fd));
       main.socket.setBuffers({ send: 1 << 22 });
-      listen(main);
+      if (message.relay === undefined) listen(main);
+      else relay(main, message.relay);
       break;
     case "action":
       if (!message.action.reply) send(message.action);
@@ -122,6 +190,9 @@ port.on("message", (message) => {
         replies.push(message.action);
         acknowledge();
       }
+      break;
+    case "forget":
+      replies = [];
       break;
     case "pause":
       main?.socket.onReadable(undefined);
@@ -148,7 +219,9 @@ port.on("message", (message) => {
       twin = undefined;
       frames = [];
       replies = [];
-      sending.then(acknowledge);
+      server?.close();
+      Promise.all([sending, server?.idle()]).then(acknowledge);
+      server = undefined;
       break;
   }
 });

@@ -1,5 +1,5 @@
 /** A server that says exactly what it is told to, on a thread of its own. */
-import { readdirSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { openContainer, type UserContainer, type UserContainerOptions } from "vfio";
 import { native } from "../../../lib/native.js";
@@ -35,6 +35,14 @@ export interface SendOptions {
   readonly twin?: boolean;
 }
 
+/** Where the line is cut. */
+export interface Relay {
+  /** At which of the client's messages, from 1 on. */
+  readonly dieAt: number;
+  /** Before the device has answered it, when it has, or in the middle of the answer. */
+  readonly when: "before" | "after" | "within";
+}
+
 /** What the client has sent. */
 export interface SeenFrame {
   readonly id: number;
@@ -47,9 +55,15 @@ export interface SeenFrame {
   readonly twin: boolean;
 }
 
-/** The descriptors of this process. */
+/** How many descriptors this process has, of the kinds that come and go here. */
 export function descriptorCount(): number {
-  return readdirSync("/proc/self/fd").length;
+  return readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return /^socket:|memfd:|eventfd/.test(readlinkSync(`/proc/self/fd/${fd}`));
+    } catch {
+      return false; // the descriptor that readdir itself used
+    }
+  }).length;
 }
 
 /** The thread, for one server after the other: it has descriptors of its own, and takes its time to start. */
@@ -93,9 +107,10 @@ export class FakeServer implements Disposable {
   /** The other end, for a container. */
   readonly client: number;
 
-  constructor() {
+  /** @param relay puts a real edu device behind it, and cuts the line at one of the client's messages */
+  constructor(relay?: Relay) {
     const [ours, theirs] = UnixSocket.pair("stream");
-    thread.post({ type: "open", fd: native.dup(ours.fd) });
+    thread.post({ type: "open", fd: native.dup(ours.fd), relay });
     this.client = native.dup(theirs.fd);
     ours.close();
     theirs.close();
@@ -103,7 +118,7 @@ export class FakeServer implements Disposable {
 
   /** Sends bytes now. */
   bytes(bytes: Uint8Array): void {
-    thread.post({ type: "action", action: { bytes, fds: [], reply: false, twin: false, idAt: false } });
+    thread.post({ type: "action", action: { bytes, fds: [], reply: false, twin: false, idAt: undefined } });
   }
 
   /** A message of any payload: the answer to the client's next request, or sent now. */
@@ -112,9 +127,24 @@ export class FakeServer implements Disposable {
     const bytes = new Uint8Array(HEADER_SIZE + payload.length);
     bytes.set(payload, HEADER_SIZE);
     stampHeader(bytes, id ?? 0, command, flags, error);
-    thread.post({ type: "action", action: { bytes, fds, reply: when === "next", twin, idAt: id === undefined } });
+    thread.post({
+      type: "action",
+      action: { bytes, fds, reply: when === "next", twin, idAt: id === undefined ? 0 : undefined },
+    });
     // The request must not be there before its answer.
     if (when === "next") thread.acknowledged();
+  }
+
+  /** Forgets the answers to requests that were not made. */
+  forget(): void {
+    thread.post({ type: "forget" });
+  }
+
+  /** Answers the client's next request with bytes; its id is written at an offset. */
+  raw(bytes: Uint8Array, idAt: number, fds: readonly SentDescriptor[]): void {
+    this.forget();
+    thread.post({ type: "action", action: { bytes, fds, reply: true, twin: false, idAt } });
+    thread.acknowledged();
   }
 
   /** Answers the client's next request. */
