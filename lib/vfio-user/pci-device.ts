@@ -23,7 +23,7 @@ import { type BarOptions, DeviceBar } from "./bar.js";
 import { ClientMemory, type ClientRange } from "./dma.js";
 import { type InterruptKind, IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
 import { type Migration, MigrationMachine } from "./migration.js";
-import { type CapabilityImage, PciConfig, type PciIdentity } from "./pci-config.js";
+import { type CapabilityImage, PciConfig, type PciConfigInit, type PciIdentity } from "./pci-config.js";
 
 /** Where a device's MSI-X table lies. */
 export interface MsixOptions {
@@ -139,21 +139,32 @@ export class PciDevice implements Disposable {
     this.migration = new MigrationMachine(options.migration);
     this.rom = paddedRom(options.rom);
     const bars: (DeviceBar | undefined)[] = [];
-    for (const [index, bar] of (options.bars ?? []).entries()) {
-      if (bar !== undefined) bars[index] = new DeviceBar(index, bar, this.name);
+    try {
+      for (const [index, bar] of (options.bars ?? []).entries()) {
+        if (bar !== undefined) bars[index] = new DeviceBar(index, bar, this.name);
+      }
+      const table = vectors > 0 ? this.#placeTable(bars, vectors, where) : undefined;
+      checkPlaces(bars);
+      this.#bars = bars;
+      this.config = this.#makeConfig(bars, { intx, msi, msix: table });
+    } catch (error) {
+      for (const bar of bars) bar?.close();
+      throw error;
     }
-    const table = vectors > 0 ? this.#placeTable(bars, vectors, where) : undefined;
-    this.#bars = bars;
-    checkPlaces(bars);
-    this.config = new PciConfig(
+  }
+
+  #makeConfig(
+    bars: readonly (DeviceBar | undefined)[],
+    interrupts: Pick<PciConfigInit, "intx" | "msi" | "msix">,
+  ): PciConfig {
+    const { options } = this;
+    return new PciConfig(
       {
         ...options,
+        ...interrupts,
         express: options.express ?? false,
         bars: bars.filter((bar) => bar !== undefined),
         romSize: this.rom.length,
-        intx,
-        msi,
-        msix: table,
         capabilities: options.capabilities ?? [],
         written: (offset, length) => {
           // The command register may let the line through again.

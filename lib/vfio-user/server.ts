@@ -33,7 +33,10 @@ export interface ServerEvents {
   connect: [];
   /** A client is gone, and all that was its is released. With the reason, unless it simply closed the connection. */
   disconnect: [error: Error | undefined];
-  /** The device's program threw something that is no `VfioError`; the client was told EIO. */
+  /**
+   * The device's program threw something that is no `VfioError`, and the client was told EIO; or no client could be accepted.
+   * Without a listener it is a warning of the process.
+   */
   fault: [error: unknown, what: string];
 }
 
@@ -122,7 +125,7 @@ export class VfioUserServer implements Disposable {
       } catch (error) {
         if (signal.aborted) return;
         // No descriptors left, perhaps: whoever waits in the queue is served once there are some again.
-        this.#events.emit("disconnect", error instanceof Error ? error : new Error(String(error)));
+        this.#fault(error, "accepting a client");
         await new Promise((resolve) => setTimeout(resolve, 100));
         continue;
       }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fstatSync, statfsSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { constants } from "node:os";
 import { VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
@@ -18,9 +18,6 @@ const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
 const MAP_NORESERVE = 0x4000;
 const F_SEAL_SHRINK = 0x2;
-// linux/magic.h
-const TMPFS_MAGIC = 0x01021994;
-const HUGETLBFS_MAGIC = 0x958458f6;
 // Node 20 has no ArrayBuffer above 4 GiB.
 const WINDOW = 2 ** 30;
 
@@ -62,22 +59,18 @@ export function openSharedFile(
   size: bigint,
   { writable, trusted }: SharedFileOptions,
 ): SharedFile | undefined {
+  // Only files of tmpfs and hugetlbfs have seals, if only the one against sealing; asking never waits for anybody, as asking
+  // a file system in user space for anything else might.
+  const seals = native.getSeals(fd.number);
+  if (seals < 0 && !trusted) return undefined;
   const file = fstatSync(fd.number, { bigint: true });
-  if (!file.isFile() && !trusted) return undefined;
   if (file.isFile() && offset + size > file.size) {
-    throw new ProtocolError(
-      EINVAL,
-      "VFIO_USER_DMA_MAP",
-      `the file ends at 0x${file.size.toString(16)}, before the range`,
-    );
+    const why = `the file ends at 0x${file.size.toString(16)}, before the range`;
+    throw new ProtocolError(EINVAL, "VFIO_USER_DMA_MAP", why);
   }
   const identity = `${file.dev}:${file.ino}:${offset}:${size}`;
-  // A file that is not a memfd has no seals, and answers EINVAL.
-  const seals = native.getSeals(fd.number);
-  if (trusted || (seals > 0 && (seals & F_SEAL_SHRINK) !== 0))
-    return new MappedFile(fd, offset, size, writable, identity);
-  const { type } = statfsSync(`/proc/self/fd/${fd.number}`);
-  if (type !== TMPFS_MAGIC && type !== HUGETLBFS_MAGIC) return undefined;
+  const lasting = seals >= 0 && (seals & F_SEAL_SHRINK) !== 0;
+  if (trusted || lasting) return new MappedFile(fd, offset, size, writable, identity);
   return new CopiedFile(fd.duplicate(), offset, identity);
 }
 

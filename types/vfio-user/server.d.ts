@@ -23,7 +23,10 @@ export interface ServerEvents {
     connect: [];
     /** A client is gone, and all that was its is released. With the reason, unless it simply closed the connection. */
     disconnect: [error: Error | undefined];
-    /** The device's program threw something that is no `VfioError`; the client was told EIO. */
+    /**
+     * The device's program threw something that is no `VfioError`, and the client was told EIO; or no client could be accepted.
+     * Without a listener it is a warning of the process.
+     */
     fault: [error: unknown, what: string];
 }
 /**

@@ -407,6 +407,14 @@ describe("the client's memory", () => {
     expect(dma.ranges).toEqual([]);
   });
 
+  test("is mapped whatever it is, if the client is trusted", async () => {
+    await using fixture = serve({}, { trustClients: true });
+    using client = await fixture.open();
+    using fds = new Fds();
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 4096n }, [fds.memfd(PAGE)]);
+    expect(fixture.device.dma.view(0, PAGE)?.length).toBe(PAGE);
+  });
+
   test("keeps its permissions", async () => {
     await using fixture = serve();
     using client = await fixture.open();
