@@ -226,7 +226,8 @@ export class UserPort implements DevicePort {
 
   /** Whether writes to a region are sent without waiting for an answer: to memory, of a device of which nothing can be mapped. */
   #isPosted(index: number): boolean {
-    this.#posted ??= this.#options.postedWrites ? this.#findPosted() : [];
+    if (!this.#options.postedWrites || !isBar(index)) return false;
+    this.#posted ??= this.#findPosted();
     return this.#posted[index] === true;
   }
 
@@ -240,7 +241,7 @@ export class UserPort implements DevicePort {
     const registers = new Uint8Array(24);
     const config = { index: VFIO_PCI_CONFIG_REGION_INDEX, fileOffset: 0n };
     if (this.read(config, CONFIG_BAR0, registers) !== registers.length) return [];
-    return Array.from({ length: 6 }, (_, index) => isBar(index) && ((registers[4 * index] ?? 0) & BAR_IS_IO) === 0);
+    return Array.from({ length: 6 }, (_, index) => ((registers[4 * index] ?? 0) & BAR_IS_IO) === 0);
   }
 
   run(

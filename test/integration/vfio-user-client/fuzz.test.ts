@@ -200,7 +200,7 @@ function round(seed: number): { readonly messages: number; readonly connections:
     using server = new FakeServer();
     using served = DmaBuffer.allocate(LENGTH, { backing: "anonymous" });
     using buffer = DmaBuffer.allocate(LENGTH);
-    const { container } = server.attach({ timeout: 20 });
+    const { container } = server.attach({ timeout: 10 });
     server.reply(messages.dmaMap, undefined);
     container.map(served, { iova: IOVA });
     server.region(7, 256);
