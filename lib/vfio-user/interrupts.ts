@@ -49,14 +49,14 @@ function signal(eventfd: OwnedFd): void {
   if ((native.pollFd(eventfd.number, WRITABLE, 0) & WRITABLE) !== 0) native.eventfdWrite(eventfd.number, 1);
 }
 
-/** What a client asks of one kind of interrupt. @internal */
+/** What a client asks of one kind of interrupt. */
 export interface InterruptKind {
   /** `VFIO_IRQ_INFO_*` */
   readonly flags: number;
   readonly count: number;
-  /** @param fds borrowed. @throws ProtocolError */
+  /** @param fds borrowed. @throws ProtocolError @internal */
   set(request: SetIrqsRequest, fds: readonly OwnedFd[]): void;
-  /** Takes everything that belongs to the client away. */
+  /** Takes everything that belongs to the client away. @internal */
   disconnect(): void;
 }
 

@@ -32,7 +32,7 @@ export interface CapabilityImage {
   readonly writable?: Uint8Array;
 }
 
-/** What a BAR's register says. @internal */
+/** What a BAR's register says. */
 export interface BarRegister {
   readonly index: number;
   /** A power of two. */

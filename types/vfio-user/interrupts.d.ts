@@ -1,3 +1,9 @@
+/** What a client asks of one kind of interrupt. */
+export interface InterruptKind {
+    /** `VFIO_IRQ_INFO_*` */
+    readonly flags: number;
+    readonly count: number;
+}
 /** INTx: the device's line. It is raised by level: it stays until the device lowers it. */
 export declare class IntxSource implements InterruptKind {
     #private;

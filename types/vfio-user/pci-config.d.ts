@@ -22,6 +22,15 @@ export interface CapabilityImage {
     /** Which bits of the body the client may write; none, if it is left out. */
     readonly writable?: Uint8Array;
 }
+/** What a BAR's register says. */
+export interface BarRegister {
+    readonly index: number;
+    /** A power of two. */
+    readonly size: number;
+    readonly space: "memory" | "io";
+    readonly wide: boolean;
+    readonly prefetchable: boolean;
+}
 /** Power management with the states D0 and D3hot, which Linux puts an idle device into. */
 export declare function powerManagement(): CapabilityImage;
 /**
