@@ -49,7 +49,7 @@ const MOST_REQUEST_FDS = 64;
 // Replies that the peer does not read. Beyond it no further request is answered.
 const MOST_REPLY_BYTES = 4 << 20;
 // A peer that sends without a pause leaves the event loop to others after this many receptions.
-const RECEPTIONS = 16;
+const RECEPTIONS = 4;
 
 interface Pending {
   readonly command: number;

@@ -6,6 +6,8 @@
 export type { AccessWidth, BarArea, BarOptions, DeviceBar, Doorbell } from "./bar.js";
 export { type EduDeviceOptions, eduDevice } from "./devices/edu.js";
 export { type BlockDeviceOptions, type Disk, fileDisk, memoryDisk, virtioBlockDevice } from "./devices/virtio-blk.js";
+export { VIRTIO_F_INDIRECT_DESC, type VirtioDevice, virtioPciDevice } from "./devices/virtio-pci.js";
+export { DriverError, type QueueBuffer, type QueueRequest } from "./devices/virtio-queue.js";
 export type { ClientMemory, ClientRange } from "./dma.js";
 export type { IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
 export type { Migration } from "./migration.js";

@@ -121,6 +121,8 @@ export class PciDevice implements Disposable {
   readonly options: PciDeviceOptions;
   /** @internal */
   readonly migration: MigrationMachine;
+  /** Who is told of faults: whether anybody listened. @internal */
+  onFault: ((error: unknown, what: string) => boolean) | undefined;
   readonly #bars: readonly (DeviceBar | undefined)[];
 
   /** @throws TypeError, RangeError for what no device can be */
@@ -242,6 +244,18 @@ export class PciDevice implements Disposable {
   /** Whether the client lets the device do DMA and send MSI. A device looks before it does; nobody stops it otherwise. */
   get busMaster(): boolean {
     return this.config.busMaster;
+  }
+
+  /**
+   * Tells of a failure in what the device does by itself, outside of its handlers, where nobody would catch it: the server's
+   * event `fault`, or a warning of the process.
+   *
+   * @param what it was doing
+   */
+  fault(error: unknown, what: string): void {
+    if (this.onFault?.(error, what) === true) return;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.emitWarning(`${this} failed at ${what}: ${text}`, { type: "VfioUserWarning", code: "VFIO_USER_FAULT" });
   }
 
   /** The interrupts by their index. @internal */

@@ -62,6 +62,7 @@ export class VfioUserServer implements Disposable {
 
   private constructor(device: PciDevice, options: ServerOptions) {
     this.device = device;
+    device.onFault = (error, what) => this.#events.emit("fault", error, what);
     this.#options = {
       maxTransfer: check("maxTransfer", options.maxTransfer ?? 1 << 20, 8, 1 << 26),
       maxFds: check("maxFds", options.maxFds ?? 16, 1, 253),
@@ -125,7 +126,7 @@ export class VfioUserServer implements Disposable {
       } catch (error) {
         if (signal.aborted) return;
         // No descriptors left, perhaps: whoever waits in the queue is served once there are some again.
-        this.#fault(error, "accepting a client");
+        this.device.fault(error, "accepting a client");
         await new Promise((resolve) => setTimeout(resolve, 100));
         continue;
       }
@@ -139,7 +140,7 @@ export class VfioUserServer implements Disposable {
       over = resolve;
     });
     const session = new Session(this.device, socket, this.#options, {
-      fault: (error, what) => this.#fault(error, what),
+      fault: (error, what) => this.device.fault(error, what),
       ended: (error) => {
         this.#session = undefined;
         over();
@@ -149,18 +150,6 @@ export class VfioUserServer implements Disposable {
     this.#session = session;
     session.start();
     this.#events.emit("connect");
-  }
-
-  #fault(error: unknown, what: string): void {
-    if (this.#events.listenerCount("fault") > 0) {
-      this.#events.emit("fault", error, what);
-      return;
-    }
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    process.emitWarning(`${this.device} failed at ${what}: ${text}`, {
-      type: "VfioUserWarning",
-      code: "VFIO_USER_FAULT",
-    });
   }
 
   /** Ends the connection and the listening, and removes the socket. The device stays. A second call does nothing. */

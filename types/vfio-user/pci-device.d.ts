@@ -92,6 +92,13 @@ export declare class PciDevice implements Disposable {
     bar(index: number): DeviceBar;
     /** Whether the client lets the device do DMA and send MSI. A device looks before it does; nobody stops it otherwise. */
     get busMaster(): boolean;
+    /**
+     * Tells of a failure in what the device does by itself, outside of its handlers, where nobody would catch it: the server's
+     * event `fault`, or a warning of the process.
+     *
+     * @param what it was doing
+     */
+    fault(error: unknown, what: string): void;
     /** Gives the memory of the BARs back. The server is closed before. A second call does nothing. */
     close(): void;
     [Symbol.dispose](): void;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { VfioError } from "../../errors.js";
 import { type CapabilityImage, vendorSpecific } from "../pci-config.js";
 import { PciDevice } from "../pci-device.js";
 import { DriverError, type QueueRequest, Virtqueue } from "./virtio-queue.js";
@@ -30,6 +31,7 @@ export interface VirtioDevice {
 
 const VENDOR_RED_HAT = 0x1af4;
 const FIRST_MODERN_ID = 0x1040;
+/** The driver may put a table of descriptors into the place of one: the queue here takes them. */
 export const VIRTIO_F_INDIRECT_DESC = 1n << 28n;
 const VIRTIO_F_VERSION_1 = 1n << 32n;
 
@@ -79,7 +81,12 @@ interface Queue {
   working: Promise<void> | undefined;
 }
 
-/** Makes a virtio device. Its queues are worked at one request after the other. */
+/**
+ * Makes a virtio device. The requests of a queue are worked at one after the other, those of several queues side by side.
+ *
+ * What `request` throws stops the device until the driver resets it. A {@link DriverError}, and what `device.dma` throws, is the
+ * driver's fault; anything else is told as a fault of the program.
+ */
 export function virtioPciDevice(kind: VirtioDevice): PciDevice {
   const features = kind.features | VIRTIO_F_VERSION_1;
   const queueSize = kind.queueSize ?? 256;
@@ -133,10 +140,13 @@ export function virtioPciDevice(kind: VirtioDevice): PciDevice {
 
   function ring(index: number): void {
     const queue = queues[index];
-    if (queue === undefined || !queue.enabled || (status & STATUS_DRIVER_OK) === 0) return;
+    if (queue === undefined || !queue.enabled) return;
+    if ((status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET)) !== STATUS_DRIVER_OK) return;
     queue.again = true;
     queue.working ??= work(index, queue).finally(() => {
       queue.working = undefined;
+      // It rang when the last look was over already.
+      if (queue.again && !paused && queues[index] === queue) ring(index);
     });
   }
 
@@ -163,7 +173,8 @@ export function virtioPciDevice(kind: VirtioDevice): PciDevice {
       if (device.dma.ranges.length === 0) return;
       status |= STATUS_NEEDS_RESET;
       interrupt(configVector, ISR_CONFIG);
-      if (!(error instanceof DriverError) && !isMemoryError(error)) throw error;
+      // The memory refuses an address that the driver made up.
+      if (!(error instanceof DriverError || error instanceof VfioError)) device.fault(error, "a request");
     }
   }
 
@@ -318,9 +329,4 @@ export function virtioPciDevice(kind: VirtioDevice): PciDevice {
     disconnected: reset,
   });
   return device;
-}
-
-/** The memory's refusals: of an address that the driver made up, or of a client that is going. */
-function isMemoryError(error: unknown): boolean {
-  return error instanceof Error && "syscall" in error;
 }

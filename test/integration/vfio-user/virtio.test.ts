@@ -2,8 +2,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { native } from "../../../lib/native.js";
-import { memoryDisk, virtioBlockDevice } from "../../../lib/vfio-user/devices/virtio-blk.js";
+import { type Disk, memoryDisk, virtioBlockDevice } from "../../../lib/vfio-user/devices/virtio-blk.js";
+import { virtioPciDevice } from "../../../lib/vfio-user/devices/virtio-pci.js";
 import { deviceSetIrqs, dmaMap, regionRead, regionWrite } from "../../../lib/vfio-user/messages.js";
+import { PciDevice } from "../../../lib/vfio-user/pci-device.js";
 import { Prng } from "../../unit/prng.js";
 import { Fds, serve } from "./device.js";
 import type { RawClient } from "./raw-client.js";
@@ -60,14 +62,14 @@ class Driver {
   }
 
   /** Resets the device and starts it again. */
-  async start(places: { table?: number; available?: number; used?: number } = {}): Promise<void> {
+  async start(places: { table?: number; available?: number; used?: number; features?: number } = {}): Promise<void> {
     await this.set(0x14, 1, 0);
     expect(await this.get(0x14, 1)).toBe(0);
     this.store(AVAILABLE, new Uint8Array(0x2000));
     this.#offered = 0;
     await this.set(0x14, 1, 3);
     await this.set(0x08, 4, 0);
-    await this.set(0x0c, 4, 1 << 28);
+    await this.set(0x0c, 4, places.features ?? 1 << 28);
     await this.set(0x08, 4, 1);
     await this.set(0x0c, 4, 1);
     await this.set(0x14, 1, 0xb);
@@ -139,9 +141,10 @@ class Driver {
   }
 }
 
-async function setUp(size = 64 * 512) {
-  const bytes = Uint8Array.from({ length: size }, (_, i) => i % 251);
-  const fixture = serve({}, {}, virtioBlockDevice(memoryDisk(bytes), { serial: "a disk" }));
+async function setUp(of?: Disk | PciDevice) {
+  const bytes = Uint8Array.from({ length: 64 * 512 }, (_, i) => i % 251);
+  const served = of instanceof PciDevice ? of : virtioBlockDevice(of ?? memoryDisk(bytes), { serial: "a disk" });
+  const fixture = serve({}, {}, served);
   const client = await fixture.open();
   const fds = new Fds();
   const memfd = fds.memfd(MEMORY, { sealed: true });
@@ -250,6 +253,44 @@ test("rings at odd addresses, at none, and at the end of the memory", async () =
   }
   await driver.start();
   expect(await driver.request(IN, 1, 512)).toEqual([0, 513]);
+});
+
+test("a disk that fails, however it says so, is an I/O error", async () => {
+  const broken = {
+    size: 4096,
+    read: () => Promise.reject(new Error("bad sector")),
+    write() {
+      throw new TypeError("no");
+    },
+    flush: () => Promise.reject(new Error("no")),
+  };
+  await using disk = await setUp(broken);
+  const { driver, fixture } = disk;
+  await driver.start();
+  for (const type of [IN, OUT]) expect(await driver.request(type, 0, 512)).toEqual([1, 1]);
+  expect(await driver.request(FLUSH, 0, 0)).toEqual([1, 1]);
+  expect(await driver.request(GET_ID, 0, 20)).toEqual([0, 21]);
+  expect(fixture.told).toEqual([]);
+});
+
+test("a kind of device that fails has to be reset, and its program hears of it", async () => {
+  const failure = new Error("a fault of the program");
+  const device = virtioPciDevice({
+    name: "broken",
+    type: 4,
+    classCode: 0xff0000,
+    features: 0n,
+    config: new Uint8Array(0),
+    queues: 1,
+    request: () => Promise.reject(failure),
+  });
+  await using disk = await setUp(device);
+  const { driver, fixture } = disk;
+  await driver.start({ features: 0 });
+  driver.describe(TABLE, [{ iova: DATA, length: 16, flags: WRITE, next: 0 }]);
+  await driver.offer(0);
+  expect(await driver.done()).toBe("needs reset");
+  expect(fixture.told).toEqual([failure]);
 });
 
 test("a driver that wants features that are not there does not get them", async () => {

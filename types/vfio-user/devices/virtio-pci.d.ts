@@ -20,6 +20,12 @@ export interface VirtioDevice {
      */
     request(queue: number, request: QueueRequest, features: bigint): Promise<number>;
 }
+/** The driver may put a table of descriptors into the place of one: the queue here takes them. */
 export declare const VIRTIO_F_INDIRECT_DESC: bigint;
-/** Makes a virtio device. Its queues are worked at one request after the other. */
+/**
+ * Makes a virtio device. The requests of a queue are worked at one after the other, those of several queues side by side.
+ *
+ * What `request` throws stops the device until the driver resets it. A {@link DriverError}, and what `device.dma` throws, is the
+ * driver's fault; anything else is told as a fault of the program.
+ */
 export declare function virtioPciDevice(kind: VirtioDevice): PciDevice;
