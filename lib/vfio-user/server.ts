@@ -51,7 +51,7 @@ function check(name: string, value: number, low: number, high: number): number {
  *
  * It keeps the event loop alive until it is closed.
  */
-export class VfioUserServer implements Disposable {
+export class VfioUserServer implements Disposable, AsyncDisposable {
   readonly device: PciDevice;
   readonly #options: SessionOptions;
   readonly #events = new EventEmitter<ServerEvents>();
@@ -167,5 +167,11 @@ export class VfioUserServer implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** Closes it, and waits until the device has let go of the client's things: then the device itself can be closed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    await this.idle();
   }
 }

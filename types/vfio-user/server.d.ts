@@ -34,7 +34,7 @@ export interface ServerEvents {
  *
  * It keeps the event loop alive until it is closed.
  */
-export declare class VfioUserServer implements Disposable {
+export declare class VfioUserServer implements Disposable, AsyncDisposable {
     #private;
     readonly device: PciDevice;
     private constructor();
@@ -62,4 +62,6 @@ export declare class VfioUserServer implements Disposable {
     /** Waits until the client at hand, if there is one, is gone and released. */
     idle(): Promise<void>;
     [Symbol.dispose](): void;
+    /** Closes it, and waits until the device has let go of the client's things: then the device itself can be closed. */
+    [Symbol.asyncDispose](): Promise<void>;
 }

@@ -761,6 +761,22 @@ describe("connections", () => {
     expect(server.connected).toBe(false);
   });
 
+  test("a server that is disposed of waits until the device has let go", async () => {
+    const order: string[] = [];
+    await using fixture = serve({
+      async disconnected() {
+        await delay(5);
+        order.push("let go");
+      },
+    });
+    {
+      await using _ = fixture.server;
+      using client = await fixture.open();
+      expect((await client.call(deviceGetInfo, { argsz: 16 })).errno).toBe(0);
+    }
+    expect(order).toEqual(["let go"]);
+  });
+
   test("a handler that never ends does not keep a dead client's things", async () => {
     await using fixture = serve({ bars: [{ size: 4096, read: () => new Promise(() => {}) }] });
     using fds = new Fds();
