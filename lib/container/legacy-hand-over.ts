@@ -89,6 +89,8 @@ export class LegacyHandOver implements HandOver {
   invalidate(): void {
     if (!this.#owner.iommuSet) return;
     const { VFIO_DMA_UNMAP_FLAG_ALL: all, VFIO_DMA_UNMAP_FLAG_VADDR: vaddr } = uapi;
+    // A hand-over before this one could not be undone entirely.
+    if (this.#invalid) this.restore();
     const status = native.vfioIommuUnmapDma(this.#owner.fd, all | vaddr, 0, 0);
     if (status >= 0) {
       this.#invalid = true;
@@ -115,6 +117,8 @@ export class LegacyHandOver implements HandOver {
     if (done === this.#mappings.length) return;
     throw this.#refusal(Number(this.#batch[0]), done);
   }
+
+  begin(): void {}
 
   restore(): void {
     // One that could not be invalidated is as it was, and the kernel refuses an address that it has.

@@ -88,9 +88,20 @@ export class IntxConnection implements VmPart, Disposable {
     } catch (error) {
       this.#unmask?.close();
       this.#endClaim();
+      if (inherited) this.#giveUp();
       throw error;
     }
     vm.parts.add(this);
+  }
+
+  /** The line is this process's own then, as after {@link close}, and can be connected anew. */
+  #giveUp(): void {
+    try {
+      this.#line.clearUnmaskEventfd();
+      this.#line.unmask();
+    } catch {
+      // The kernel refused something before, and that is what is thrown.
+    }
   }
 
   /** The eventfd that KVM signals for the guest's EOI: a new one, or that of a former process. */
@@ -143,7 +154,14 @@ export class IntxConnection implements VmPart, Disposable {
   resume(): void {
     this.#locked = false;
     if (!this.#attached) return;
-    this.#irqfd?.assign();
+    try {
+      this.#irqfd?.assign();
+    } catch (error) {
+      // As after detach(), so that it can be attached.
+      this.#attached = false;
+      this.#vm.parts.delete(this);
+      throw error;
+    }
     this.#signalUnmask();
   }
 

@@ -102,7 +102,12 @@ export class IrqFd implements VmPart, Disposable {
     if (status < 0) throw this.#refusal("assign", status, explain(status, this.#eventfd, this.#resample, this.#vm));
     this.#entry = new WeakRef(this);
     assigned.add(this.#entry);
-    this.#forgetInjected();
+    try {
+      this.#forgetInjected();
+    } catch (error) {
+      this.deassign();
+      throw error;
+    }
   }
 
   /**

@@ -325,10 +325,7 @@ export class IncomingUpdate implements Disposable {
     this.#carrier.done(timeline.encode());
     this.#carrier.close();
     if (failures.length > 0) {
-      throw new AggregateError(
-        failures,
-        `${failures.length} connections to guests could not be made; all else is taken over`,
-      );
+      throw new AggregateError(failures, `${failures.length} interrupts do not come through; all else is taken over`);
     }
     return timeline.report;
   }
@@ -342,6 +339,7 @@ export class IncomingUpdate implements Disposable {
           ...machines.keys(),
         ]);
       }
+      if (vm.closed) throw invalidStateError(`the machine "${item.machine}" is closed`);
       const irqchip = { resample: "full", irqfd: "split", user: "none" } as const;
       if (item.kind === "intx" && vm.irqchip !== irqchip[item.delivery]) {
         throw outOfRangeError(
@@ -373,7 +371,13 @@ export class IncomingUpdate implements Disposable {
       }
     }
     for (const { devices } of this.containers.values()) {
-      for (const device of devices.values()) for (const interrupt of device.interrupts) interrupt.resume();
+      for (const interrupt of [...devices.values()].flatMap((device) => device.interrupts)) {
+        try {
+          interrupt.resume();
+        } catch (error) {
+          failures.push(error);
+        }
+      }
     }
     return failures;
   }
@@ -410,7 +414,13 @@ export class IncomingUpdate implements Disposable {
   #abandon(reason: string): void {
     this.#phase = "abandoned";
     for (const container of this.containers.values()) container.disown();
-    for (const buffer of this.#buffers) buffer.close();
+    for (const buffer of this.#buffers) {
+      try {
+        buffer.close();
+      } catch {
+        // The program has mapped it elsewhere, and keeps it: no reason not to tell the old process.
+      }
+    }
     for (const descriptor of this.#all) descriptor.close();
     // Told when nothing here can act on the devices any more.
     this.#carrier.fail(reason);

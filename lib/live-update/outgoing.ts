@@ -104,8 +104,9 @@ export class LiveUpdate {
    *   is true afterwards, the successor had the word and went away: everything is closed here, and the devices have no user.
    */
   async handOver(carrier: OutgoingCarrier, options: HandOverOptions = {}): Promise<LiveUpdateReport> {
+    const idle = this.#state === "idle";
     try {
-      if (this.#state !== "idle") throw invalidStateError(`this live update is ${this.#state}`);
+      if (!idle) throw invalidStateError(`this live update is ${this.#state}`);
       options.signal?.throwIfAborted();
       const blockers = this.blockers(carrier);
       if (blockers.length > 0) throw new LiveUpdateBlockedError(blockers);
@@ -118,7 +119,7 @@ export class LiveUpdate {
       carrier.abort(error instanceof Error ? error.message : String(error));
       throw error;
     } finally {
-      if (this.#state === "under way") this.#state = "idle";
+      if (idle && !this.committed) this.#state = "idle";
       carrier.close();
     }
   }

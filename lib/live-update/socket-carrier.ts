@@ -275,16 +275,12 @@ class SocketFromOldProcess implements IncomingCarrier {
       await this.#channel.send("taken", NOTHING, [], wait);
       await this.#channel.receive("commit", NO_CONTENT, wait);
     } catch (error) {
-      if (wait.signal.aborted) {
-        // Either the word is there by now, or it can no longer be given.
-        if (!this.#channel.shutOut("commit")) {
-          this.#channel.end(`it does not wait for the word any longer: ${wait.signal.reason}`);
-          throw error;
-        }
-      } else if (wentAwaySilently(error)) {
+      if (!wait.signal.aborted && wentAwaySilently(error)) {
         await this.#inherit(error, wait);
         this.#orphaned = true;
-      } else {
+        // Whatever ended the wait here: either the word is there by now, or it can no longer be given.
+      } else if (!this.#channel.shutOut("commit")) {
+        this.#channel.end(`it does not wait for the word any longer: ${error}`);
         throw error;
       }
     }
