@@ -142,6 +142,20 @@ export class UnixSocket implements Disposable {
     return new UnixSocket(fd, type);
   }
 
+  /**
+   * The same for a descriptor that has an owner, which the socket takes the place of.
+   *
+   * @throws VfioError ENOTSOCK if it is no Unix socket of a stream; then it still belongs to the caller
+   * @internal
+   */
+  static ofStream(fd: OwnedFd): UnixSocket {
+    const { number, label } = fd;
+    const isStream = native.socketGetOption(number, SO_TYPE) === TYPES.stream;
+    if (isStream && native.socketGetOption(number, SO_DOMAIN) === AF_UNIX) return new UnixSocket(fd, "stream");
+    const why = "it is no Unix socket of a stream";
+    throw new VfioError({ errno: ENOTSOCK, syscall: "getsockopt", object: label, why });
+  }
+
   /** The number, to borrow: for a child's `stdio`, for instance. */
   get fd(): number {
     return this.#fd.number;

@@ -27,7 +27,7 @@ import { watchForLeak } from "../leak.js";
 import { MappingTable } from "../mapping-table.js";
 import { type LockedMemory, lockedMemory } from "../memlock.js";
 import { native } from "../native.js";
-import type { ContainerState, HandOver } from "./hand-over.js";
+import type { HandOver } from "./hand-over.js";
 import { DmaMapping } from "./mapping.js";
 import { ContainerMirror, type MemoryPart } from "./mirror.js";
 
@@ -188,8 +188,6 @@ export abstract class Container implements Disposable {
   protected abstract disownSelf(): void;
   /** How it passes to another process. @internal */
   abstract readonly handOver: HandOver;
-  /** What a successor must know. @internal */
-  abstract get state(): ContainerState;
 
   // ---- devices -----------------------------------------------------------------------------------------------------
 

@@ -66,4 +66,6 @@ export class IommufdHandOver implements HandOver {
       this.#iommufd.changeProcess();
     }
   }
+
+  begin(): void {}
 }

@@ -12,17 +12,20 @@ import { EventEmitter } from "node:events";
 import { constants as os } from "node:os";
 import type { Attachment } from "../device/attachment.js";
 import type { Device } from "../device/device.js";
+import type { DeviceState } from "../device/state.js";
 import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
+import type { OwnedFd } from "../fd.js";
 import { MappingTable } from "../mapping-table.js";
 import { UnixListener, UnixSocket } from "../unix-socket.js";
-import { type CallOptions, ClientConnection } from "../vfio-user/client-connection.js";
+import { type CallOptions, ClientConnection, type ConnectionOptions } from "../vfio-user/client-connection.js";
 import { answerServer } from "../vfio-user/client-dma.js";
-import { UserPort } from "../vfio-user/client-port.js";
+import { type PortOptions, UserPort } from "../vfio-user/client-port.js";
+import type { ConnectionState, PortState } from "../vfio-user/client-state.js";
 import { type DmaMap, type DmaUnmap, dmaMap, dmaUnmap } from "../vfio-user/messages.js";
 import { DMA_MAP_READ, DMA_MAP_WRITE, DMA_UNMAP_ALL } from "../vfio-user/protocol.js";
 import { defaultCapabilities } from "../vfio-user/version.js";
 import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
-import type { ContainerState, HandOver } from "./hand-over.js";
+import type { Blocker, HandOver } from "./hand-over.js";
 import type { DmaMapping } from "./mapping.js";
 
 /** How a vfio-user container is opened. */
@@ -45,6 +48,42 @@ export interface UserContainerOptions {
    * SIGBUS. Left out, what is not sealed against it is reached by messages.
    */
   readonly trustServer?: boolean;
+}
+
+/** What a successor must know of a container, its connection and its device. */
+export interface UserContainerState<Fd> extends ConnectionState<Fd>, PortOptions {
+  /** Where the server listens; undefined if the socket came as a descriptor. */
+  readonly path: string | undefined;
+  readonly timeout: number;
+  /** What the device is called. */
+  readonly address: string;
+  /** What the server has said of the device. */
+  readonly port: PortState<Fd>;
+  /** Its interrupts. */
+  readonly device: DeviceState<Fd>;
+}
+
+/** The same state with other descriptors: borrowed ones sent, or received ones owned. */
+export function withDescriptors<From, To>(
+  state: UserContainerState<From>,
+  convert: (fd: From) => To,
+): UserContainerState<To> {
+  const { socket, twin, port, device, ...rest } = state;
+  const optional = (fd: From | undefined) => (fd === undefined ? undefined : convert(fd));
+  return {
+    ...rest,
+    socket: convert(socket),
+    twin: optional(twin),
+    port: { ...port, regions: port.regions.map(({ file, ...region }) => ({ ...region, file: optional(file) })) },
+    device: {
+      irqs: device.irqs.map(({ vectors, unmask, ...irq }) => ({
+        ...irq,
+        vectors: vectors.map(({ index, eventfd }) => ({ index, eventfd: convert(eventfd) })),
+        unmask: optional(unmask),
+      })),
+      ioeventfds: device.ioeventfds.map(({ eventfd, ...order }) => ({ ...order, eventfd: convert(eventfd) })),
+    },
+  };
 }
 
 const { EBUSY, EDEADLK, EEXIST, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, ENOTCONN, ETIMEDOUT, ECANCELED } = os.errno;
@@ -79,28 +118,27 @@ export class UserContainer extends Container {
   protected override readonly syscall = "vfio-user";
   readonly #socket: string | number;
   readonly #timeout: number;
-  readonly #port: { readonly postedWrites: boolean; readonly trustServer: boolean };
+  readonly #port: PortOptions;
   readonly #events = new EventEmitter<UserContainerEvents>();
   /** What the server was told of, from before it is told until it has forgotten. */
   readonly #told = new MappingTable<DmaMapping>();
   #connection: ClientConnection | undefined;
+  #userPort: UserPort | undefined;
   #lost: VfioError | undefined;
   #used = false;
 
-  /** @internal */
+  /**
+   * The socket travels, and the server notices nothing. While it does, nobody reads: what the server asks waits in the socket.
+   *
+   * @internal
+   */
   readonly handOver: HandOver = {
-    blockers: () => [
-      {
-        device: undefined,
-        object: this.toString(),
-        why: "a connection to a vfio-user server does not travel yet",
-        fix: "close the container before, and attach the device again afterwards",
-      },
-    ],
+    blockers: () => this.#blockers(),
     prepare: () => {},
-    invalidate: () => {},
-    restore: () => {},
+    invalidate: () => this.#attachedConnection().suspend(),
+    restore: () => this.#attachedConnection().resume(),
     takeOver: () => {},
+    begin: () => this.#attachedConnection().resume(),
   };
 
   /** @internal */
@@ -119,15 +157,36 @@ export class UserContainer extends Container {
     return new UserContainer(socket, timeout, { postedWrites, trustServer });
   }
 
-  private constructor(
-    socket: string | number,
-    timeout: number,
-    port: { readonly postedWrites: boolean; readonly trustServer: boolean },
-  ) {
+  private constructor(socket: string | number, timeout: number, port: PortOptions) {
     super("vfio-user");
     this.#socket = socket;
     this.#timeout = timeout;
     this.#port = port;
+  }
+
+  /**
+   * A container with a device that another process has attached.
+   *
+   * @param state its descriptors belong to the container from here on; if this throws, they are still the caller's
+   * @internal
+   */
+  static inherit(state: UserContainerState<OwnedFd>): UserContainer {
+    const { path, timeout, postedWrites, trustServer, agreement, address } = state;
+    const socket = UnixSocket.ofStream(state.socket);
+    const twin = state.twin === undefined ? undefined : UnixSocket.ofStream(state.twin);
+    const container = new UserContainer(path ?? socket.fd, timeout, { postedWrites, trustServer });
+    // A socket that came as a descriptor serves one attach, and this is the one.
+    container.#used = true;
+    container.#connection = ClientConnection.inherit({ socket, twin, agreement }, container.#connectionOptions());
+    const port = UserPort.inherit(container.#connection, container.#port, state.port);
+    container.inheritDevices([{ tie: container.#tie(address, port), state: state.device }]);
+    return container;
+  }
+
+  /** @internal */
+  override inheritMappings(parts: Parameters<Container["inheritMappings"]>[0]): void {
+    super.inheritMappings(parts);
+    for (const mapping of this.mappings) this.#told.insert(mapping);
   }
 
   /** What the socket is called: its path, `@name` for one in the abstract namespace. */
@@ -157,17 +216,26 @@ export class UserContainer extends Container {
     if (this.#connection !== undefined) {
       throw this.#error(EBUSY, "connect", "one socket has one device, and it is attached", "close it first");
     }
-    const connection = ClientConnection.open(this.#connect(), {
+    const connection = ClientConnection.open(this.#connect(), this.#connectionOptions());
+    this.#connection = connection;
+    this.#lost = undefined;
+    return this.#tie(address, new UserPort(connection, this.#port));
+  }
+
+  #connectionOptions(): ConnectionOptions {
+    return {
       label: this.socket,
       timeout: this.#timeout,
       answer: (frame) => answerServer(frame, this.#told, defaultCapabilities.max_data_xfer_size),
       lost: (error) => this.#disconnected(error),
-    });
-    this.#connection = connection;
-    this.#lost = undefined;
+    };
+  }
+
+  #tie(address: string, port: UserPort): Attachment {
+    this.#userPort = port;
     return {
       address,
-      port: new UserPort(connection, this.#port),
+      port,
       door: "socket",
       iommufdId: undefined,
       pageTableId: undefined,
@@ -179,6 +247,7 @@ export class UserContainer extends Container {
       },
       afterClose: () => {
         this.#connection = undefined;
+        this.#userPort = undefined;
         this.#told.clear();
       },
     };
@@ -413,9 +482,37 @@ export class UserContainer extends Container {
 
   // ---- between two processes, and the end --------------------------------------------------------------------------
 
-  /** @internal */
-  get state(): ContainerState {
-    return { mode: this.mode, fd: this.#attachedConnection().fd, ioas: undefined, groups: new Map() };
+  #blockers(): readonly Blocker[] {
+    const blocker = (why: string, fix: string): Blocker[] => [{ device: undefined, object: this.toString(), why, fix }];
+    const connection = this.#connection;
+    if (connection === undefined) return blocker("no device is attached to it", "leave it out");
+    if (connection.over) return blocker("the server is gone", "close the device, and leave the container out");
+    if (connection.unanswered > 0) {
+      return blocker("requests to the server have no answer yet", "wait until they have, and try again");
+    }
+    return [];
+  }
+
+  /**
+   * What a successor must know. What the server was not asked yet, it is asked now.
+   *
+   * @throws VfioError
+   * @internal
+   */
+  readUserState(): UserContainerState<number> {
+    const [device] = this.devices.values();
+    if (device === undefined || this.#userPort === undefined) {
+      throw this.#error(ENODEV, "connect", "no device is attached");
+    }
+    return {
+      path: typeof this.#socket === "string" ? this.#socket : undefined,
+      timeout: this.#timeout,
+      ...this.#port,
+      ...this.#attachedConnection().state,
+      address: device.address,
+      port: this.#userPort.readState(),
+      device: device.state,
+    };
   }
 
   protected closeSelf(): void {

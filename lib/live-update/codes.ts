@@ -11,7 +11,7 @@ import { Codes } from "./bytes.js";
 import type { ConnectionItem, MemoryItem } from "./manifest.js";
 
 export const modeCodes: Codes<ContainerMode> = new Codes(
-  // 6 is kept for a vfio-user server's container.
+  // A vfio-user container has a record of its own.
   { type1: 1, type1v2: 2, "compat-type1": 3, "compat-type1v2": 4, iommufd: 5 },
 );
 export const memoryCodes: Codes<MemoryItem["kind"]> = new Codes({ file: 1, bar: 2 });
@@ -20,6 +20,10 @@ export const irqCodes: Codes<IrqName> = new Codes({ intx: 0, msi: 1, msix: 2, er
 export const connectionCodes: Codes<ConnectionItem["kind"]> = new Codes({ intx: 0, msi: 1, msix: 2 });
 export const maskingCodes: Codes<"irqfd" | "eventfd"> = new Codes({ irqfd: 1, eventfd: 2 });
 export const deliveryCodes: Codes<"resample" | "irqfd" | "user"> = new Codes({ resample: 1, irqfd: 2, user: 3 });
+
+export const POSTED_WRITES = 1;
+export const TRUST_SERVER = 2;
+export const WRITE_MULTIPLE = 4;
 
 export const READ = 1;
 export const WRITE = 2;
@@ -41,6 +45,9 @@ export const sizes = {
   mapping: 32,
   connection: 12,
   descriptor: 6,
+  socket: 80,
+  region: 40,
+  irqInfo: 16,
   frozenConnection: 4,
   frozenVector: 24,
   time: 10,

@@ -16,10 +16,13 @@ import {
   maskingCodes,
   memoryCodes,
   modeCodes,
+  POSTED_WRITES,
   READ,
   sizes,
   TO_GUEST,
+  TRUST_SERVER,
   WRITE,
+  WRITE_MULTIPLE,
 } from "./codes.js";
 import { DocumentReader, frozenKind, manifestKind } from "./document.js";
 import type {
@@ -32,6 +35,7 @@ import type {
   Manifest,
   MappingItem,
   MemoryItem,
+  SocketItem,
 } from "./manifest.js";
 import {
   checkFrozenFits,
@@ -205,6 +209,75 @@ class ManifestReader {
     });
   }
 
+  sockets(): SocketItem[] {
+    const reader = this.#reader;
+    return reader.list(reader.count("vfio-user containers", sizes.socket, this.#descriptorCount), () => {
+      const name = reader.text("container's name");
+      const path = reader.optionalText("socket's path");
+      const address = reader.text("device's name");
+      const timeout = reader.u32();
+      const bits = reader.bits("container's bits", POSTED_WRITES | TRUST_SERVER | WRITE_MULTIPLE);
+      return {
+        name,
+        path,
+        address,
+        timeout,
+        postedWrites: (bits & POSTED_WRITES) !== 0,
+        trustServer: (bits & TRUST_SERVER) !== 0,
+        socket: reader.number("descriptor"),
+        twin: reader.optional(),
+        agreement: {
+          minor: reader.u32(),
+          maxFds: reader.u32(),
+          maxTransfer: reader.size("most bytes in one access"),
+          maxMaps: reader.size("most ranges of memory"),
+          pageSizes: reader.u64(),
+          writeMultiple: (bits & WRITE_MULTIPLE) !== 0,
+        },
+        port: {
+          flags: reader.u32(),
+          numRegions: reader.u32(),
+          numIrqs: reader.u32(),
+          regions: this.#regions(),
+          irqs: this.#irqInfos(),
+          posted: reader.list(reader.count("regions", 1), () => reader.flag("flag for posted writes")),
+        },
+        device: { irqs: this.#irqs(), ioeventfds: [] },
+        mappings: this.#mappings(),
+      };
+    });
+  }
+
+  #regions(): SocketItem["port"]["regions"] {
+    const reader = this.#reader;
+    return reader.list(reader.count("regions", sizes.region), () => ({
+      index: reader.u32(),
+      status: this.#status(),
+      flags: reader.u32(),
+      size: reader.u64(),
+      offset: reader.u64(),
+      capOffset: reader.u32(),
+      bytes: reader.raw(reader.count("bytes of a region's answer", 1)).slice(),
+      file: reader.optional(),
+    }));
+  }
+
+  #irqInfos(): SocketItem["port"]["irqs"] {
+    const reader = this.#reader;
+    return reader.list(reader.count("kinds of interrupt", sizes.irqInfo), () => ({
+      index: reader.u32(),
+      status: this.#status(),
+      flags: reader.u32(),
+      count: reader.u32(),
+    }));
+  }
+
+  /** An errno, as the `-errno` that the requests answer. */
+  #status(): number {
+    const errno = this.#reader.u32();
+    return errno === 0 ? 0 : -errno;
+  }
+
   descriptors(): Manifest["descriptors"] {
     const reader = this.#reader;
     return reader.list(reader.count("descriptors", sizes.descriptor, this.#descriptorCount), () => ({
@@ -241,13 +314,16 @@ export function decodeManifest(bytes: Uint8Array, descriptorCount: number): Mani
   if (bytes.length > MAX_MANIFEST) throw tooLong("decode", bytes.length);
   const document = new DocumentReader(manifestKind, bytes);
   const items = new ManifestReader(document.reader, descriptorCount);
-  const manifest: Manifest = {
+  const parts = {
     writer: document.record("writer", () => items.writer()),
     memory: document.record("memory", () => items.memory()),
     containers: document.record("containers", () => items.containers()),
     connections: document.record("connections", () => items.connections()),
     descriptors: document.record("descriptors", () => items.descriptors()),
   };
+  // A process that wrote version 1 had no vfio-user containers to hand over.
+  const sockets = document.version < 2 ? [] : document.record("sockets", () => items.sockets());
+  const manifest: Manifest = { ...parts, sockets };
   document.end();
   checkManifest(manifest, descriptorCount, decodeRefusal(manifestKind.name));
   return manifest;

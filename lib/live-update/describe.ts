@@ -5,6 +5,9 @@
  */
 import { readFileSync } from "node:fs";
 import type { Container } from "../container/container.js";
+import { IommufdContainer } from "../container/iommufd.js";
+import { LegacyContainer } from "../container/legacy.js";
+import { UserContainer, withDescriptors } from "../container/user.js";
 import type { Device } from "../device/device.js";
 import type { IoeventfdState, IrqState } from "../device/state.js";
 import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
@@ -19,7 +22,9 @@ import type {
   IoeventfdItem,
   IrqItem,
   Manifest,
+  MappingItem,
   MemoryItem,
+  SocketItem,
 } from "./manifest.js";
 import type { Plan, PlannedConnection } from "./plan.js";
 
@@ -46,12 +51,21 @@ export function describe(plan: Plan): Description {
   const add = (fd: number) => descriptors.push(fd) - 1;
   const memory = new MemoryList(plan, add);
   for (const buffer of plan.memory.values()) memory.indexOf(buffer);
-  const containers = [...plan.containers].map(([name, container]) => describeContainer(name, container, memory, add));
+  const containers: ContainerItem[] = [];
+  const sockets: SocketItem[] = [];
+  for (const [name, container] of plan.containers) {
+    if (container instanceof UserContainer) {
+      sockets.push(describeSocket(name, container, memory, add));
+    } else if (container instanceof LegacyContainer || container instanceof IommufdContainer) {
+      containers.push(describeContainer(name, container, memory, add));
+    }
+  }
   const { connections } = plan;
   const manifest: Manifest = {
     writer: { version: version(), node: process.versions.node, pid: process.pid },
     memory: memory.items,
     containers,
+    sockets,
     connections: connections.map((each) => describeConnection(plan, each, add)),
     descriptors: [...plan.descriptors].map(([name, fd]) => ({ name, descriptor: add(fd) })),
   };
@@ -104,12 +118,11 @@ function describeBar(plan: Plan, memory: DmaMemory): MemoryItem {
 
 function describeContainer(
   name: string,
-  container: Container,
+  container: LegacyContainer | IommufdContainer,
   memory: MemoryList,
   add: (fd: number) => number,
 ): ContainerItem {
   const { mode, fd, ioas, groups } = container.state;
-  if (mode === "vfio-user") throw invalidStateError(`${container} cannot be handed over`);
   return {
     name,
     mode,
@@ -117,15 +130,28 @@ function describeContainer(
     ioas,
     groups: [...groups].map(([id, group]) => ({ id, descriptor: add(group) })),
     devices: [...container.devices.values()].map((device) => describeDevice(device, add)),
-    mappings: [...container.mappings].map((mapping) => ({
-      iova: mapping.iova,
-      length: mapping.length,
-      read: mapping.read,
-      write: mapping.write,
-      memory: memory.indexOf(mapping.memory),
-      offset: mapping.offset,
-    })),
+    mappings: describeMappings(container, memory),
   };
+}
+
+function describeSocket(
+  name: string,
+  container: UserContainer,
+  memory: MemoryList,
+  add: (fd: number) => number,
+): SocketItem {
+  return { ...withDescriptors(container.readUserState(), add), name, mappings: describeMappings(container, memory) };
+}
+
+function describeMappings(container: Container, memory: MemoryList): MappingItem[] {
+  return [...container.mappings].map((mapping) => ({
+    iova: mapping.iova,
+    length: mapping.length,
+    read: mapping.read,
+    write: mapping.write,
+    memory: memory.indexOf(mapping.memory),
+    offset: mapping.offset,
+  }));
 }
 
 function describeDevice(device: Device, add: (fd: number) => number): DeviceItem {

@@ -19,6 +19,7 @@ export type DescriptorKind =
   /** The program's own: anything. */
   | { readonly kind: "any" }
   | { readonly kind: "eventfd" }
+  | { readonly kind: "socket" }
   /** A memfd, or a file in a memory file system, of at least so many bytes, open for reading and writing. */
   | { readonly kind: "memory"; readonly length: number }
   /** `/dev/vfio/vfio`, or `/dev/iommu` in the compatibility modes. */
@@ -86,6 +87,8 @@ function expectation(expected: DescriptorKind): string {
       return "an open descriptor";
     case "eventfd":
       return "an eventfd";
+    case "socket":
+      return "a socket";
     case "memory":
       return `a memory file of ${expected.length} bytes or more`;
     case "legacy-container":
@@ -109,6 +112,8 @@ function fault(fd: number, found: Described, expected: DescriptorKind, roots: Ro
       return undefined;
     case "eventfd":
       return link === EVENTFD ? undefined : `it is ${show(found)}`;
+    case "socket":
+      return found.stat.isSocket() ? undefined : `it is ${show(found)}`;
     case "memory":
       return memoryFault(fd, found, expected.length, roots);
     case "legacy-container":

@@ -4,7 +4,7 @@
  * @module
  */
 import type { DescriptorKind } from "./descriptor-kind.js";
-import type { ContainerItem, DescriptorIndex, DeviceItem, Manifest, MemoryItem } from "./manifest.js";
+import type { ContainerItem, DescriptorIndex, DeviceItem, IrqItem, Manifest, MemoryItem } from "./manifest.js";
 
 /** One place where a manifest speaks of a descriptor. */
 export interface DescriptorUse {
@@ -23,7 +23,7 @@ export function quote(name: string): string {
   return JSON.stringify(name.length > SHOWN ? `${name.slice(0, SHOWN)}...` : name);
 }
 
-export function nameContainer(container: ContainerItem): string {
+export function nameContainer(container: { readonly name: string }): string {
   return `container ${quote(container.name)}`;
 }
 
@@ -32,11 +32,8 @@ export function nameMemory(memory: MemoryItem, index: number): string {
   return `memory ${memory.name === undefined ? `${index} (${quote(memory.label)})` : quote(memory.name)}`;
 }
 
-function* deviceUses(container: ContainerItem, device: DeviceItem): Generator<DescriptorUse> {
-  const { address } = device;
-  const through = container.mode === "iommufd" ? "cdev" : "group";
-  yield { index: device.descriptor, expected: { kind: "device", address, through }, what: address };
-  for (const { kind, vectors, unmask } of device.irqs) {
+function* irqUses(irqs: readonly IrqItem[], address: string): Generator<DescriptorUse> {
+  for (const { kind, vectors, unmask } of irqs) {
     for (const { index, eventfd } of vectors) {
       yield { index: eventfd, expected: { kind: "eventfd" }, what: `${kind} ${index} of ${address}` };
     }
@@ -44,6 +41,13 @@ function* deviceUses(container: ContainerItem, device: DeviceItem): Generator<De
       yield { index: unmask, expected: { kind: "eventfd" }, what: `unmask of ${kind} of ${address}` };
     }
   }
+}
+
+function* deviceUses(container: ContainerItem, device: DeviceItem): Generator<DescriptorUse> {
+  const { address } = device;
+  const through = container.mode === "iommufd" ? "cdev" : "group";
+  yield { index: device.descriptor, expected: { kind: "device", address, through }, what: address };
+  yield* irqUses(device.irqs, address);
   for (const { region, offset, eventfd } of device.ioeventfds) {
     const what = `ioeventfd at 0x${offset.toString(16)} in region ${region} of ${address}`;
     yield { index: eventfd, expected: { kind: "eventfd" }, what };
@@ -70,6 +74,15 @@ export function* descriptorUses(manifest: Manifest): Generator<DescriptorUse> {
       yield { index: descriptor, expected: { kind: "group", id }, what: `group ${id}` };
     }
     for (const device of container.devices) yield* deviceUses(container, device);
+  }
+  for (const { name, address, socket, twin, port, device } of manifest.sockets) {
+    const what = nameContainer({ name });
+    yield { index: socket, expected: { kind: "socket" }, what };
+    if (twin !== undefined) yield { index: twin, expected: { kind: "socket" }, what: `twin socket of ${what}` };
+    for (const { index, file } of port.regions) {
+      if (file !== undefined) yield { index: file, expected: { kind: "any" }, what: `region ${index} of ${address}` };
+    }
+    yield* irqUses(device.irqs, address);
   }
   for (const connection of manifest.connections) {
     if (connection.kind === "intx") continue;

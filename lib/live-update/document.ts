@@ -23,7 +23,7 @@ import { VfioError } from "../errors.js";
 import { ByteReader, ByteWriter } from "./bytes.js";
 
 /** The version of the format that this package writes, and the newest that it reads. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 const { EPROTONOSUPPORT } = constants.errno;
 
@@ -47,7 +47,9 @@ interface DocumentKind<Name extends string> {
   readonly records: Readonly<Record<Name, RecordKind>>;
 }
 
-export const manifestKind: DocumentKind<"writer" | "memory" | "containers" | "connections" | "descriptors"> = {
+export const manifestKind: DocumentKind<
+  "writer" | "memory" | "containers" | "connections" | "descriptors" | "sockets"
+> = {
   number: 1,
   name: "the manifest",
   records: {
@@ -56,6 +58,7 @@ export const manifestKind: DocumentKind<"writer" | "memory" | "containers" | "co
     containers: { number: 3, since: 1 },
     connections: { number: 4, since: 1 },
     descriptors: { number: 5, since: 1 },
+    sockets: { number: 6, since: 2 },
   },
 };
 

@@ -17,10 +17,13 @@ import {
   maskingCodes,
   memoryCodes,
   modeCodes,
+  POSTED_WRITES,
   READ,
   sizes,
   TO_GUEST,
+  TRUST_SERVER,
   WRITE,
+  WRITE_MULTIPLE,
 } from "./codes.js";
 import { descriptorUses } from "./descriptor-uses.js";
 import { DocumentWriter, frozenKind, manifestKind } from "./document.js";
@@ -29,9 +32,11 @@ import type {
   ContainerItem,
   DeviceItem,
   FrozenPart,
+  IrqItem,
   Manifest,
   MappingItem,
   MemoryItem,
+  SocketItem,
 } from "./manifest.js";
 import { checkFrozen, checkManifest, MAX_MANIFEST, tooLong } from "./rules.js";
 
@@ -95,7 +100,18 @@ function writeDevice(writer: ByteWriter, device: DeviceItem, mode: ContainerMode
   } else {
     writer.optional(device.group);
   }
-  writer.list(device.irqs, ({ kind, allocated, unmask, vectors }) => {
+  writeIrqs(writer, device.irqs);
+  writer.list(device.ioeventfds, ({ region, offset, width, value, eventfd }) => {
+    writer.u32(region);
+    writer.size(offset);
+    writer.u8(width);
+    writer.u64(value);
+    writer.u32(eventfd);
+  });
+}
+
+function writeIrqs(writer: ByteWriter, irqs: readonly IrqItem[]): void {
+  writer.list(irqs, ({ kind, allocated, unmask, vectors }) => {
     writer.code(irqCodes, kind);
     writer.u32(allocated);
     writer.optional(unmask);
@@ -104,13 +120,49 @@ function writeDevice(writer: ByteWriter, device: DeviceItem, mode: ContainerMode
       writer.u32(eventfd);
     });
   });
-  writer.list(device.ioeventfds, ({ region, offset, width, value, eventfd }) => {
-    writer.u32(region);
-    writer.size(offset);
-    writer.u8(width);
-    writer.u64(value);
-    writer.u32(eventfd);
+}
+
+function writeSocket(writer: ByteWriter, item: SocketItem): void {
+  const { agreement, port } = item;
+  writer.text(item.name);
+  writer.text(item.path);
+  writer.text(item.address);
+  writer.u32(item.timeout);
+  writer.u32(
+    (item.postedWrites ? POSTED_WRITES : 0) |
+      (item.trustServer ? TRUST_SERVER : 0) |
+      (agreement.writeMultiple ? WRITE_MULTIPLE : 0),
+  );
+  writer.u32(item.socket);
+  writer.optional(item.twin);
+  writer.u32(agreement.minor);
+  writer.u32(agreement.maxFds);
+  writer.size(agreement.maxTransfer);
+  writer.size(agreement.maxMaps);
+  writer.u64(agreement.pageSizes);
+  writer.u32(port.flags);
+  writer.u32(port.numRegions);
+  writer.u32(port.numIrqs);
+  writer.list(port.regions, ({ index, status, flags, size, offset, capOffset, bytes, file }) => {
+    writer.u32(index);
+    writer.u32(-status);
+    writer.u32(flags);
+    writer.u64(size);
+    writer.u64(offset);
+    writer.u32(capOffset);
+    writer.u32(bytes.length);
+    writer.raw(bytes);
+    writer.optional(file);
   });
+  writer.list(port.irqs, ({ index, status, flags, count }) => {
+    writer.u32(index);
+    writer.u32(-status);
+    writer.u32(flags);
+    writer.u32(count);
+  });
+  writer.list(port.posted, (posted) => writer.flag(posted));
+  writeIrqs(writer, item.device.irqs);
+  writeMappings(writer, item.mappings);
 }
 
 function writeConnection(writer: ByteWriter, connection: ConnectionItem): void {
@@ -153,6 +205,7 @@ export function writeManifest(manifest: Manifest): Uint8Array {
       writer.u32(descriptor);
     }),
   );
+  document.record("sockets", (writer) => writer.list(manifest.sockets, (item) => writeSocket(writer, item)));
   return document.end();
 }
 

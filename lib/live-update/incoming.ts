@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { type Container, IommufdContainer, LegacyContainer } from "../container/index.js";
+import { type Container, IommufdContainer, LegacyContainer, UserContainer } from "../container/index.js";
+import { withDescriptors } from "../container/user.js";
 import type { Attachment } from "../device/attachment.js";
 import type { Device } from "../device/device.js";
 import type { DeviceState } from "../device/state.js";
@@ -120,10 +121,11 @@ function assemble(manifest: Manifest, descriptors: readonly OwnedFd[]): Parts {
       if (name !== undefined) named.set(name, buffer);
     }
     for (const item of manifest.containers) containers.set(item.name, inheritContainer(item, fd));
+    for (const item of manifest.sockets) containers.set(item.name, UserContainer.inherit(withDescriptors(item, fd)));
     for (const [index, item] of manifest.memory.entries()) {
       if (item.kind === "bar") memory[index] = mapBar(containers, item);
     }
-    for (const { name, mappings } of manifest.containers) {
+    for (const { name, mappings } of [...manifest.containers, ...manifest.sockets]) {
       const parts = mappings.map(({ memory: index, ...rest }) => {
         const mapped = memory[index];
         if (mapped === undefined) throw outOfRangeError("memory", "one of the manifest's", index);
@@ -253,7 +255,7 @@ export class IncomingUpdate implements Disposable {
    */
   get files(): readonly number[] {
     return [...this.containers.values()].flatMap((container) => [
-      ...container.state.groups.values(),
+      ...(container instanceof LegacyContainer ? container.state.groups.values() : []),
       ...[...container.devices.values()]
         .filter(({ attachment }) => attachment.door === "cdev")
         .map(({ attachment }) => attachment.port.fd),
@@ -359,7 +361,10 @@ export class IncomingUpdate implements Disposable {
     setLevel: TakeOverOptions["setLevel"],
   ): readonly unknown[] {
     const failures: unknown[] = [];
-    for (const container of this.containers.values()) container.lock(undefined);
+    for (const container of this.containers.values()) {
+      container.handOver.begin();
+      container.lock(undefined);
+    }
     for (const [index, item] of this.#manifest.connections.entries()) {
       const vm = machines.get(item.machine);
       const vectors = frozen.connections[index]?.vectors ?? [];

@@ -7,6 +7,7 @@
  * @module
  */
 import type { ContainerMode } from "../container/container.js";
+import type { UserContainerState } from "../container/user.js";
 import type { IrqName } from "../device/irq-index.js";
 import type { MsiMessage } from "../kvm/routing.js";
 
@@ -101,6 +102,13 @@ export interface ContainerItem {
   readonly mappings: readonly MappingItem[];
 }
 
+/** A vfio-user container: the connection with a server, and the device that it emulates. Since version 2 of the format. */
+export interface SocketItem extends UserContainerState<DescriptorIndex> {
+  /** The program's name for it. No other container has it. */
+  readonly name: string;
+  readonly mappings: readonly MappingItem[];
+}
+
 /** A device's interrupts that go to a guest. */
 export type ConnectionItem =
   | {
@@ -128,6 +136,7 @@ export interface Manifest {
   readonly writer: { readonly version: string; readonly node: string; readonly pid: number };
   readonly memory: readonly MemoryItem[];
   readonly containers: readonly ContainerItem[];
+  readonly sockets: readonly SocketItem[];
   readonly connections: readonly ConnectionItem[];
   /** The program's own descriptors, by name. */
   readonly descriptors: readonly { readonly name: string; readonly descriptor: DescriptorIndex }[];

@@ -6,11 +6,12 @@
  * @module
  */
 import { constants } from "node:os";
-import type { ContainerMode } from "../container/container.js";
+import type { AnyContainerMode, ContainerMode } from "../container/container.js";
 import { VfioError } from "../errors.js";
 import { MAX_IOVA } from "../iova-range.js";
 import { pciAddress } from "../sysfs/address.js";
 import { mdevUuid } from "../sysfs/node.js";
+import { MAX_DESCRIPTORS } from "../unix-socket.js";
 import { MAX_TEXT, NO_NUMBER } from "./bytes.js";
 import { descriptorUses, nameContainer, nameMemory, quote } from "./descriptor-uses.js";
 import type {
@@ -23,6 +24,7 @@ import type {
   Manifest,
   MappingItem,
   MemoryItem,
+  SocketItem,
 } from "./manifest.js";
 
 /**
@@ -61,6 +63,13 @@ export const MAX_CONNECTIONS = 65_536;
 /** A hand-over has six. */
 export const MAX_PHASES = 64;
 
+/** Node's timers count up to here, in milliseconds. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
+/** linux/err.h: MAX_ERRNO */
+const MAX_ERRNO = 4095;
+/** A region's capabilities take some hundred bytes. */
+const MAX_REGION_ANSWER = 1 << 16;
+
 const lineAndMessages = ["intx", "msi", "msix"];
 
 /** A device's container and itself, as a key. */
@@ -78,7 +87,7 @@ function isDeviceAddress(address: string): boolean {
 }
 
 /** Whether a container of this mode maps memory by its address in the process, and so also a device's BAR. */
-function mapsByAddress(mode: ContainerMode): boolean {
+function mapsByAddress(mode: AnyContainerMode): boolean {
   return mode === "type1" || mode === "type1v2";
 }
 
@@ -86,10 +95,17 @@ function isInPages(value: number, min = 0): boolean {
   return Number.isSafeInteger(value) && value >= min && value % PAGE === 0;
 }
 
+/** What has mappings. */
+interface Mapper {
+  readonly name: string;
+  readonly mode: AnyContainerMode;
+  readonly mappings: readonly MappingItem[];
+}
+
 class Rules {
   readonly #refuse: Refuse;
   readonly #manifest: Manifest;
-  readonly #devices = new Map<string, DeviceItem>();
+  readonly #devices = new Map<string, Pick<DeviceItem, "irqs">>();
 
   constructor(manifest: Manifest, refuse: Refuse) {
     this.#manifest = manifest;
@@ -97,13 +113,15 @@ class Rules {
   }
 
   check(descriptorCount: number): void {
-    const { writer, memory, containers, connections, descriptors } = this.#manifest;
+    const { writer, memory, containers, sockets, connections, descriptors } = this.#manifest;
     this.#text("the writer's version", writer.version);
     this.#text("the writer's Node", writer.node);
     this.#integer("the writer's pid", writer.pid, MAX_U32);
     this.#containers(containers);
+    this.#sockets(sockets);
     this.#memory(memory);
     for (const container of containers) this.#mappings(container);
+    for (const socket of sockets) this.#mappings({ ...socket, mode: "vfio-user" });
     this.#connections(connections);
     this.#unique(descriptors, ({ name }) => [name, `descriptor ${quote(name)}`]);
     for (const { name } of descriptors) this.#name("a descriptor's name", name);
@@ -147,8 +165,9 @@ class Rules {
   // ---- containers and devices ----------------------------------------------------------------------------------------
 
   #containers(containers: readonly ContainerItem[]): void {
-    for (const { name } of containers) this.#name("a container's name", name);
-    this.#unique(containers, (container) => [container.name, nameContainer(container)]);
+    const named = [...containers, ...this.#manifest.sockets];
+    for (const { name } of named) this.#name("a container's name", name);
+    this.#unique(named, (container) => [container.name, nameContainer(container)]);
     // A group belongs to one container, and a device to one as well.
     this.#unique(
       containers.flatMap(({ groups }) => groups),
@@ -180,6 +199,57 @@ class Rules {
     }
     for (const { group } of devices) if (group !== undefined) groupIds.delete(group);
     for (const id of groupIds) throw this.#refuse(`group ${id} in ${where} has no device`);
+  }
+
+  #sockets(sockets: readonly SocketItem[]): void {
+    for (const item of sockets) {
+      const { name, path, address, timeout, agreement, port, device } = item;
+      const where = nameContainer(item);
+      this.#name(`the device's name in ${where}`, address);
+      if (path !== undefined) this.#path(`the socket's path of ${where}`, path);
+      this.#integer(`the timeout of ${where}`, timeout, LONGEST_TIMEOUT, 1);
+      this.#integer(`the server's version of ${where}`, agreement.minor, MAX_U32);
+      this.#integer(`the most descriptors of ${where}`, agreement.maxFds, MAX_DESCRIPTORS);
+      this.#integer(`the most bytes in one access of ${where}`, agreement.maxTransfer, MAX_U32, 1);
+      this.#integer(`the most ranges of ${where}`, agreement.maxMaps, Number.MAX_SAFE_INTEGER);
+      if (agreement.pageSizes <= 0n || agreement.pageSizes > MAX_IOVA) {
+        throw this.#refuse(`the page sizes of ${where} are ${agreement.pageSizes}, not a bitmap of 64 bits`);
+      }
+      this.#port(port, where);
+      this.#irqs(device.irqs, `device ${quote(address)} in ${where}`);
+      if (device.ioeventfds.length > 0) throw this.#refuse(`${where} has ioeventfds, which vfio-user has not`);
+      this.#devices.set(deviceKey(name, address), device);
+    }
+  }
+
+  /** A name in the abstract namespace begins with NUL. */
+  #path(what: string, path: string): void {
+    this.#name(what, path.startsWith("@") ? path.slice(1) : path);
+  }
+
+  #port({ flags, numRegions, numIrqs, regions, irqs, posted }: SocketItem["port"], where: string): void {
+    this.#integer(`the flags of ${where}`, flags, MAX_U32);
+    if (regions.length !== numRegions || irqs.length !== numIrqs) {
+      throw this.#refuse(`${where} says ${numRegions} regions and ${numIrqs} kinds of interrupt, and describes others`);
+    }
+    for (const [place, { index, status, size, offset, bytes, file }] of regions.entries()) {
+      if (index !== place) throw this.#refuse(`region ${index} in ${where} stands at place ${place}`);
+      this.#integer(`the errno of region ${index} in ${where}`, -status, MAX_ERRNO);
+      if (size < 0n || size > MAX_IOVA || offset < 0n || offset > MAX_IOVA) {
+        throw this.#refuse(`region ${index} in ${where} has a size or an offset of more than 64 bits`);
+      }
+      if (bytes.length > MAX_REGION_ANSWER) {
+        throw this.#refuse(`the answer for region ${index} in ${where} is ${bytes.length} bytes long`);
+      }
+      if (status < 0 && file !== undefined) {
+        throw this.#refuse(`region ${index} in ${where} was refused, and has a file`);
+      }
+    }
+    for (const [place, { index, status }] of irqs.entries()) {
+      if (index !== place) throw this.#refuse(`kind of interrupt ${index} in ${where} stands at place ${place}`);
+      this.#integer(`the errno of interrupt ${index} in ${where}`, -status, MAX_ERRNO);
+    }
+    if (posted.length > numRegions) throw this.#refuse(`${where} posts writes to regions that it has not`);
   }
 
   #device(device: DeviceItem, mode: ContainerMode, groups: ReadonlySet<number>, where: string): void {
@@ -278,10 +348,14 @@ class Rules {
     }
   }
 
-  #requireDevice(item: { readonly container: string; readonly device: string }, where: string): DeviceItem {
+  #requireDevice(
+    item: { readonly container: string; readonly device: string },
+    where: string,
+  ): Pick<DeviceItem, "irqs"> {
     const device = this.#devices.get(deviceKey(item.container, item.device));
     if (device !== undefined) return device;
-    const known = this.#manifest.containers.some(({ name }) => name === item.container);
+    const { containers, sockets } = this.#manifest;
+    const known = [...containers, ...sockets].some(({ name }) => name === item.container);
     throw this.#refuse(
       known
         ? `${where} is of device ${quote(item.device)}, which container ${quote(item.container)} does not have`
@@ -289,7 +363,7 @@ class Rules {
     );
   }
 
-  #mappings(container: ContainerItem): void {
+  #mappings(container: Mapper): void {
     const { mappings } = container;
     let ascending = true;
     let next = 0n;
@@ -309,7 +383,7 @@ class Rules {
   }
 
   /** Returns the IOVA behind it. */
-  #mapping(mapping: MappingItem, container: ContainerItem): bigint {
+  #mapping(mapping: MappingItem, container: Mapper): bigint {
     const { iova, length, offset, read, write } = mapping;
     // The words are put together for a refusal only: there are many mappings.
     const where = () => `the mapping at IOVA 0x${iova.toString(16)} in ${nameContainer(container)}`;

@@ -19,6 +19,7 @@ import type { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import { READABLE, WRITABLE } from "../readiness.js";
 import { MAX_DESCRIPTORS, UnixSocket } from "../unix-socket.js";
+import type { Agreement, ConnectionState } from "./client-state.js";
 import { type Frame, type FrameLimits, FrameReader, FrameWriter } from "./framing.js";
 import { type Command, version } from "./messages.js";
 import {
@@ -39,7 +40,7 @@ import {
 } from "./protocol.js";
 import { type Capabilities, defaultCapabilities } from "./version.js";
 
-const { EAGAIN, ECONNRESET, EINTR, EINVAL, EIO, ENOTCONN, EPIPE, EPROTO, ETIMEDOUT } = constants.errno;
+const { EAGAIN, EBUSY, ECONNRESET, EINTR, EINVAL, EIO, ENOTCONN, EPIPE, EPROTO, ETIMEDOUT } = constants.errno;
 
 /** What this side takes: QEMU's own numbers. */
 const offered = {
@@ -80,20 +81,6 @@ export interface CallOptions {
   readonly room?: number;
   /** Called if the server has done it after all, when it was given up already. */
   readonly late?: () => void;
-}
-
-/** What both sides have agreed upon, or the server has told. */
-export interface Agreement {
-  readonly minor: number;
-  /** The most descriptors that the server takes with one message. */
-  readonly maxFds: number;
-  /** The most bytes in one access. */
-  readonly maxTransfer: number;
-  /** The most ranges of memory at a time. */
-  readonly maxMaps: number;
-  /** The page sizes of memory, or'ed together. */
-  readonly pageSizes: bigint;
-  readonly writeMultiple: boolean;
 }
 
 /** A request that waits for its reply, whatever that is. */
@@ -234,6 +221,8 @@ export class ClientConnection {
   #asynchronous = 0;
   #over: { readonly why: string; readonly cause: Error | undefined } | undefined;
   #agreement: Agreement | undefined;
+  /** Whether another process has it, or may have it soon. */
+  #suspended = false;
 
   /**
    * Introduces itself.
@@ -251,6 +240,23 @@ export class ClientConnection {
       connection.close();
       throw error;
     }
+  }
+
+  /**
+   * Goes on with a connection that another process has made, once it is {@link resume}d: until then nothing is read, and nothing is
+   * sent.
+   *
+   * @param sockets belong to the connection from here on
+   */
+  static inherit(
+    { socket, twin, agreement }: ConnectionState<UnixSocket>,
+    options: ConnectionOptions,
+  ): ClientConnection {
+    const connection = new ClientConnection(socket, options);
+    if (twin !== undefined) connection.#links.push(new Link(twin));
+    connection.#agreement = agreement;
+    connection.#suspended = true;
+    return connection;
   }
 
   private constructor(socket: UnixSocket, { label, timeout, answer, lost }: ConnectionOptions) {
@@ -275,6 +281,41 @@ export class ClientConnection {
   get agreement(): Agreement {
     if (this.#agreement === undefined) throw invalidStateError(`${this.label} has not introduced itself`);
     return this.#agreement;
+  }
+
+  // ---- between two processes ---------------------------------------------------------------------------------------
+
+  /** What a successor must know. The descriptors are borrowed. */
+  get state(): ConnectionState<number> {
+    const [main, twin] = this.#links.map(({ socket }) => socket.fd);
+    return { socket: main ?? -1, twin, agreement: this.agreement };
+  }
+
+  /** How many requests have no answer yet. */
+  get unanswered(): number {
+    return this.#calls.size;
+  }
+
+  /**
+   * Stops between two messages: nothing more is read or sent, and what the server sends stays in the socket, for this process or for
+   * another.
+   *
+   * @throws VfioError `EBUSY` if an answer is awaited, `ETIMEDOUT` if the server stopped within a message; it goes on then
+   */
+  suspend(): void {
+    const name = "hand-over";
+    const atRest = ({ reader, writer, requests }: Link) =>
+      !reader.inMessage && writer.queued === 0 && requests.length === 0;
+    if (!this.#links.every(atRest)) this.#waitUntil(name, () => this.#links.every(atRest));
+    if (this.#calls.size > 0) throw this.#error(EBUSY, name, `${this.#calls.size} requests have no answer yet`);
+    this.#suspended = true;
+    for (const { socket } of this.#links) socket.onReadable(undefined);
+  }
+
+  /** Ends {@link suspend}. */
+  resume(): void {
+    this.#suspended = false;
+    for (const link of this.#links) this.#watch(link);
   }
 
   // ---- the introduction --------------------------------------------------------------------------------------------
@@ -611,7 +652,7 @@ export class ClientConnection {
 
   /** Has the event loop read while there is room for answers, and send what waits. */
   #watch(link: Link): void {
-    if (this.#over !== undefined) return;
+    if (this.#over !== undefined || this.#suspended) return;
     link.socket.onReadable(link.open ? () => this.#ready() : undefined);
     if (link.writer.queued > 0 && !link.flushing) void this.#flush(link);
   }
@@ -651,6 +692,7 @@ export class ClientConnection {
   /** @throws VfioError ENOTCONN if the connection is over */
   #refuseOver(name: string): void {
     if (this.#over !== undefined) throw this.#ended(name);
+    if (this.#suspended) throw invalidStateError(`${this.label} is between two processes: nothing can be asked of it`);
   }
 
   #ended(name: string): VfioError {

@@ -5,6 +5,7 @@
  */
 import { fstatSync } from "node:fs";
 import { constants } from "node:os";
+import { growingInfo } from "../device/info.js";
 import type { DevicePort, PortRegion, RegionFile } from "../device/port.js";
 import { isBar, parseRegionInfo } from "../device/region-info.js";
 import type { ProgramStep } from "../device/registers.js";
@@ -18,6 +19,7 @@ import {
   VFIO_REGION_INFO_FLAG_MMAP,
 } from "../uapi.js";
 import type { ClientConnection, Outcome } from "./client-connection.js";
+import type { PortState } from "./client-state.js";
 import {
   DEVICE_INFO_SIZE,
   deviceFeature,
@@ -66,7 +68,8 @@ export interface PortOptions {
 
 /** What the server has said of a region. */
 interface KnownRegion {
-  readonly raw: RawRegionInfo;
+  /** Or the `-errno` that it has refused it with. */
+  readonly raw: RawRegionInfo | number;
   readonly file: OwnedFd | undefined;
 }
 
@@ -88,6 +91,63 @@ export class UserPort implements DevicePort {
   constructor(connection: ClientConnection, options: PortOptions) {
     this.#connection = connection;
     this.#options = options;
+  }
+
+  /**
+   * Goes on with what another process was told. Nothing is asked.
+   *
+   * @param connection belongs to the port from here on, and so do the descriptors
+   * @throws ProtocolError for a region's file that an access could end this process by
+   */
+  static inherit(connection: ClientConnection, options: PortOptions, state: PortState<OwnedFd>): UserPort {
+    const port = new UserPort(connection, options);
+    const { flags, numRegions, numIrqs, posted } = state;
+    port.#info = { argsz: DEVICE_INFO_SIZE, flags, numRegions, numIrqs, capOffset: 0, bytes: noBytes };
+    for (const { index, status, file, ...rest } of state.regions) {
+      const raw = { argsz: rest.bytes.length, index, ...rest };
+      // Looked at again: whoever said it is another process.
+      if (file !== undefined && !port.#isUsable(file, raw)) {
+        throw new ProtocolError(EPROTO, deviceGetRegionInfo.name, `the file of region ${index} cannot be mapped`);
+      }
+      port.#regions.set(index, { raw: status < 0 ? status : raw, file });
+    }
+    for (const { index, status, ...raw } of state.irqs) {
+      port.#irqs.set(index, status < 0 ? status : { argsz: IRQ_INFO_SIZE, ...raw, bytes: noBytes });
+    }
+    port.#posted = posted;
+    return port;
+  }
+
+  /**
+   * All that a successor must know, asked for where it is not known yet. The descriptors are borrowed.
+   *
+   * @throws VfioError
+   */
+  readState(): PortState<number> {
+    const info = this.getInfo();
+    if (typeof info === "number") throw new ProtocolError(info, deviceGetInfo.name, "it does not tell what it is");
+    const { flags, numRegions, numIrqs } = info;
+    const regions = Array.from({ length: numRegions }, (_, index) => {
+      const raw = this.#wholeRegionInfo(index);
+      const file = this.#regions.get(index)?.file?.number;
+      if (typeof raw !== "number") {
+        const { flags, size, offset, capOffset, bytes } = raw;
+        return { index, status: 0, flags, size, offset, capOffset, bytes, file };
+      }
+      return { index, status: raw, flags: 0, size: 0n, offset: 0n, capOffset: 0, bytes: noBytes, file };
+    });
+    const irqs = Array.from({ length: numIrqs }, (_, index) => {
+      const raw = this.getIrqInfo(index);
+      if (typeof raw === "number") return { index, status: raw, flags: 0, count: 0 };
+      return { index, status: 0, flags: raw.flags, count: raw.count };
+    });
+    this.#posted ??= this.#options.postedWrites ? this.#findPosted() : [];
+    return { flags, numRegions, numIrqs, regions, irqs, posted: this.#posted };
+  }
+
+  #wholeRegionInfo(index: number): RawRegionInfo | number {
+    const about = { syscall: this.calls.request, request: deviceGetRegionInfo.name, object: this.#connection.label };
+    return growingInfo(REGION_INFO_ROOM, (argsz) => this.getRegionInfo(index, argsz), about);
   }
 
   get fd(): number {
@@ -117,7 +177,10 @@ export class UserPort implements DevicePort {
       { argsz: room, index },
       { room: Number.POSITIVE_INFINITY },
     );
-    if (!outcome.ok) return errnoOf(outcome);
+    if (!outcome.ok) {
+      this.#regions.set(index, { raw: errnoOf(outcome), file: undefined });
+      return errnoOf(outcome);
+    }
     const { value, fds } = outcome;
     const [file, ...others] = fds;
     for (const other of others) other.close();

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { AnyContainerMode } from "./container.js";
+import type { ContainerMode } from "./container.js";
 /** What keeps something from being handed over. */
 export interface Blocker {
     /** The device it is about; undefined if it is about a container, memory, or the program. */
@@ -40,10 +40,12 @@ export interface HandOver {
      * @throws VfioError; the old process can restore everything then
      */
     takeOver(): void;
+    /** The word was given: from here on nobody else uses it. Does not fail. */
+    begin(): void;
 }
-/** What a successor must know of a container. The descriptors are borrowed. */
+/** What a successor must know of a container of the kernel's. The descriptors are borrowed. */
 export interface ContainerState {
-    readonly mode: AnyContainerMode;
+    readonly mode: ContainerMode;
     readonly fd: number;
     /** iommufd: the id of the address space. */
     readonly ioas: number | undefined;

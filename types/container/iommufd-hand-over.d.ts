@@ -8,4 +8,5 @@ export declare class IommufdHandOver implements HandOver {
     invalidate(): void;
     restore(): void;
     takeOver(): void;
+    begin(): void;
 }

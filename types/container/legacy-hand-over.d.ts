@@ -19,5 +19,6 @@ export declare class LegacyHandOver implements HandOver {
     prepare(): void;
     invalidate(): void;
     takeOver(): void;
+    begin(): void;
     restore(): void;
 }

@@ -1,6 +1,9 @@
 import type { Attachment } from "../device/attachment.js";
 import type { Device } from "../device/device.js";
+import type { DeviceState } from "../device/state.js";
 import { VfioError } from "../errors.js";
+import { type PortOptions } from "../vfio-user/client-port.js";
+import type { ConnectionState, PortState } from "../vfio-user/client-state.js";
 import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
 import type { DmaMapping } from "./mapping.js";
 /** How a vfio-user container is opened. */
@@ -24,6 +27,20 @@ export interface UserContainerOptions {
      */
     readonly trustServer?: boolean;
 }
+/** What a successor must know of a container, its connection and its device. */
+export interface UserContainerState<Fd> extends ConnectionState<Fd>, PortOptions {
+    /** Where the server listens; undefined if the socket came as a descriptor. */
+    readonly path: string | undefined;
+    readonly timeout: number;
+    /** What the device is called. */
+    readonly address: string;
+    /** What the server has said of the device. */
+    readonly port: PortState<Fd>;
+    /** Its interrupts. */
+    readonly device: DeviceState<Fd>;
+}
+/** The same state with other descriptors: borrowed ones sent, or received ones owned. */
+export declare function withDescriptors<From, To>(state: UserContainerState<From>, convert: (fd: From) => To): UserContainerState<To>;
 /** What a container tells of. */
 export interface UserContainerEvents {
     /** The server is gone. The device is to be closed; then it can be attached again. */

@@ -6,6 +6,8 @@ export type DescriptorKind =
     readonly kind: "any";
 } | {
     readonly kind: "eventfd";
+} | {
+    readonly kind: "socket";
 }
 /** A memfd, or a file in a memory file system, of at least so many bytes, open for reading and writing. */
  | {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { DescriptorKind } from "./descriptor-kind.js";
-import type { ContainerItem, DescriptorIndex, Manifest, MemoryItem } from "./manifest.js";
+import type { DescriptorIndex, Manifest, MemoryItem } from "./manifest.js";
 /** One place where a manifest speaks of a descriptor. */
 export interface DescriptorUse {
     readonly index: DescriptorIndex;
@@ -15,7 +15,9 @@ export interface DescriptorUse {
 }
 /** A name from a manifest as messages show it: what could disturb a terminal is escaped. */
 export declare function quote(name: string): string;
-export declare function nameContainer(container: ContainerItem): string;
+export declare function nameContainer(container: {
+    readonly name: string;
+}): string;
 export declare function nameMemory(memory: MemoryItem, index: number): string;
 /** Every place where a manifest speaks of a descriptor, in the manifest's order. */
 export declare function descriptorUses(manifest: Manifest): Generator<DescriptorUse>;

@@ -1,6 +1,6 @@
 import { ByteReader, ByteWriter } from "./bytes.js";
 /** The version of the format that this package writes, and the newest that it reads. */
-export declare const FORMAT_VERSION = 1;
+export declare const FORMAT_VERSION = 2;
 /** A record: a number, a length, and that many bytes. */
 interface RecordKind {
     readonly number: number;
@@ -14,7 +14,7 @@ interface DocumentKind<Name extends string> {
     /** Each is there once, in the order of the numbers. */
     readonly records: Readonly<Record<Name, RecordKind>>;
 }
-export declare const manifestKind: DocumentKind<"writer" | "memory" | "containers" | "connections" | "descriptors">;
+export declare const manifestKind: DocumentKind<"writer" | "memory" | "containers" | "connections" | "descriptors" | "sockets">;
 export declare const frozenKind: DocumentKind<"connections" | "times" | "state">;
 /** Writes the records of a document. */
 export declare class DocumentWriter<Name extends string> {

@@ -7,6 +7,7 @@
  * @module
  */
 import type { ContainerMode } from "../container/container.js";
+import type { UserContainerState } from "../container/user.js";
 import type { IrqName } from "../device/irq-index.js";
 import type { MsiMessage } from "../kvm/routing.js";
 /** An index into the descriptors that travel with the manifest. Every one of them is spoken of exactly once. */
@@ -97,6 +98,12 @@ export interface ContainerItem {
     readonly devices: readonly DeviceItem[];
     readonly mappings: readonly MappingItem[];
 }
+/** A vfio-user container: the connection with a server, and the device that it emulates. Since version 2 of the format. */
+export interface SocketItem extends UserContainerState<DescriptorIndex> {
+    /** The program's name for it. No other container has it. */
+    readonly name: string;
+    readonly mappings: readonly MappingItem[];
+}
 /** A device's interrupts that go to a guest. */
 export type ConnectionItem = {
     readonly kind: "msi" | "msix";
@@ -128,6 +135,7 @@ export interface Manifest {
     };
     readonly memory: readonly MemoryItem[];
     readonly containers: readonly ContainerItem[];
+    readonly sockets: readonly SocketItem[];
     readonly connections: readonly ConnectionItem[];
     /** The program's own descriptors, by name. */
     readonly descriptors: readonly {

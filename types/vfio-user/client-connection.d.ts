@@ -1,6 +1,7 @@
 import { VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { UnixSocket } from "../unix-socket.js";
+import type { Agreement, ConnectionState } from "./client-state.js";
 import { type Frame } from "./framing.js";
 import { type Command } from "./messages.js";
 /** What came of a request: the reply, the server's refusal, or what kept it from being answered. */
@@ -21,19 +22,6 @@ export interface CallOptions {
     readonly room?: number;
     /** Called if the server has done it after all, when it was given up already. */
     readonly late?: () => void;
-}
-/** What both sides have agreed upon, or the server has told. */
-export interface Agreement {
-    readonly minor: number;
-    /** The most descriptors that the server takes with one message. */
-    readonly maxFds: number;
-    /** The most bytes in one access. */
-    readonly maxTransfer: number;
-    /** The most ranges of memory at a time. */
-    readonly maxMaps: number;
-    /** The page sizes of memory, or'ed together. */
-    readonly pageSizes: bigint;
-    readonly writeMultiple: boolean;
 }
 /** How a connection is made. */
 export interface ConnectionOptions {
@@ -57,12 +45,32 @@ export declare class ClientConnection {
      * @throws VfioError
      */
     static open(socket: UnixSocket, options: ConnectionOptions): ClientConnection;
+    /**
+     * Goes on with a connection that another process has made, once it is {@link resume}d: until then nothing is read, and nothing is
+     * sent.
+     *
+     * @param sockets belong to the connection from here on
+     */
+    static inherit({ socket, twin, agreement }: ConnectionState<UnixSocket>, options: ConnectionOptions): ClientConnection;
     private constructor();
     /** The socket's descriptor, borrowed. */
     get fd(): number;
     /** Whether it is over, by whichever side. */
     get over(): boolean;
     get agreement(): Agreement;
+    /** What a successor must know. The descriptors are borrowed. */
+    get state(): ConnectionState<number>;
+    /** How many requests have no answer yet. */
+    get unanswered(): number;
+    /**
+     * Stops between two messages: nothing more is read or sent, and what the server sends stays in the socket, for this process or for
+     * another.
+     *
+     * @throws VfioError `EBUSY` if an answer is awaited, `ETIMEDOUT` if the server stopped within a message; it goes on then
+     */
+    suspend(): void;
+    /** Ends {@link suspend}. */
+    resume(): void;
     /**
      * Makes a request and blocks until its reply is there.
      *

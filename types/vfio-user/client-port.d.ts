@@ -1,7 +1,9 @@
 import type { DevicePort, PortRegion, RegionFile } from "../device/port.js";
 import type { ProgramStep } from "../device/registers.js";
+import type { OwnedFd } from "../fd.js";
 import { type RawDeviceInfo, type RawIrqInfo, type RawRegionInfo } from "../native.js";
 import type { ClientConnection } from "./client-connection.js";
+import type { PortState } from "./client-state.js";
 /** How far a client goes with its server. */
 export interface PortOptions {
     /**
@@ -22,6 +24,19 @@ export declare class UserPort implements DevicePort {
     };
     /** @param connection belongs to the port from here on */
     constructor(connection: ClientConnection, options: PortOptions);
+    /**
+     * Goes on with what another process was told. Nothing is asked.
+     *
+     * @param connection belongs to the port from here on, and so do the descriptors
+     * @throws ProtocolError for a region's file that an access could end this process by
+     */
+    static inherit(connection: ClientConnection, options: PortOptions, state: PortState<OwnedFd>): UserPort;
+    /**
+     * All that a successor must know, asked for where it is not known yet. The descriptors are borrowed.
+     *
+     * @throws VfioError
+     */
+    readState(): PortState<number>;
     get fd(): number;
     getInfo(): RawDeviceInfo | number;
     getRegionInfo(index: number, argsz: number): RawRegionInfo | number;

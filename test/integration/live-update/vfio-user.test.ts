@@ -1,0 +1,166 @@
+/** A client hands its connection with a vfio-user server over. The server notices nothing. */
+import path from "node:path";
+import {
+  DmaBuffer,
+  type IncomingUpdate,
+  LiveUpdate,
+  openContainer,
+  receiveLiveUpdate,
+  socketFromOldProcess,
+  socketToSuccessor,
+  type UserContainer,
+} from "vfio";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { UnixSocket } from "../../../lib/unix-socket.js";
+import { type EduProcess, socketDirectory, startEdu } from "../vfio-user-client/edu-process.js";
+import { descriptorCount } from "../vfio-user-client/fake-server.js";
+
+// edu's registers and commands
+const [LIVENESS, RAISE, ACKNOWLEDGE, SOURCE, DESTINATION, COUNT, COMMAND] = [
+  0x04, 0x60, 0x64, 0x80, 0x88, 0x90, 0x98,
+] as const;
+const BUFFER = 0x40000;
+const IOVA = 0x10_0000n;
+
+const directory = socketDirectory();
+const socket = path.join(directory.path, "edu.sock");
+let server: EduProcess;
+beforeAll(async () => {
+  server = await startEdu(socket);
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  directory[Symbol.dispose]();
+});
+
+async function carriers() {
+  const [old, young] = UnixSocket.pair("seqpacket");
+  return await Promise.all([socketToSuccessor({ socket: old }), socketFromOldProcess({ socket: young })]);
+}
+
+function registersOf(container: UserContainer | ReturnType<IncomingUpdate["container"]>) {
+  const [device] = container.devices.values();
+  if (device === undefined) throw new Error("there is no device");
+  return device.region("bar0").registers();
+}
+
+/** Has the device copy 64 bytes between its buffer and the memory. */
+async function copy(container: Parameters<typeof registersOf>[0], direction: "in" | "out"): Promise<void> {
+  const registers = registersOf(container);
+  registers.write64(direction === "in" ? DESTINATION : SOURCE, IOVA);
+  registers.write64(direction === "in" ? SOURCE : DESTINATION, BUFFER);
+  registers.write64(COUNT, 64);
+  registers.write64(COMMAND, direction === "in" ? 3 : 1);
+  while ((registers.read32(COMMAND) & 1) !== 0) await new Promise(setImmediate);
+}
+
+/** A container with the device, an interrupt, and memory of which the device has a copy. */
+async function attached(backing: "memfd" | "anonymous" = "memfd") {
+  const container = openContainer({ mode: "vfio-user", socket });
+  const device = container.attach("edu");
+  device.busMaster = true;
+  registersOf(container).write32(ACKNOWLEDGE, 0xffff_ffff);
+  const [vector] = device.msi.enable(1);
+  if (vector === undefined) throw new Error("there is no vector");
+  const buffer = DmaBuffer.allocate(4096, { backing });
+  container.map(buffer, { iova: IOVA });
+  buffer.bytes.set([1, 2, 3, 4]);
+  await copy(container, "out");
+  return { container, device, vector, buffer };
+}
+
+describe("a vfio-user container", () => {
+  it("goes to a successor, with its memory and its interrupts", async () => {
+    const before = descriptorCount();
+    const { container, device, vector, buffer } = await attached();
+    const heard: number[] = [];
+    vector.on("interrupt", (count) => heard.push(count));
+    const update = new LiveUpdate({
+      containers: { main: container },
+      memory: { ring: buffer },
+      save: () => {
+        registersOf(container).write32(RAISE, 1);
+        // Answered, so the interrupt was raised.
+        registersOf(container).read32(LIVENESS);
+        return Uint8Array.of(42);
+      },
+    });
+    expect(update.blockers()).toEqual([]);
+    const [out, back] = await carriers();
+    const taking = receiveLiveUpdate(back).then(async (incoming) => {
+      const inherited = incoming.container("main");
+      expect(() => registersOf(inherited).read32(LIVENESS)).toThrow(/between two processes/);
+      await incoming.takeOver();
+      return incoming;
+    });
+    const [incoming] = await Promise.all([taking, update.handOver(out)]);
+    expect([container.closed, device.closed, vector.closed, buffer.closed]).toEqual([true, true, true, true]);
+    expect([...incoming.state]).toEqual([42]);
+
+    const inherited = incoming.container("main");
+    const ring = incoming.memory.get("ring");
+    expect(inherited.mappingAt(IOVA)?.memory).toBe(ring);
+    ring?.bytes.fill(0);
+    await copy(inherited, "in");
+    expect([...(ring?.bytes.subarray(0, 4) ?? [])]).toEqual([1, 2, 3, 4]);
+    const msi = inherited.devices.get("edu")?.msi;
+    expect(heard).toEqual([]);
+    expect(await msi?.vector(0).wait({ timeout: 5000 })).toBe(1);
+    registersOf(inherited).write32(RAISE, 1);
+    expect(await msi?.vector(0).wait({ timeout: 5000 })).toBe(1);
+    inherited.close();
+    ring?.close();
+    expect(descriptorCount()).toBe(before);
+  });
+
+  it("goes on here when the successor fails", async () => {
+    const { container, vector, buffer } = await attached();
+    const update = new LiveUpdate({ containers: { main: container } });
+    const [out, back] = await carriers();
+    const failing = receiveLiveUpdate(back).then((incoming) => incoming.abandon("not today"));
+    await expect(update.handOver(out)).rejects.toThrow(/not today/);
+    await failing;
+    buffer.bytes.fill(0);
+    await copy(container, "in");
+    expect([...buffer.bytes.subarray(0, 4)]).toEqual([1, 2, 3, 4]);
+    registersOf(container).write32(RAISE, 1);
+    expect(await vector.wait({ timeout: 5000 })).toBe(1);
+    container.close();
+    buffer.close();
+  });
+
+  it("goes through many processes' hands", async () => {
+    let { container, buffer }: { container: Parameters<typeof registersOf>[0]; buffer: DmaBuffer } = await attached();
+    const before = descriptorCount();
+    for (let generation = 0; generation < 20; generation++) {
+      const [out, back] = await carriers();
+      const update = new LiveUpdate({ containers: { main: container }, memory: { ring: buffer } });
+      const taking = receiveLiveUpdate(back).then(async (incoming) => {
+        await incoming.takeOver();
+        return incoming;
+      });
+      const [incoming] = await Promise.all([taking, update.handOver(out)]);
+      const ring = incoming.memory.get("ring");
+      if (ring === undefined) throw new Error("there is no ring");
+      ({ container, buffer } = { container: incoming.container("main"), buffer: ring });
+      buffer.bytes.fill(0);
+      await copy(container, "in");
+      expect([...buffer.bytes.subarray(0, 4)]).toEqual([1, 2, 3, 4]);
+    }
+    expect(descriptorCount()).toBe(before);
+    container.close();
+    buffer.close();
+  });
+
+  it("is blocked by private memory, and when the server is gone", async () => {
+    const { container, buffer } = await attached("anonymous");
+    expect(new LiveUpdate({ containers: { main: container } }).blockers()).toMatchObject([
+      { why: expect.stringContaining("private to this process") },
+    ]);
+    container.close();
+    buffer.close();
+    expect(
+      new LiveUpdate({ containers: { main: openContainer({ mode: "vfio-user", socket }) } }).blockers(),
+    ).toMatchObject([{ why: "no device is attached to it" }]);
+  });
+});
