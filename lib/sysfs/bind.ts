@@ -253,8 +253,19 @@ function inUse(address: PciAddress, uses: readonly DeviceUse[], force?: string):
  * so, and `cause` is an AggregateError with all errors, the first one first.
  */
 export function bindDriver(address: string, options: BindOptions = {}): Binding {
-  const roots = rootsOf(options);
   const plan = planBinding(address, options);
+  carryOut(plan, options);
+  return new Binding(plan, rootsOf(options));
+}
+
+/**
+ * Does what a plan says, or nothing of it.
+ *
+ * @throws VfioError as {@link bindDriver}
+ * @internal
+ */
+export function carryOut(plan: BindingPlan, options: BindOptions): void {
+  const roots = rootsOf(options);
   const own = plan.uses.filter((use) => use.own);
   if (own.length > 0) throw inUse(plan.address, own);
   if (plan.uses.length > 0 && options.force !== true) {
@@ -271,7 +282,6 @@ export function bindDriver(address: string, options: BindOptions = {}): Binding 
   } catch (error) {
     throw unwound(error, done, plan, roots);
   }
-  return new Binding(plan, roots);
 }
 
 /** Undoes what was done, and returns the error to throw. */

@@ -14,6 +14,7 @@ export {
   planBinding,
   type SysfsWrite,
 } from "./bind.js";
+export { readPciConfig } from "./config.js";
 export type { HostPaths } from "./files.js";
 export {
   type GroupBlocker,
@@ -36,5 +37,16 @@ export {
   type PciSriov,
   readPciDevice,
 } from "./pci.js";
+export { PciNames } from "./pci-names.js";
+export {
+  type FormerDriver,
+  formerDriver,
+  type NotePaths,
+  noteFormerDriver,
+  planRelease,
+  type ReleaseOptions,
+  type ReleasePlan,
+  releaseDevice,
+} from "./release.js";
 export { type NumVfsOptions, setNumVfs } from "./sriov.js";
 export { type DeviceUse, findDeviceUses } from "./uses.js";

@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { type CapabilityFields, decodeCapability } from "./config-decode.js";
 export { ConfigSpace, type PciBar, PciCommand, PciStatus } from "./config-space.js";
 export { Device } from "./device.js";
 export { DeviceFeatures } from "./feature.js";

@@ -1,0 +1,18 @@
+/** Names of PCI's numbers. What has no name is undefined, except classes, whose base class always has one. */
+export declare class PciNames {
+    #private;
+    /** @param text a `pci.ids`; empty for a system without one */
+    constructor(text: string);
+    /**
+     * Reads the system's list.
+     *
+     * @param path of a list of one's own
+     * @returns without names if the system has no list
+     * @throws Node's own error if the file that was named cannot be read
+     */
+    static read(path?: string): PciNames;
+    vendor(vendorId: number): string | undefined;
+    device(vendorId: number, deviceId: number): string | undefined;
+    /** @param classCode 24 bits, as in {@link PciDevice.classCode} */
+    class(classCode: number): string;
+}
