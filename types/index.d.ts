@@ -6,6 +6,7 @@
 export { AddressSpace, type AddressSpaceListener, type Section, SectionError, type SectionInit, type Subscription, } from "./address-space.js";
 export * from "./container/index.js";
 export * from "./device/index.js";
+export * from "./doctor/index.js";
 export { DmaBuffer, type DmaBufferOptions, type DmaMemory } from "./dma-buffer.js";
 export { errnoName, VfioError, type VfioErrorInit } from "./errors.js";
 export { OwnedFd } from "./fd.js";
