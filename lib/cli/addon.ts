@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { cacheDirectory } from "../rig/cache.js";
 import { Debian, missingPackages, readRelease } from "../rig/debian.js";
@@ -12,7 +11,6 @@ import { runProgram } from "../rig/process.js";
 import type { ProgressListener } from "../rig/progress.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const addon = fileURLToPath(new URL("../../build/Release/vfio.node", import.meta.url));
 const packages = ["g++", "make", "python3"];
 
 async function has(program: string): Promise<boolean> {
@@ -25,13 +23,23 @@ async function missingTools(): Promise<string[]> {
   return packages.filter((_, index) => there[index] !== true);
 }
 
+/** Whether there is an addon for this system: one that was built here, or a prebuilt one. */
+async function loads(): Promise<boolean> {
+  try {
+    await import("../native.js");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Builds the addon if it is not built yet, after installing what that takes where this process may.
  *
  * @throws RigError `ERR_RIG_MISSING` that says what to install, or shows why the build failed
  */
 export async function ensureAddon(onProgress?: ProgressListener): Promise<void> {
-  if (existsSync(addon)) return;
+  if (await loads()) return;
   const missing = await missingTools();
   if (missing.length > 0) await installTools(missing, onProgress);
   onProgress?.({ step: "building the native addon" });

@@ -4,13 +4,9 @@
  *
  * @module
  */
-import { Command } from "commander";
-import { rigCommand } from "./rig.js";
+import { run } from "./program.js";
 
-const program = new Command("vfio")
-  .description("User-space PCI devices: VFIO, iommufd and vfio-user.")
-  .enablePositionalOptions()
-  .showHelpAfterError("(add --help for the options)")
-  .addCommand(rigCommand());
-
-await program.parseAsync();
+const { stdout, stderr, env } = process;
+const exitCode = await run(process.argv.slice(2), { stdout, stderr, env });
+// vfio rig leaves the code of the command in the guest.
+if (exitCode !== 0) process.exitCode = exitCode;

@@ -1,0 +1,110 @@
+/**
+ * Errors as people read them: one line with what to do about it, and an exit code for scripts.
+ *
+ * @module
+ */
+import { inspect } from "node:util";
+import pc from "picocolors";
+import { VfioError } from "../errors.js";
+import { type Output, wantsColor } from "./terminal.js";
+
+/** What the command's exit codes mean. docs/command.md and the manual page list them. */
+export const exitCodes = {
+  done: 0,
+  /** What was asked for was refused or failed; or the answer is no. */
+  failed: 1,
+  /** Wrong arguments. */
+  usage: 2,
+  noDevice: 3,
+  permission: 4,
+  busy: 5,
+  /** Ctrl-C: 128 + SIGINT. */
+  interrupted: 130,
+} as const;
+
+/** A refusal in the command's own words. */
+export class CommandError extends Error {
+  readonly fix: string;
+  readonly exitCode: number;
+
+  constructor(message: string, fix: string, exitCode: number = exitCodes.failed) {
+    super(message);
+    this.fix = fix;
+    this.exitCode = exitCode;
+  }
+}
+
+interface Failure {
+  readonly message: string;
+  readonly fix: string | undefined;
+  readonly code: string | undefined;
+  readonly exitCode: number;
+}
+
+/** The library speaks of its functions; here it is their commands. */
+function asCommands(text: string): string {
+  return text
+    .replace(/bindDriver\("([^"]+)", \{ driver: null \}\)/g, "vfio bind $1 --driver none")
+    .replace(/bindDriver\("([^"]+)", \{ driver: "([^"]+)" \}\)/g, "vfio bind $1 --driver $2")
+    .replace(/bindDriver\("([^"]+)"\)/g, "vfio bind $1")
+    .replace(/listPciDevices\(\)(, or: lspci -D)?/g, "vfio list")
+    .replace(/, with force\b/g, ", with --force")
+    .replace(/use hotReset\(\), which resets/g, "use vfio reset --hot, which resets")
+    .replace(/\s*\n\s*/g, " ");
+}
+
+const permissionCodes = new Set(["EACCES", "EPERM", "EROFS"]);
+
+function codeOf(error: Error): string | undefined {
+  return "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+function exitCodeOf(code: string | undefined, why = "", syscall = ""): number {
+  if (code === "ENODEV" && /there is no such device/.test(why)) return exitCodes.noDevice;
+  // An ioctl's EPERM is about the device (its group is not viable, interrupts are not remapped), and not about the user.
+  if (code !== undefined && permissionCodes.has(code) && syscall !== "ioctl") return exitCodes.permission;
+  return code === "EBUSY" ? exitCodes.busy : exitCodes.failed;
+}
+
+/** What an error comes to. */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof CommandError) {
+    const { message, fix, exitCode } = error;
+    return { message, fix, code: undefined, exitCode };
+  }
+  if (error instanceof VfioError) {
+    const { why, fix, object, path, code, syscall } = error;
+    const [firstLine = ""] = error.message.split("\n");
+    const subject = object ?? path;
+    const message = why === undefined ? firstLine : subject === undefined ? why : `${subject}: ${why}`;
+    return {
+      message: asCommands(message),
+      fix: fix === undefined ? undefined : asCommands(fix),
+      code,
+      exitCode: exitCodeOf(code, why, syscall),
+    };
+  }
+  if (!(error instanceof Error)) {
+    return { message: String(error), fix: undefined, code: undefined, exitCode: exitCodes.failed };
+  }
+  const code = codeOf(error);
+  const usage = code?.startsWith("ERR_") === true;
+  const permission = code !== undefined && permissionCodes.has(code) ? "run it as root (sudo)" : undefined;
+  return {
+    message: asCommands(error.message),
+    fix: permission,
+    code,
+    exitCode: usage ? exitCodes.usage : exitCodeOf(code),
+  };
+}
+
+/** Says what went wrong: in one line, or in JSON. Returns the exit code. */
+export function reportFailure(name: string, error: unknown, output: Output): number {
+  const { message, fix, code, exitCode } = failureOf(error);
+  const colors = pc.createColors(wantsColor(output.terminal.stderr, output.terminal));
+  const hint = fix ?? (output.verbose ? undefined : "see the rest with --verbose");
+  output.printJson({ error: { message, fix: fix ?? null, code: code ?? null, exitCode } });
+  output.note(`${colors.red(`${name}:`)} ${message}.${hint === undefined ? "" : ` ${colors.bold("Fix:")} ${hint}`}`);
+  if (output.verbose) output.note(colors.dim(inspect(error, { depth: 4, colors: false })));
+  return exitCode;
+}

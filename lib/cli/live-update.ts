@@ -1,0 +1,95 @@
+/**
+ * `vfio live-update check`: whether devices could be handed over to another process while they run, and in which modes.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import type { ContainerMode } from "../container/container.js";
+import type { Blocker } from "../container/hand-over.js";
+import { VfioError } from "../errors.js";
+import { type AttachOptions, modeOption, requireDevice } from "./attach.js";
+import {
+  act,
+  addressArgument,
+  type CommonOptions,
+  examples,
+  parseDevice,
+  type Session,
+  subcommand,
+} from "./command.js";
+import { exitCodes, failureOf } from "./failure.js";
+import { drawTable } from "./table.js";
+import type { Output } from "./terminal.js";
+
+interface Options extends CommonOptions, AttachOptions {}
+
+/** The subcommand, with its own. */
+export function liveUpdateCommand(session: Session): Command {
+  const check = subcommand(session, "check", "Say whether devices could be handed over while they run, in each mode.")
+    .addArgument(
+      addressArgument("<address...>").argParser((text, before: string[] | undefined) => [
+        ...(before ?? []),
+        parseDevice(text),
+      ]),
+    )
+    .addOption(modeOption());
+  examples(check, [["vfio live-update check 01:00.0", "in all five modes"]]);
+  check.addHelpText(
+    "after",
+    "\nIt attaches the devices and maps memory, so the kernel resets them. Exit code 0: there is a mode; 1: there is none.",
+  );
+  check.action(act(session, checkDevices));
+  return subcommand(session, "live-update", "Handing devices over to a new process while they run.").addCommand(check);
+}
+
+interface Result {
+  readonly mode: ContainerMode;
+  readonly blockers: readonly Pick<Blocker, "object" | "why" | "fix">[];
+}
+
+async function checkDevices(output: Output, addresses: readonly string[], options: Options): Promise<number> {
+  for (const address of addresses) requireDevice(address);
+  const { containerModes, DmaBuffer, LiveUpdate, openContainer } = await import("../index.js");
+  const modes = options.mode === undefined ? containerModes : [options.mode];
+  const results = modes.map((mode): Result => {
+    try {
+      using container = openContainer({ mode });
+      for (const address of addresses) container.attach(address);
+      using memory = DmaBuffer.allocate(4096);
+      using _mapping = container.map(memory);
+      return { mode, blockers: new LiveUpdate({ containers: { main: container } }).blockers() };
+    } catch (error) {
+      if (!(error instanceof VfioError)) throw error;
+      const { message, fix } = failureOf(error);
+      return { mode, blockers: [{ object: addresses.join(", "), why: message, fix: fix ?? "" }] };
+    }
+  });
+  const ready = results.filter(({ blockers }) => blockers.length === 0).map(({ mode }) => mode);
+  output.printJson({
+    addresses,
+    ready,
+    modes: results.map(({ mode, blockers }) => ({
+      mode,
+      blockers: blockers.map(({ object, why, fix }) => ({ object, why, fix })),
+    })),
+  });
+  print(output, results);
+  return ready.length > 0 ? exitCodes.done : exitCodes.failed;
+}
+
+function print(output: Output, results: readonly Result[]): void {
+  const { colors } = output;
+  const rows = results.map(({ mode, blockers }) => [
+    blockers.length === 0 ? colors.green("✓") : colors.red("✗"),
+    mode,
+    blockers.length === 0
+      ? "can be handed over"
+      : blockers.map(({ why, fix }) => `${why}${fix === "" ? "" : `\n${colors.cyan(`→ ${fix}`)}`}`).join("\n"),
+  ]);
+  output.print(
+    drawTable([{ title: "" }, { title: "" }, { title: "", least: 24 }], rows, {
+      width: Math.min(output.width, 120),
+      wrap: true,
+    }),
+  );
+}

@@ -1,0 +1,97 @@
+/**
+ * Tables without lines, that fit: in a narrow terminal long columns are cut, and then the least important ones left out.
+ *
+ * @module
+ */
+import Table from "cli-table3";
+
+/** A column. */
+export interface Column {
+  readonly title: string;
+  readonly align?: "left" | "right";
+  /** It may be cut, down to so many characters. Left out: never. */
+  readonly least?: number;
+  /** It may be left out: the highest goes first. Left out: never. */
+  readonly drop?: number;
+}
+
+const GAP = 2;
+// The package's defaults draw boxes.
+const noLines = Object.fromEntries(
+  ["top", "bottom", "left", "right", "mid", "middle"]
+    .flatMap((side) => [side, `${side}-mid`, `${side}-left`, `${side}-right`, `left-${side}`, `right-${side}`])
+    .map((name) => [name, ""]),
+);
+
+// CSI ... m: colours take no place.
+const colorCodes = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g");
+
+function visibleLength(text: string): number {
+  return Math.max(...text.split("\n").map((line) => line.replace(colorCodes, "").length));
+}
+
+/** How wide each column is, and which are shown: their numbers. */
+export function fitColumns(
+  columns: readonly Column[],
+  natural: readonly number[],
+  width: number,
+): ReadonlyMap<number, number> {
+  const shown = columns.map((_, index) => index);
+  for (;;) {
+    const widths = new Map(shown.map((index) => [index, natural[index] ?? 0]));
+    let excess = [...widths.values()].reduce((sum, each) => sum + each, 0) + GAP * (shown.length - 1) - width;
+    // The widest gives first, so that two long columns end up alike.
+    while (excess > 0) {
+      const [widest] = shown
+        .filter((index) => (widths.get(index) ?? 0) > (columns[index]?.least ?? Number.POSITIVE_INFINITY))
+        .sort((a, b) => (widths.get(b) ?? 0) - (widths.get(a) ?? 0));
+      if (widest === undefined) break;
+      widths.set(widest, (widths.get(widest) ?? 0) - 1);
+      excess--;
+    }
+    const [dropped] = shown
+      .filter((index) => columns[index]?.drop !== undefined)
+      .sort((a, b) => (columns[b]?.drop ?? 0) - (columns[a]?.drop ?? 0));
+    if (excess <= 0 || dropped === undefined) return widths;
+    shown.splice(shown.indexOf(dropped), 1);
+  }
+}
+
+/** What a table is made with. */
+export interface TableOptions {
+  /** In characters. */
+  readonly width: number;
+  /** Makes the titles stand out; without it there are none. */
+  readonly head?: (text: string) => string;
+  /** Long cells go on in the next line instead of being cut. */
+  readonly wrap?: boolean;
+}
+
+/** Draws a table. */
+export function drawTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  { width, head, wrap = false }: TableOptions,
+): string {
+  const natural = columns.map(({ title }, index) =>
+    Math.max(head === undefined ? 0 : title.length, ...rows.map((row) => visibleLength(row[index] ?? ""))),
+  );
+  const widths = fitColumns(columns, natural, width);
+  const shown = [...widths.keys()];
+  const table = new Table({
+    chars: noLines,
+    head: head === undefined ? [] : shown.map((index) => head(columns[index]?.title ?? "")),
+    // The last one has nothing behind it, but the package counts the gap for each.
+    colWidths: shown.map((index) => (widths.get(index) ?? 0) + GAP),
+    colAligns: shown.map((index) => columns[index]?.align ?? "left"),
+    style: { head: [], border: [], compact: true, "padding-left": 0, "padding-right": GAP },
+    wordWrap: wrap,
+    wrapOnWordBoundary: true,
+  });
+  table.push(...rows.map((row) => shown.map((index) => row[index] ?? "")));
+  return table
+    .toString()
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .join("\n");
+}

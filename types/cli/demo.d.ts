@@ -1,0 +1,9 @@
+/**
+ * `vfio demo`: three devices driven from TypeScript, in the rig. It is what `npm start` runs in a checkout.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { type Session } from "./command.js";
+/** The subcommand. */
+export declare function demoCommand(session: Session): Command;

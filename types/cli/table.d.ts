@@ -1,0 +1,22 @@
+/** A column. */
+export interface Column {
+    readonly title: string;
+    readonly align?: "left" | "right";
+    /** It may be cut, down to so many characters. Left out: never. */
+    readonly least?: number;
+    /** It may be left out: the highest goes first. Left out: never. */
+    readonly drop?: number;
+}
+/** How wide each column is, and which are shown: their numbers. */
+export declare function fitColumns(columns: readonly Column[], natural: readonly number[], width: number): ReadonlyMap<number, number>;
+/** What a table is made with. */
+export interface TableOptions {
+    /** In characters. */
+    readonly width: number;
+    /** Makes the titles stand out; without it there are none. */
+    readonly head?: (text: string) => string;
+    /** Long cells go on in the next line instead of being cut. */
+    readonly wrap?: boolean;
+}
+/** Draws a table. */
+export declare function drawTable(columns: readonly Column[], rows: readonly (readonly string[])[], { width, head, wrap }: TableOptions): string;
