@@ -316,6 +316,26 @@ describe.each(["type1", "type1v2"] as const)(
       main.map(present(incoming.memory.get("ram")), { iova: 0x200_0000 });
     });
 
+    test("G52: travels from one container to another, too", async () => {
+      const [main, other] = [kept(openContainer({ mode })), kept(openContainer({ mode }))];
+      main.attach(devices.edu).busMaster = true;
+      const bar = other.attach(devices.ivshmem).region("bar2").map(MiB, MiB);
+      main.map(bar, { iova: 0x200_0000 });
+      const ram = memory();
+      ram.bytes.fill(0x44, 0, 256);
+      main.map(ram, { iova: 0x100_0000 });
+      const incoming = await pass({ containers: { main, other }, memory: { ram } });
+      const again = incoming.container("main");
+      dma(again, 0x100_0000n, 0x200_0000n);
+      const ivshmem = present(incoming.container("other").devices.get(devices.ivshmem));
+      expect(ivshmem.region("bar2").registers().read32(MiB)).toBe(0x4444_4444);
+      // Mapped for another device, it holds its own open.
+      expect(() => ivshmem.close()).toThrow(/EBUSY/);
+      again.unmap(0x200_0000, MiB);
+      for (const container of incoming.containers.values())
+        container.attach(container === again ? devices.igb : devices.nvme);
+    });
+
     test("of a device that stays here is a blocker", () => {
       const container = kept(openContainer({ mode }));
       const other = kept(openContainer({ mode }));
