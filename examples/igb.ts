@@ -136,6 +136,8 @@ export interface IgbState {
   readonly copies: readonly (IgbCopy & { readonly done: number })[];
   /** What the device has of the first of them. */
   readonly frames: readonly IgbFrame[];
+  /** Whether an interrupt was heard for them, after which nobody has looked. */
+  readonly heard: boolean;
 }
 
 /** A copy that is not over. */
@@ -191,13 +193,19 @@ export class Igb implements Disposable {
   readonly #copies: Copying[] = [];
   /** What the device has. */
   #frames: readonly IgbFrame[];
+  /** Whether there may be something to look at. */
+  #heard: boolean;
   /** When the frames must have come back. */
   #deadline = Number.POSITIVE_INFINITY;
   /** Resolves at once, or when {@link release} is called. */
   #mayGoOn: Promise<void> = Promise.resolve();
   #goOn: (() => void) | undefined;
-  /** Aborted to end the wait for an interrupt. */
-  #waiting = new AbortController();
+  /** Ends the wait for an interrupt. */
+  #wake: (() => void) | undefined;
+  readonly #onReceived = () => {
+    this.#heard = true;
+    this.#wake?.();
+  };
   #resetting = false;
   #closed = false;
 
@@ -235,7 +243,7 @@ export class Igb implements Disposable {
         device,
         shared,
         memory,
-        { completion, iova: shared.iova, tail: 0, copies: [], frames: [] },
+        { completion, iova: shared.iova, tail: 0, copies: [], frames: [], heard: false },
         options,
       );
     } catch (error) {
@@ -269,7 +277,7 @@ export class Igb implements Disposable {
     device: Device,
     shared: DmaMapping,
     memory: DmaBuffer,
-    { completion, tail, copies, frames }: IgbState,
+    { completion, tail, copies, frames, heard }: IgbState,
     { timeout = 100 }: Pick<IgbOptions, "timeout">,
   ) {
     this.#device = device;
@@ -283,7 +291,9 @@ export class Igb implements Disposable {
     this.#received = completion === "interrupt" ? device.msix.vector(1) : undefined;
     this.#tail = tail;
     this.#frames = frames;
+    this.#heard = heard;
     this.#deadline = performance.now() + timeout;
+    this.#received?.on("interrupt", this.#onReceived);
     this.inFlight = copies.map((copy) => ({ ...copy, over: this.#ask(copy) }));
   }
 
@@ -416,6 +426,7 @@ export class Igb implements Disposable {
       }
       const failure = await this.#receive();
       this.#frames = [];
+      this.#heard = false;
       if (failure !== undefined) {
         await this.#startOver();
         throw new IgbCopyError(failure.code, failure.why, ...batch);
@@ -472,6 +483,7 @@ export class Igb implements Disposable {
   /** Waits until the last frame is there, and looks at them all. Says what is wrong. */
   async #receive(): Promise<{ code: "ETIMEDOUT" | "EIO"; why: string } | undefined> {
     const word = (slot: number, index: number) => Atomics.load(this.#words, (RX_RING + slot * DESCRIPTOR) / 4 + index);
+    if (!this.#heard) await this.#something();
     for (const { slot, length } of this.#frames) {
       // The device changes this word behind the engine's back: only an atomic load is sure to look again, and keeps what
       // is read of the destination afterwards from being older.
@@ -479,8 +491,8 @@ export class Igb implements Disposable {
         if (performance.now() > this.#deadline) {
           return { code: "ETIMEDOUT", why: `a frame did not come back within ${this.#timeout} ms (is it mapped?)` };
         }
+        this.#heard = false;
         await this.#something();
-        this.#live();
       }
       if ((word(slot, 2) & RX_ERROR) !== 0) return { code: "EIO", why: "a frame came back with an error" };
       if ((word(slot, 3) & RX_LENGTH) !== length) return { code: "EIO", why: "a frame came back with another length" };
@@ -493,13 +505,16 @@ export class Igb implements Disposable {
     if (this.#received === undefined) {
       await yieldToOthers();
     } else {
-      const { signal } = this.#waiting;
-      const timeout = Math.max(0, Math.ceil(this.#deadline - performance.now()));
-      await this.#received.wait({ timeout, signal }).catch((error: unknown) => {
-        if (!signal.aborted) throw error;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.max(0, this.#deadline - performance.now()));
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
       });
     }
     await this.#mayGoOn;
+    this.#live();
   }
 
   // ---- to another process ------------------------------------------------------------------------------------------
@@ -516,15 +531,16 @@ export class Igb implements Disposable {
     this.#mayGoOn = new Promise((resolve) => {
       this.#goOn = resolve;
     });
-    // What comes from here on is counted for whoever waits next.
-    this.#waiting.abort();
+    // What comes from here on is counted for whoever listens next.
+    this.#received?.off("interrupt", this.#onReceived);
+    this.#wake?.();
   }
 
   /** Goes on after {@link hold}. */
   release(): void {
     if (this.#goOn === undefined) return;
-    this.#waiting = new AbortController();
     this.#deadline = performance.now() + this.#timeout;
+    if (!this.#closed) this.#received?.on("interrupt", this.#onReceived);
     this.#goOn();
     this.#goOn = undefined;
   }
@@ -537,6 +553,7 @@ export class Igb implements Disposable {
       tail: this.#tail,
       copies: this.#copies.map(({ source, destination, length, done }) => ({ source, destination, length, done })),
       frames: this.#frames,
+      heard: this.#heard,
     };
   }
 
@@ -592,6 +609,7 @@ export class Igb implements Disposable {
     } finally {
       this.#shared.unmap();
       this.memory.close();
+      this.#wake?.();
       this.release();
     }
   }

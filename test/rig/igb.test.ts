@@ -55,6 +55,14 @@ describe("copying", () => {
     }
   });
 
+  it("copies the same by interrupt, and hears of every frame", async () => {
+    using igb = await Igb.open(container, device, { completion: "interrupt", timeout: 10_000 });
+    randomFillSync(memory.bytes.subarray(0, HALF));
+    for (const length of [0, 1, 1025, 255 * KiB + 1, HALF - 1]) await expectCopy(igb, length);
+    igb.sendInterrupt();
+    expect(await igb.interrupt.wait({ timeout: 10_000 })).toBe(1);
+  });
+
   it("copies what looks like a frame that the device would treat in some way", async () => {
     using igb = await Igb.open(container, device);
     const pauseFrame = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x01, 0, 0, 0, 0, 0, 0, 0x88, 0x08, 0x00, 0x01, 0xff, 0xff];
@@ -115,6 +123,52 @@ describe("interrupts", () => {
     // The kernel's own signal does not pass through the device.
     igb.interrupt.trigger();
     expect(igb.interrupt.take()).toBe(1);
+  });
+});
+
+describe.each(["interrupt", "polling"] as const)("held, with copies under way, completion by %s", (completion) => {
+  const open = () => Igb.open(container, device, { completion, timeout: 10_000 });
+  // Two batches, and a bit more.
+  const LENGTH = 300 * KiB;
+  /** The second copies what the first has copied. */
+  const chain = (igb: Igb) => [0, LENGTH].map((from) => igb.copy(mapping.at(from), mapping.at(from + LENGTH), LENGTH));
+  const expectArrival = () => {
+    const arrived = memory.bytes.subarray(2 * LENGTH, 3 * LENGTH);
+    expect(Buffer.compare(arrived, memory.bytes.subarray(0, LENGTH))).toBe(0);
+  };
+
+  it("goes on when it is released", async () => {
+    using igb = await open();
+    randomFillSync(memory.bytes.subarray(0, LENGTH));
+    await expectCopy(igb, KiB);
+    const copies = chain(igb);
+    await new Promise((resolve) => setImmediate(resolve));
+    igb.hold();
+    let over = false;
+    void Promise.all(copies).then(() => {
+      over = true;
+    });
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(over).toBe(false);
+    igb.release();
+    await Promise.all(copies);
+    expectArrival();
+  });
+
+  it("goes on in another driver", async () => {
+    const former = await open();
+    randomFillSync(memory.bytes.subarray(0, LENGTH));
+    await expectCopy(former, KiB);
+    void chain(former);
+    await new Promise((resolve) => setImmediate(resolve));
+    former.hold();
+    const state = structuredClone(former.state());
+    expect(state.frames.length).toBeGreaterThan(0);
+    using igb = Igb.resume(container, device, former.memory, state, { timeout: 10_000 });
+    expect(igb.inFlight.map(({ source }) => source)).toEqual([mapping.iova, mapping.at(LENGTH)]);
+    await Promise.all(igb.inFlight.map(({ over }) => over));
+    expectArrival();
+    await expectCopy(igb, 300 * KiB);
   });
 });
 

@@ -93,6 +93,44 @@ describe.each(modes)("NVMe in mode %s", (mode) => {
       expect(Buffer.compare(source.bytes, target.bytes)).toBe(0);
     });
 
+    test("goes on after it was held, here or in another driver", overwriting, async () => {
+      using container = openContainer({ mode });
+      const former = await open(container, { queueDepth: 8 });
+      const { blockSize } = former.namespace;
+      const count = 20;
+      const source = former.allocate(count * blockSize);
+      randomFillSync(source.bytes);
+      const write = (from: number) =>
+        Array.from({ length: count / 2 }, (_, index) =>
+          former.write(7000 + from + index, part(source, (from + index) * blockSize, blockSize)),
+        );
+
+      const first = write(0);
+      former.hold();
+      let over = false;
+      void Promise.race(first).then(() => {
+        over = true;
+      });
+      for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+      expect(over).toBe(false);
+      former.release();
+      await Promise.all(first);
+
+      void write(count / 2);
+      former.hold();
+      const state = structuredClone(former.state());
+      // Seven of the ten, which are all that the queue holds.
+      expect([state.io.pending.length, state.io.waiting.length]).toEqual([7, 3]);
+      using disk = Nvme.resume(container, former.device, former.memory, state);
+      expect(disk.inFlight.map(({ name, lba }) => [name, lba])).toEqual(
+        Array.from({ length: count / 2 }, (_, index) => ["Write", BigInt(7000 + count / 2 + index)]),
+      );
+      await Promise.all(disk.inFlight.map(({ over }) => over));
+      using target = disk.allocate(count * blockSize);
+      await disk.read(7000, target);
+      expect(Buffer.compare(source.bytes, target.bytes)).toBe(0);
+    });
+
     const fails = rigOnly("makes the controller fail");
     test("a command without an answer ends, and the disk can be opened again", fails, async () => {
       using container = openContainer({ mode });
