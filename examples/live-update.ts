@@ -169,11 +169,17 @@ async function go(agenda: Agenda, former?: Session): Promise<number> {
     await close(session);
     return await go({ ...agenda, cases: agenda.cases.filter(({ mode }) => mode !== next.mode) });
   }
-  if (next.carrier === "socket") return await handOverToChild(update);
-  await traffic.reach(ENOUGH);
-  // This process goes on in the first line of this file, as another program.
-  await update.handOver(execInPlace({ args: [fileURLToPath(import.meta.url)] }));
-  return 1;
+  try {
+    if (next.carrier === "socket") return await handOverToChild(update, traffic);
+    await traffic.reach(ENOUGH);
+    // This process goes on in the first line of this file, as another program.
+    await update.handOver(execInPlace({ args: [fileURLToPath(import.meta.url)] }));
+    return 1;
+  } catch (error) {
+    // It works on here; but this is a demo. Before it is closed, the devices cannot be given back.
+    session.container.close();
+    throw error;
+  }
 }
 
 function liveUpdate({ container, memory, iova, igb, nvme, traffic }: Session, agenda: Agenda): LiveUpdate {
@@ -209,7 +215,7 @@ function liveUpdate({ container, memory, iova, igb, nvme, traffic }: Session, ag
 }
 
 /** Returns the successor's exit code. This process has nothing of the devices by then; it waits because somebody waits for it. */
-async function handOverToChild(update: LiveUpdate): Promise<number> {
+async function handOverToChild(update: LiveUpdate, traffic: Traffic): Promise<number> {
   const socket = `vfio-live-update-${process.pid}`;
   const early = new AbortController();
   const connected = socketToSuccessor({ listen: `\0${socket}` }, { signal: early.signal });
@@ -220,7 +226,9 @@ async function handOverToChild(update: LiveUpdate): Promise<number> {
     early.abort(new Error(`the successor ended early (${code ?? signal})`));
     return Number(code ?? 1);
   });
-  await update.handOver(await connected, { signal: early.signal });
+  const carrier = await connected;
+  await traffic.reach(ENOUGH);
+  await update.handOver(carrier, { signal: early.signal });
   return await ended;
 }
 
