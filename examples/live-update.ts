@@ -224,6 +224,7 @@ async function handOverToChild(update: LiveUpdate, traffic: Traffic): Promise<nu
   });
   const ended = once(child, "exit").then(([code, signal]) => {
     early.abort(new Error(`the successor ended early (${code ?? signal})`));
+    if (signal !== null) console.error(`The successor was ended by ${signal}.`);
     return Number(code ?? 1);
   });
   const carrier = await connected;
