@@ -11,6 +11,8 @@ export interface Column {
   readonly align?: "left" | "right";
   /** It may be cut, down to so many characters. Left out: never. */
   readonly least?: number;
+  /** What it is not cut below as long as there are columns to leave out instead. Left out: as `least`. */
+  readonly good?: number;
   /** It may be left out: the highest goes first. Left out: never. */
   readonly drop?: number;
 }
@@ -30,29 +32,37 @@ function visibleLength(text: string): number {
   return Math.max(...text.split("\n").map((line) => line.replace(colorCodes, "").length));
 }
 
-/** How wide each column is, and which are shown: their numbers. */
+/** Takes from the widest, so that two long columns end up alike. Returns what is too much still. */
+function shrink(widths: Map<number, number>, width: number, floorOf: (index: number) => number): number {
+  let excess = [...widths.values()].reduce((sum, each) => sum + each, 0) + GAP * (widths.size - 1) - width;
+  while (excess > 0) {
+    const [widest] = [...widths].filter(([index, each]) => each > floorOf(index)).sort(([, a], [, b]) => b - a);
+    if (widest === undefined) break;
+    widths.set(widest[0], widest[1] - 1);
+    excess--;
+  }
+  return excess;
+}
+
+/** How wide each column is that is shown, by its number. */
 export function fitColumns(
   columns: readonly Column[],
   natural: readonly number[],
   width: number,
 ): ReadonlyMap<number, number> {
+  const never = Number.POSITIVE_INFINITY;
   const shown = columns.map((_, index) => index);
   for (;;) {
     const widths = new Map(shown.map((index) => [index, natural[index] ?? 0]));
-    let excess = [...widths.values()].reduce((sum, each) => sum + each, 0) + GAP * (shown.length - 1) - width;
-    // The widest gives first, so that two long columns end up alike.
-    while (excess > 0) {
-      const [widest] = shown
-        .filter((index) => (widths.get(index) ?? 0) > (columns[index]?.least ?? Number.POSITIVE_INFINITY))
-        .sort((a, b) => (widths.get(b) ?? 0) - (widths.get(a) ?? 0));
-      if (widest === undefined) break;
-      widths.set(widest, (widths.get(widest) ?? 0) - 1);
-      excess--;
-    }
+    const excess = shrink(widths, width, (index) => columns[index]?.good ?? columns[index]?.least ?? never);
+    if (excess <= 0) return widths;
     const [dropped] = shown
       .filter((index) => columns[index]?.drop !== undefined)
       .sort((a, b) => (columns[b]?.drop ?? 0) - (columns[a]?.drop ?? 0));
-    if (excess <= 0 || dropped === undefined) return widths;
+    if (dropped === undefined) {
+      shrink(widths, width, (index) => columns[index]?.least ?? never);
+      return widths;
+    }
     shown.splice(shown.indexOf(dropped), 1);
   }
 }

@@ -4,10 +4,12 @@ export interface Column {
     readonly align?: "left" | "right";
     /** It may be cut, down to so many characters. Left out: never. */
     readonly least?: number;
+    /** What it is not cut below as long as there are columns to leave out instead. Left out: as `least`. */
+    readonly good?: number;
     /** It may be left out: the highest goes first. Left out: never. */
     readonly drop?: number;
 }
-/** How wide each column is, and which are shown: their numbers. */
+/** How wide each column is that is shown, by its number. */
 export declare function fitColumns(columns: readonly Column[], natural: readonly number[], width: number): ReadonlyMap<number, number>;
 /** What a table is made with. */
 export interface TableOptions {
