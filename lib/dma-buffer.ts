@@ -67,7 +67,11 @@ const MAP_ANONYMOUS = 0x20;
 const MAP_HUGETLB = 0x40000;
 const MAP_HUGE_SHIFT = 26;
 const HUGETLBFS_MAGIC = 0x9584_58f6;
+const MFD_ALLOW_SEALING = 2;
 const MFD_HUGETLB = 4;
+const F_SEAL_SEAL = 0x1;
+const F_SEAL_SHRINK = 0x2;
+const F_SEAL_GROW = 0x4;
 const MADV_DONTFORK = 10;
 const MADV_HUGEPAGE = 14;
 
@@ -330,17 +334,24 @@ export class DmaBuffer implements DmaMemory, Disposable {
   }
 }
 
+/**
+ * A memfd of a length that nobody changes: whoever gets the descriptor (a vfio-user server, a guest's helper) could cut the file
+ * otherwise, and end every process with SIGBUS that touches the memory. A server that is as careful maps sealed files only.
+ */
 function makeMemfd(name: string, length: number, pages: NonNullable<DmaBufferOptions["pages"]>): OwnedFd {
   const huge = pages === "2M" || pages === "1G" ? hugeLog2[pages] : undefined;
-  const flags = huge === undefined ? 0 : MFD_HUGETLB | (huge << MAP_HUGE_SHIFT);
+  const flags = MFD_ALLOW_SEALING | (huge === undefined ? 0 : MFD_HUGETLB | (huge << MAP_HUGE_SHIFT));
   const fd = new OwnedFd(
     check(native.memfdCreate(name, flags >>> 0), () => ({ syscall: "memfd_create", args: { flags } })),
     `memfd:${name}`,
   );
-  const status = native.ftruncate(fd.number, length);
-  if (status < 0) {
+  try {
+    check(native.ftruncate(fd.number, length), () => ({ syscall: "ftruncate", args: { length } }));
+    const seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    check(native.addSeals(fd.number, seals), () => ({ syscall: "fcntl", args: { seals }, object: fd.label }));
+    return fd;
+  } catch (error) {
     fd.close();
-    throw new VfioError({ errno: status, syscall: "ftruncate", args: { length } });
+    throw error;
   }
-  return fd;
 }

@@ -4,6 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { DmaBuffer } from "../../lib/dma-buffer.js";
+import { OwnedFd } from "../../lib/fd.js";
 import { type Ioas, Iommufd } from "../../lib/iommufd/iommufd.js";
 import { lockedMemory } from "../../lib/memlock.js";
 import { native } from "../../lib/native.js";
@@ -33,6 +34,14 @@ const READ_WRITE_FIXED = 7;
 
 const code = (act: () => unknown): string => refusal(act).code;
 const at = (base: bigint, pages: number): bigint => base + BigInt(pages * PAGE);
+
+/** A memfd that is not sealed, as a buffer's own is: somebody else can cut it. */
+function cuttable(length: number, pages: "normal" | "2M"): OwnedFd {
+  // linux/memfd.h: MFD_HUGETLB, MFD_HUGE_2MB
+  const fd = new OwnedFd(native.memfdCreate("cuttable", pages === "2M" ? 4 | (21 << 26) : 0), "memfd");
+  expect(native.ftruncate(fd.number, length)).toBe(0);
+  return fd;
+}
 
 /** The largest power of two that divides a length. */
 function alignmentOf(length: number): bigint {
@@ -747,7 +756,7 @@ describe.each([
   });
 
   it("is nothing of memory that is not all there", () => {
-    using memory = DmaBuffer.allocate(length, { pages });
+    using memory = DmaBuffer.fromFd(cuttable(length, pages));
     const fd = memory.backing()?.fd ?? -1;
     expect(code(() => ioas.mapFile(fd, 0, length + 1))).toBe("EINVAL");
     // Without its second half, then without anything.

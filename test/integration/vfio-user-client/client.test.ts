@@ -5,6 +5,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { AddressSpace, DmaBuffer, type MemoryPart, openContainer, RegisterProgram, VfioError } from "vfio";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { native } from "../../../lib/native.js";
 import { UnixListener } from "../../../lib/unix-socket.js";
 import {
   deviceFeature,
@@ -21,7 +22,7 @@ import {
 import { socketDirectory, startEdu } from "./edu-process.js";
 import { descriptorCount, FakeServer } from "./fake-server.js";
 
-const { EINVAL, ENOENT } = constants.errno;
+const { EINVAL, ENOENT, EPERM } = constants.errno;
 
 let before: number;
 beforeEach(() => {
@@ -120,6 +121,15 @@ describe("memory", () => {
     server.message(dmaUnmap.number, unmapped, "next");
     container.close();
     expect(server.requests(dmaUnmap)).toEqual([{ argsz: 24, flags: 2, iova: 0n, size: 0n }]);
+  });
+
+  test("cannot be cut by who has its descriptor", () => {
+    using buffer = DmaBuffer.allocate(8192);
+    const fd = buffer.backing()?.fd ?? -1;
+    expect([native.ftruncate(fd, 0), native.ftruncate(fd, 1 << 20)]).toEqual([-EPERM, -EPERM]);
+    // F_SEAL_FUTURE_WRITE
+    expect(native.addSeals(fd, 0x10)).toBe(-EPERM);
+    buffer.bytes.fill(1);
   });
 
   test("goes to a server that takes no descriptors without them", () => {
