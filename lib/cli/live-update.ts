@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Command } from "commander";
+import { Command } from "commander";
 import type { ContainerMode } from "../container/container.js";
 import type { Blocker } from "../container/hand-over.js";
 import { VfioError } from "../errors.js";
@@ -12,6 +12,7 @@ import {
   act,
   addressArgument,
   type CommonOptions,
+  configure,
   examples,
   parseDevice,
   type Session,
@@ -39,7 +40,11 @@ export function liveUpdateCommand(session: Session): Command {
     "\nIt attaches the devices and maps memory, so the kernel resets them. Exit code 0: there is a mode; 1: there is none.",
   );
   check.action(act(session, checkDevices));
-  return subcommand(session, "live-update", "Handing devices over to a new process while they run.").addCommand(check);
+  // Without options of its own: it would take those that are meant for its subcommand.
+  return configure(session, new Command("live-update"))
+    .description("Handing devices over to a new process while they run.")
+    .helpCommand(false)
+    .addCommand(check);
 }
 
 interface Result {

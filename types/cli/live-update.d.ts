@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Command } from "commander";
+import { Command } from "commander";
 import { type Session } from "./command.js";
 /** The subcommand, with its own. */
 export declare function liveUpdateCommand(session: Session): Command;

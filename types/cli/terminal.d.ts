@@ -8,7 +8,7 @@ import pc from "picocolors";
 /** A stream that may be a terminal. */
 export interface TerminalStream extends Writable {
     readonly isTTY?: boolean;
-    readonly columns?: number;
+    readonly columns?: number | undefined;
 }
 /** The streams and the environment of a command. */
 export interface Terminal {
