@@ -24,6 +24,7 @@ export const deliveryCodes: Codes<"resample" | "irqfd" | "user"> = new Codes({ r
 export const POSTED_WRITES = 1;
 export const TRUST_SERVER = 2;
 export const WRITE_MULTIPLE = 4;
+export const ABSTRACT = 8;
 
 export const READ = 1;
 export const WRITE = 2;
@@ -45,7 +46,7 @@ export const sizes = {
   mapping: 32,
   connection: 12,
   descriptor: 6,
-  socket: 80,
+  socket: 86,
   region: 40,
   irqInfo: 16,
   frozenConnection: 4,

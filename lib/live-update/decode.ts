@@ -7,6 +7,7 @@ import { constants } from "node:os";
 import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
 import { type ByteReader, getSize } from "./bytes.js";
 import {
+  ABSTRACT,
   connectionCodes,
   deliveryCodes,
   HAS_DEVICE_ID,
@@ -24,6 +25,7 @@ import {
   WRITE,
   WRITE_MULTIPLE,
 } from "./codes.js";
+import { quote } from "./descriptor-uses.js";
 import { DocumentReader, frozenKind, manifestKind } from "./document.js";
 import type {
   ConnectionItem,
@@ -216,10 +218,13 @@ class ManifestReader {
       const path = reader.optionalText("socket's path");
       const address = reader.text("device's name");
       const timeout = reader.u32();
-      const bits = reader.bits("container's bits", POSTED_WRITES | TRUST_SERVER | WRITE_MULTIPLE);
+      const bits = reader.bits("container's bits", POSTED_WRITES | TRUST_SERVER | WRITE_MULTIPLE | ABSTRACT);
+      if ((bits & ABSTRACT) !== 0 && path === undefined) {
+        throw reader.refusal(`the socket of container ${quote(name)} has an abstract name, and none`, reader.at - 4);
+      }
       return {
         name,
-        path,
+        path: (bits & ABSTRACT) === 0 ? path : `\0${path}`,
         address,
         timeout,
         postedWrites: (bits & POSTED_WRITES) !== 0,
@@ -234,18 +239,23 @@ class ManifestReader {
           pageSizes: reader.u64(),
           writeMultiple: (bits & WRITE_MULTIPLE) !== 0,
         },
-        port: {
-          flags: reader.u32(),
-          numRegions: reader.u32(),
-          numIrqs: reader.u32(),
-          regions: this.#regions(),
-          irqs: this.#irqInfos(),
-          posted: reader.list(reader.count("regions", 1), () => reader.flag("flag for posted writes")),
-        },
+        port: this.#port(),
         device: { irqs: this.#irqs(), ioeventfds: [] },
         mappings: this.#mappings(),
       };
     });
+  }
+
+  #port(): SocketItem["port"] {
+    const reader = this.#reader;
+    const [flags, numRegions, numIrqs] = [reader.u32(), reader.u32(), reader.u32()];
+    const regions = this.#regions();
+    const irqs = this.#irqInfos();
+    // A byte each: without a bound, a list of them would take many times the memory of its bytes.
+    const posted = reader.list(reader.count("flags for posted writes", 1, regions.length), () =>
+      reader.flag("flag for posted writes"),
+    );
+    return { flags, numRegions, numIrqs, regions, irqs, posted };
   }
 
   #regions(): SocketItem["port"]["regions"] {

@@ -8,6 +8,7 @@ import type { ContainerMode } from "../container/container.js";
 import { VfioError } from "../errors.js";
 import { type ByteWriter, setSize } from "./bytes.js";
 import {
+  ABSTRACT,
   connectionCodes,
   deliveryCodes,
   HAS_DEVICE_ID,
@@ -123,15 +124,18 @@ function writeIrqs(writer: ByteWriter, irqs: readonly IrqItem[]): void {
 }
 
 function writeSocket(writer: ByteWriter, item: SocketItem): void {
-  const { agreement, port } = item;
+  const { agreement, path, port } = item;
+  // Texts have no NUL in them: what begins with one is said by a bit.
+  const isAbstract = path?.startsWith("\0") === true;
   writer.text(item.name);
-  writer.text(item.path);
+  writer.text(isAbstract ? path.slice(1) : path);
   writer.text(item.address);
   writer.u32(item.timeout);
   writer.u32(
     (item.postedWrites ? POSTED_WRITES : 0) |
       (item.trustServer ? TRUST_SERVER : 0) |
-      (agreement.writeMultiple ? WRITE_MULTIPLE : 0),
+      (agreement.writeMultiple ? WRITE_MULTIPLE : 0) |
+      (isAbstract ? ABSTRACT : 0),
   );
   writer.u32(item.socket);
   writer.optional(item.twin);

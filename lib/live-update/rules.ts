@@ -224,7 +224,7 @@ class Rules {
 
   /** A name in the abstract namespace begins with NUL. */
   #path(what: string, path: string): void {
-    this.#name(what, path.startsWith("@") ? path.slice(1) : path);
+    this.#name(what, path.startsWith("\0") ? path.slice(1) : path);
   }
 
   #port({ flags, numRegions, numIrqs, regions, irqs, posted }: SocketItem["port"], where: string): void {
@@ -232,9 +232,11 @@ class Rules {
     if (regions.length !== numRegions || irqs.length !== numIrqs) {
       throw this.#refuse(`${where} says ${numRegions} regions and ${numIrqs} kinds of interrupt, and describes others`);
     }
-    for (const [place, { index, status, size, offset, bytes, file }] of regions.entries()) {
+    for (const [place, { index, status, flags, size, offset, capOffset, bytes, file }] of regions.entries()) {
       if (index !== place) throw this.#refuse(`region ${index} in ${where} stands at place ${place}`);
       this.#integer(`the errno of region ${index} in ${where}`, -status, MAX_ERRNO);
+      this.#integer(`the flags of region ${index} in ${where}`, flags, MAX_U32);
+      this.#integer(`the offset of the capabilities of region ${index} in ${where}`, capOffset, MAX_U32);
       if (size < 0n || size > MAX_IOVA || offset < 0n || offset > MAX_IOVA) {
         throw this.#refuse(`region ${index} in ${where} has a size or an offset of more than 64 bits`);
       }
@@ -245,9 +247,11 @@ class Rules {
         throw this.#refuse(`region ${index} in ${where} was refused, and has a file`);
       }
     }
-    for (const [place, { index, status }] of irqs.entries()) {
+    for (const [place, { index, status, flags, count }] of irqs.entries()) {
       if (index !== place) throw this.#refuse(`kind of interrupt ${index} in ${where} stands at place ${place}`);
       this.#integer(`the errno of interrupt ${index} in ${where}`, -status, MAX_ERRNO);
+      this.#integer(`the flags of interrupt ${index} in ${where}`, flags, MAX_U32);
+      this.#integer(`the number of interrupts of kind ${index} in ${where}`, count, MAX_U32);
     }
     if (posted.length > numRegions) throw this.#refuse(`${where} posts writes to regions that it has not`);
   }

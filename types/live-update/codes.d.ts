@@ -18,6 +18,7 @@ export declare const deliveryCodes: Codes<"resample" | "irqfd" | "user">;
 export declare const POSTED_WRITES = 1;
 export declare const TRUST_SERVER = 2;
 export declare const WRITE_MULTIPLE = 4;
+export declare const ABSTRACT = 8;
 export declare const READ = 1;
 export declare const WRITE = 2;
 export declare const HAS_MESSAGE = 1;
@@ -36,7 +37,7 @@ export declare const sizes: {
     readonly mapping: 32;
     readonly connection: 12;
     readonly descriptor: 6;
-    readonly socket: 80;
+    readonly socket: 86;
     readonly region: 40;
     readonly irqInfo: 16;
     readonly frozenConnection: 4;
