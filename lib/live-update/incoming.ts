@@ -82,10 +82,13 @@ function checkEach(manifest: Manifest, descriptors: readonly OwnedFd[]): void {
     const descriptor = descriptors[index];
     if (descriptor !== undefined) checkDescriptor(descriptor.number, expected, what);
   }
-  const containers = manifest.containers.map(({ name, descriptor }) => ({
-    name,
-    fd: descriptors[descriptor]?.number ?? -1,
-  }));
+  const files = [
+    ...manifest.containers.map(({ name, descriptor }) => ({ name, descriptor })),
+    ...manifest.sockets.flatMap(({ name, socket, twin }) =>
+      (twin === undefined ? [socket] : [socket, twin]).map((descriptor) => ({ name, descriptor })),
+    ),
+  ];
+  const containers = files.map(({ name, descriptor }) => ({ name, fd: descriptors[descriptor]?.number ?? -1 }));
   for (const [index, { name, fd }] of containers.entries()) {
     // Two descriptors of one file have different numbers, and the same device and inode as any other container's.
     const twin = containers.slice(0, index).find((other) => native.kcmpFile(other.fd, fd) === 0);
