@@ -196,7 +196,7 @@ export class UserPort implements DevicePort {
       if (usable === undefined) file?.close();
     }
     // Without a file of its own there is nothing to map, whatever the server says.
-    const raw = usable === undefined ? { ...value, flags: value.flags & ~VFIO_REGION_INFO_FLAG_MMAP } : value;
+    const raw = usable === undefined ? { ...value, flags: (value.flags & ~VFIO_REGION_INFO_FLAG_MMAP) >>> 0 } : value;
     this.#regions.set(index, { raw, file: usable });
     return raw;
   }
