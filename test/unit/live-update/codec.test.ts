@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { VfioError } from "../../../lib/errors.js";
 import {
@@ -9,12 +9,14 @@ import {
   FORMAT_VERSION,
   MAX_MANIFEST,
 } from "../../../lib/live-update/codec.js";
+import { sizes } from "../../../lib/live-update/codes.js";
 import { descriptorUses } from "../../../lib/live-update/descriptor-uses.js";
 import { writeManifest } from "../../../lib/live-update/encode.js";
-import type { FrozenPart, Manifest } from "../../../lib/live-update/manifest.js";
+import type { FrozenPart, Manifest, SocketItem } from "../../../lib/live-update/manifest.js";
 import { forSeeds } from "../prng.js";
 import { errorOf } from "../sysfs/tree.js";
 import * as version1 from "./fixtures/version-1.js";
+import * as version2 from "./fixtures/version-2.js";
 import {
   documentOf,
   frozenSample,
@@ -64,6 +66,7 @@ describe("what goes in comes out", () => {
       writer: { version: "", node: "", pid: 0 },
       memory: [],
       containers: [],
+      sockets: [],
       connections: [],
       descriptors: [],
     };
@@ -73,7 +76,7 @@ describe("what goes in comes out", () => {
   });
 
   it("of any, and into the same bytes again", { timeout: 60_000 }, () => {
-    const totals = { connections: 0, mappings: 0, bars: 0, descriptors: 0 };
+    const totals = { connections: 0, mappings: 0, sockets: 0, bars: 0, descriptors: 0 };
     forSeeds(500, (prng) => {
       const random = randomManifest(prng);
       const encoded = encodeManifest(random.manifest);
@@ -88,6 +91,7 @@ describe("what goes in comes out", () => {
 
       totals.connections += decoded.connections.length;
       totals.mappings += decoded.containers.reduce((sum, { mappings }) => sum + mappings.length, 0);
+      totals.sockets += decoded.sockets.length;
       totals.bars += decoded.memory.filter(({ kind }) => kind === "bar").length;
       totals.descriptors += random.descriptorCount;
     });
@@ -130,19 +134,35 @@ describe("what goes in comes out", () => {
         "unmask of intx of 0000:06:01.0: eventfd",
         "ioeventfd at 0x3810 in region 0 of 0000:01:00.0: eventfd",
         'eventfd of msix 7 of 0000:01:00.0 for machine "guest": eventfd',
+        'container "disk": socket',
+        'twin socket of container "disk": socket',
+        "region 0 of nvme: any",
+        "msix 1 of nvme: eventfd",
+        "unmask of intx of @édu: eventfd",
+        'eventfd of msix 1 of nvme for machine "guest": eventfd',
         'descriptor "log": any',
       ]),
     );
   });
 });
 
-describe("version 1", () => {
-  it("loads for ever", () => {
-    expect(decodeManifest(version1.manifestBytes, version1.descriptorCount)).toEqual(version1.manifest);
-    expect(decodeFrozen(version1.frozenBytes, version1.manifest)).toEqual(version1.frozen);
+describe("a version", () => {
+  it.each([
+    [1, version1],
+    [2, version2],
+  ])("%i loads for ever", (number, { manifestBytes, frozenBytes, descriptorCount, manifest, frozen }) => {
+    for (const bytes of [manifestBytes, frozenBytes]) expect(bytes[12]).toBe(number);
+    expect(decodeManifest(manifestBytes, descriptorCount)).toEqual(manifest);
+    expect(decodeFrozen(frozenBytes, manifest)).toEqual(frozen);
   });
 
-  it("is as its document says", () => {
+  it("has its documents here", () => {
+    const directory = new URL("fixtures", import.meta.url);
+    const names = Array.from({ length: FORMAT_VERSION }, (_, index) => `version-${index + 1}.ts`);
+    expect(readdirSync(directory).sort()).toEqual(names);
+  });
+
+  it("that is written now is as its document says", () => {
     const page = readFileSync(new URL("../../../docs/live-update-manifest.md", import.meta.url), "utf8");
     const dump = /```hexdump\n(.*?)```/s.exec(page)?.[1] ?? "";
     const digits = dump.replace(/^[0-9a-f]+:|\|.*$/gm, "").replace(/\s/g, "");
@@ -162,10 +182,12 @@ describe("version 1", () => {
           mappings: [{ iova: 0x10_0000n, length: 65536, read: true, write: true, memory: 0, offset: 0 }],
         },
       ],
+      sockets: [],
       connections: [],
       descriptors: [],
     };
     expect(decodeManifest(Buffer.from(digits, "hex"), 2)).toEqual(example);
+    expect(Buffer.from(encodeManifest(example)).toString("hex")).toBe(digits);
   });
 });
 
@@ -198,7 +220,7 @@ describe("the header", () => {
       expect(error.fix).toContain("update the package vfio in the new process");
     }
     const late = Uint8Array.from(frozenBytes);
-    new DataView(late.buffer).setUint32(12, 2, true);
+    new DataView(late.buffer).setUint32(12, FORMAT_VERSION + 1, true);
     expect(refusalOf(() => decodeFrozen(late, manifest)).code).toBe("EPROTONOSUPPORT");
   });
 
@@ -250,7 +272,7 @@ describe("the header", () => {
 
 describe("the records", () => {
   const records = recordsOf(bytes);
-  const names = ["writer", "memory", "containers", "connections", "descriptors"];
+  const names = ["writer", "memory", "containers", "connections", "descriptors", "sockets"];
   const rebuilt = (change: (list: RawRecord[]) => void): Uint8Array => {
     const list = [...records];
     change(list);
@@ -259,7 +281,7 @@ describe("the records", () => {
 
   it("are as many as there should be", () => {
     expect(rebuilt(() => undefined)).toEqual(Uint8Array.from(bytes));
-    expect(records.map(([number]) => number)).toEqual([1, 2, 3, 4, 5]);
+    expect(records.map(([number]) => number)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(recordsOf(frozenBytes).map(([number]) => number)).toEqual([1, 2, 3]);
   });
 
@@ -281,13 +303,28 @@ describe("the records", () => {
 
   it("come in their order", () => {
     expect(refusal(rebuilt((list) => list.reverse())).why).toContain(
-      'the record "writer" is missing: the record "descriptors" is in its place',
+      'the record "writer" is missing: the record "sockets" is in its place',
     );
   });
 
-  it.each([0, 2, 5])("of an unknown number are refused, at place %i", (place) => {
-    const error = refusal(rebuilt((list) => list.splice(place, 0, [6, Uint8Array.of(1, 2, 3)])));
+  it.each([0, 2, 5, 6])("of an unknown number are refused, at place %i", (place) => {
+    const error = refusal(rebuilt((list) => list.splice(place, 0, [7, Uint8Array.of(1, 2, 3)])));
+    expect(error).toMatchObject({ code: "EPROTO", why: "unknown record 7 in version 2 of the format" });
+  });
+
+  it.each([0, 2, 5])("of a later version are unknown in an older one, at place %i", (place) => {
+    const list = recordsOf(version1.manifestBytes);
+    list.splice(place, 0, [6, Uint8Array.of(0, 0, 0, 0)]);
+    const error = refusal(documentOf(version1.manifestBytes, list), version1.descriptorCount);
     expect(error).toMatchObject({ code: "EPROTO", why: "unknown record 6 in version 1 of the format" });
+  });
+
+  it("of an older version do not make a later one", () => {
+    const relabelled = patched(version1.manifestBytes, 12, 2);
+    expect(refusal(relabelled, version1.descriptorCount)).toMatchObject({
+      code: "EPROTO",
+      why: 'the record "sockets" is missing',
+    });
   });
 
   it("are read to their ends", () => {
@@ -325,7 +362,11 @@ describe("a value", () => {
       },
     ],
     ["kind of interrupt", "unknown kind of interrupt 99", (m) => void device(m).irqs.reverse()],
-    ["kind of connection", "unknown kind of connection 99", ({ connections }) => connections.reverse()],
+    [
+      "kind of connection",
+      "unknown kind of connection 99",
+      ({ connections }) => connections.push(...connections.splice(0, 1)),
+    ],
     [
       "masking",
       "unknown masking 99",
@@ -369,7 +410,25 @@ describe("a value", () => {
     expect(error.why).toContain(why);
   });
 
-  it("of mode 6 is refused: it is kept for another kind of container", () => {
+  it("that nobody knows among a vfio-user container's bits is refused", () => {
+    const place = placeOf(({ sockets: [first] }) => {
+      if (first !== undefined) first.trustServer = true;
+    });
+    expect(refusal(patched(bytes, place, 0x15)).why).toBe(
+      `the container's bits in the record "sockets" are 0x15, of which 0xf are known`,
+    );
+  });
+
+  it("of a name in the abstract namespace is refused without the name", () => {
+    const place = placeOf(({ sockets: [, , third] }) => {
+      if (third !== undefined) third.trustServer = false;
+    });
+    const error = refusal(patched(bytes, place, 1 | 2 | 8));
+    expect(error).toMatchObject({ code: "EPROTO" });
+    expect(error.why).toBe('the socket of container "passed" has an abstract name, and none');
+  });
+
+  it("of mode 6 is refused: a vfio-user container has a record of its own", () => {
     const place = placeOf((m) => {
       container(m).mode = "type1";
     });
@@ -404,15 +463,15 @@ describe("a value", () => {
 });
 
 describe("a text", () => {
-  // The descriptors' names come last: 2 bytes of length, the bytes, the index.
+  // A descriptor's name: 2 bytes of length, the bytes, the index.
   const withName = (length: number, name: Uint8Array): Uint8Array => {
-    const records = recordsOf(bytes).slice(0, 4);
+    const records = recordsOf(bytes);
     const payload = new DataView(new ArrayBuffer(10));
     payload.setUint32(0, 1, true);
     payload.setUint16(4, length, true);
     const head = new Uint8Array(payload.buffer);
-    const record: RawRecord = [5, Buffer.concat([head.subarray(0, 6), name, head.subarray(6)])];
-    return documentOf(bytes, [...records, record]);
+    records[4] = [5, Buffer.concat([head.subarray(0, 6), name, head.subarray(6)])];
+    return documentOf(bytes, records);
   };
 
   it.each<[string, Uint8Array, string]>([
@@ -453,6 +512,7 @@ describe("a count", () => {
       [3, "containers"],
       [4, "connections"],
       [5, "descriptors"],
+      [6, "vfio-user containers"],
     ];
     for (const [number, words] of counts) {
       const records = recordsOf(bytes).map(
@@ -508,6 +568,92 @@ describe("a count", () => {
   });
 });
 
+describe("a vfio-user container", () => {
+  /** With other bytes in its record. */
+  const withSockets = (payload: Uint8Array): Uint8Array =>
+    documentOf(
+      bytes,
+      recordsOf(bytes).map(([number, old]): RawRecord => [number, number === 6 ? payload : old]),
+    );
+  const smallest = (): Mutable<SocketItem> => ({
+    name: "",
+    path: undefined,
+    address: "",
+    timeout: 1,
+    postedWrites: false,
+    trustServer: false,
+    socket: 0,
+    twin: undefined,
+    agreement: { minor: 0, maxFds: 0, maxTransfer: 1, maxMaps: 0, pageSizes: 1n, writeMultiple: false },
+    port: { flags: 0, numRegions: 0, numIrqs: 0, regions: [], irqs: [], posted: [] },
+    device: { irqs: [], ioeventfds: [] },
+    mappings: [],
+  });
+  const lengthOf = (socket: SocketItem) => {
+    const record = recordsOf(writeManifest({ ...manifest, sockets: [socket] }))[5];
+    // Behind the count.
+    return (record?.[1].length ?? 0) - 4;
+  };
+
+  it("takes as much as is counted with, if it is the smallest", () => {
+    const socket = smallest();
+    expect(lengthOf(socket)).toBe(sizes.socket);
+    const bytes = new Uint8Array();
+    socket.port.regions = [
+      { index: 0, status: 0, flags: 0, size: 0n, offset: 0n, capOffset: 0, bytes, file: undefined },
+    ];
+    expect(lengthOf(socket)).toBe(sizes.socket + sizes.region);
+    socket.port.irqs = [{ index: 0, status: 0, flags: 0, count: 0 }];
+    expect(lengthOf(socket)).toBe(sizes.socket + sizes.region + sizes.irqInfo);
+  });
+
+  it("has a descriptor, so there are no more of them", () => {
+    const payload = new Uint8Array(4 + 1000 * sizes.socket);
+    payload.set([0xe8, 3]);
+    expect(refusal(withSockets(payload)).why).toBe(
+      `1000 vfio-user containers in the record "sockets", and there can be ${descriptorCount}`,
+    );
+  });
+
+  it("says of its regions only whether writes are posted, however many bytes there are", () => {
+    const other = sample().manifest;
+    const socket = other.sockets[0] ?? expect.unreachable();
+    socket.port.posted = new Array<boolean>(1 << 20).fill(true);
+    expect(refusal(writeManifest(other)).why).toBe(
+      '1048576 flags for posted writes in the record "sockets", and there can be 3',
+    );
+  });
+
+  it("has numbers of its own in every place, and each is read where it was written", () => {
+    // Whatever was at the wrong place would have another value.
+    const socket = smallest();
+    Object.assign(socket, { name: "n", path: "p", address: "a", timeout: 101, socket: 0, twin: 1 });
+    Object.assign(socket.agreement, { minor: 102, maxFds: 103, maxTransfer: 104, maxMaps: 105, pageSizes: 106n });
+    Object.assign(socket.port, { flags: 107, numRegions: 1, numIrqs: 1, posted: [true] });
+    const answer = Uint8Array.of(9, 8, 7);
+    socket.port.regions = [
+      { index: 0, status: 0, flags: 108, size: 109n, offset: 110n, capOffset: 111, bytes: answer, file: 2 },
+    ];
+    socket.port.irqs = [{ index: 0, status: -112, flags: 113, count: 114 }];
+    const only: Manifest = {
+      writer: { version: "", node: "", pid: 0 },
+      memory: [],
+      containers: [],
+      sockets: [socket],
+      connections: [],
+      descriptors: [],
+    };
+    expect(decodeManifest(encodeManifest(only), 3)).toEqual(only);
+  });
+
+  it("keeps nothing of the bytes that it came in", () => {
+    const copy = Uint8Array.from(bytes);
+    const decoded = decodeManifest(copy, descriptorCount);
+    copy.fill(0xff);
+    expect(decoded).toEqual(manifest);
+  });
+});
+
 describe("the frozen part", () => {
   const records = recordsOf(frozenBytes);
   const withRecord = (number: number, payload: Uint8Array): Uint8Array =>
@@ -551,7 +697,7 @@ describe("the frozen part", () => {
   it("is held against its manifest before any vector is read", () => {
     const payload = new Uint8Array(4 + (1 << 20));
     new DataView(payload.buffer).setUint32(0, 1 << 18, true);
-    expect(refused(withRecord(1, payload)).why).toBe("262144 connections, and the manifest has 3");
+    expect(refused(withRecord(1, payload)).why).toBe("262144 connections, and the manifest has 4");
   });
 });
 

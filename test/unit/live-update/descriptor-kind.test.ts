@@ -1,4 +1,4 @@
-import { mkdtempSync, openSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -87,6 +87,17 @@ describe("a descriptor's kind", () => {
     far.close();
   });
 
+  it("takes a socket for a socket, and nothing else for one", () => {
+    const [near, far] = UnixSocket.pair("stream");
+    checkDescriptor(near.fd, { kind: "socket" }, "it");
+    near.close();
+    far.close();
+    expect(refusal(makeEventfd(), { kind: "socket" }).why).toBe("it must be a socket: it is an eventfd");
+    expect(refusal(open("/dev/null"), { kind: "socket" }).why).toContain(
+      "it must be a socket: it is the character device",
+    );
+  });
+
   it("is not taken in by a file's name", () => {
     const directory = mkdtempSync(join(tmpdir(), "vfio-fd-"));
     try {
@@ -105,12 +116,13 @@ describe("a descriptor's kind", () => {
 
 describe("a memory file", () => {
   it("is as long as it must be", () => {
-    using buffer = DmaBuffer.allocate(4096);
-    const fd = buffer.backing()?.fd ?? -1;
+    using memfd = new OwnedFd(native.memfdCreate("ram", 0), "memfd");
+    const fd = memfd.number;
+    expect(native.ftruncate(fd, 4096)).toBe(0);
     expect(refusal(fd, { kind: "memory", length: 4097 }).why).toMatch(
       /^it must be a memory file of 4097 bytes or more: it is a file of 4096 bytes, "\/memfd:/,
     );
-    truncateSync(`/proc/self/fd/${fd}`, 8192);
+    expect(native.ftruncate(fd, 8192)).toBe(0);
     checkDescriptor(fd, { kind: "memory", length: 8192 }, "it");
   });
 

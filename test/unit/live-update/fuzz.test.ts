@@ -57,7 +57,7 @@ function reshape(prng: Prng, bytes: Uint8Array): Uint8Array {
     }
     default: {
       // Within a record, whose length is made to fit.
-      const place = prng.below(5);
+      const place = prng.below(6);
       const records = recordsOf(bytes).map(([number, payload], index): readonly [number, Uint8Array] => {
         if (index !== place) return [number, payload];
         const cut = prng.below(payload.length + 1);

@@ -1,8 +1,9 @@
 /** Manifests for the tests of the codec: one with a bit of everything, and any number of random ones. */
 import { crc32 } from "node:zlib";
+import type { AnyContainerMode } from "../../../lib/container/container.js";
+import { withDescriptors } from "../../../lib/container/user.js";
 import type {
   ConnectionItem,
-  ContainerItem,
   DeviceItem,
   FrozenPart,
   IoeventfdItem,
@@ -10,6 +11,7 @@ import type {
   Manifest,
   MappingItem,
   MemoryItem,
+  SocketItem,
 } from "../../../lib/live-update/manifest.js";
 import type { Prng } from "../prng.js";
 
@@ -130,6 +132,153 @@ export function sample(): { readonly manifest: Mutable<Manifest>; readonly descr
         mappings: [{ iova: 0x2000n, length: 8192, read: true, write: true, memory: 1, offset: 0 }],
       },
     ],
+    sockets: [
+      {
+        name: "disk",
+        path: "/run/nvme.sock",
+        address: "nvme",
+        timeout: 5000,
+        postedWrites: true,
+        trustServer: false,
+        socket: fd(),
+        twin: fd(),
+        agreement: {
+          minor: 1,
+          maxFds: 8,
+          maxTransfer: 1 << 20,
+          maxMaps: 65535,
+          pageSizes: 0x4020_1000n,
+          writeMultiple: true,
+        },
+        port: {
+          flags: 3,
+          numRegions: 3,
+          numIrqs: 3,
+          regions: [
+            {
+              index: 0,
+              status: 0,
+              flags: 15,
+              size: 0x4000n,
+              offset: 0xffff_ffff_ffff_0000n,
+              capOffset: 32,
+              // An answer with a capability: a sparse mapping without areas.
+              bytes: Uint8Array.from({ length: 48 }, (_, at) => [32, 1, 1][[0, 32, 34].indexOf(at)] ?? 0),
+              file: fd(),
+            },
+            {
+              index: 1,
+              status: 0,
+              flags: 3,
+              size: 0n,
+              offset: 0n,
+              capOffset: 0,
+              bytes: Uint8Array.of(32),
+              file: undefined,
+            },
+            {
+              index: 2,
+              status: -22,
+              flags: 0,
+              size: 0n,
+              offset: 0n,
+              capOffset: 0,
+              bytes: new Uint8Array(),
+              file: undefined,
+            },
+          ],
+          irqs: [
+            { index: 0, status: -22, flags: 0, count: 0 },
+            { index: 1, status: 0, flags: 9, count: 0 },
+            { index: 2, status: 0, flags: 9, count: 2048 },
+          ],
+          posted: [],
+        },
+        device: {
+          irqs: [
+            {
+              kind: "msix",
+              allocated: 2,
+              vectors: [
+                { index: 0, eventfd: fd() },
+                { index: 1, eventfd: fd() },
+              ],
+              unmask: undefined,
+            },
+            { kind: "err", allocated: 0, vectors: [{ index: 0, eventfd: fd() }], unmask: undefined },
+          ],
+          ioeventfds: [],
+        },
+        mappings: [
+          { iova: 0n, length: GiB, read: true, write: true, memory: 0, offset: 0 },
+          { iova: 0xffff_ffff_ffff_f000n, length: 4096, read: true, write: false, memory: 1, offset: 0 },
+        ],
+      },
+      {
+        name: "toy",
+        // In the abstract namespace.
+        path: "\0édu",
+        address: "@édu",
+        timeout: 1,
+        postedWrites: false,
+        trustServer: true,
+        socket: fd(),
+        twin: undefined,
+        agreement: {
+          minor: 0,
+          maxFds: 0,
+          maxTransfer: 1,
+          maxMaps: 0,
+          pageSizes: 0xffff_ffff_ffff_ffffn,
+          writeMultiple: false,
+        },
+        port: { flags: 0, numRegions: 0, numIrqs: 0, regions: [], irqs: [], posted: [] },
+        device: {
+          irqs: [{ kind: "intx", allocated: 0, vectors: [{ index: 0, eventfd: fd() }], unmask: fd() }],
+          ioeventfds: [],
+        },
+        mappings: [],
+      },
+      {
+        name: "passed",
+        path: undefined,
+        address: "socket 7",
+        timeout: 2 ** 31 - 1,
+        postedWrites: true,
+        trustServer: true,
+        socket: fd(),
+        twin: undefined,
+        agreement: {
+          minor: 1,
+          maxFds: 253,
+          maxTransfer: 0xffff_ffff,
+          maxMaps: 0xffff_ffff,
+          pageSizes: 4096n,
+          writeMultiple: false,
+        },
+        port: {
+          flags: 2,
+          numRegions: 1,
+          numIrqs: 0,
+          regions: [
+            {
+              index: 0,
+              status: -4095,
+              flags: 0,
+              size: 0n,
+              offset: 0n,
+              capOffset: 0,
+              bytes: new Uint8Array(),
+              file: undefined,
+            },
+          ],
+          irqs: [],
+          posted: [true],
+        },
+        device: { irqs: [], ioeventfds: [] },
+        mappings: [],
+      },
+    ],
     connections: [
       {
         kind: "msix",
@@ -150,6 +299,14 @@ export function sample(): { readonly manifest: Mutable<Manifest>; readonly descr
         device: "0000:02:00.0",
         masking: "irqfd",
         vectors: [{ index: 1, guest: undefined }],
+      },
+      {
+        kind: "msix",
+        machine: "guest",
+        container: "disk",
+        device: "nvme",
+        masking: "eventfd",
+        vectors: [{ index: 1, guest: fd() }],
       },
     ],
     descriptors: [
@@ -181,6 +338,7 @@ export function frozenSample(): Mutable<FrozenPart> {
           },
         ],
       },
+      { vectors: [{ index: 1, message: { address: 0xfee0_2000n, data: 0x31 }, masked: false, toGuest: false }] },
     ],
     times: [
       { phase: "freeze", at: 81_234_567_890n },
@@ -252,7 +410,7 @@ function randomIoeventfds(prng: Prng, fd: () => number): IoeventfdItem[] {
   });
 }
 
-function randomMappings(prng: Prng, memory: readonly MemoryItem[], mode: ContainerItem["mode"]): MappingItem[] {
+function randomMappings(prng: Prng, memory: readonly MemoryItem[], mode: AnyContainerMode): MappingItem[] {
   const usable = memory.flatMap((item, index) =>
     item.kind === "file" || mode === "type1" || mode === "type1v2" ? [{ item, index }] : [],
   );
@@ -279,7 +437,64 @@ function randomMappings(prng: Prng, memory: readonly MemoryItem[], mode: Contain
   return prng.oneIn(4) ? mappings.reverse() : mappings;
 }
 
-function randomConnections(prng: Prng, containers: readonly ContainerItem[], fd: () => number): ConnectionItem[] {
+/** Whose devices' interrupts can go to a guest. */
+interface Owner {
+  readonly name: string;
+  readonly devices: readonly { readonly address: string; readonly irqs: readonly IrqItem[] }[];
+}
+
+function randomSocket(prng: Prng, n: number, fd: () => number): Omit<SocketItem, "mappings"> {
+  const u64 = () => prng.bigBelow(1n << 64n);
+  const status = () => (prng.oneIn(4) ? -prng.between(1, 4095) : 0);
+  const numRegions = prng.below(12);
+  const numIrqs = prng.below(7);
+  return {
+    name: randomName(prng, `s${n}`),
+    path: prng.oneIn(4) ? undefined : `${prng.pick(["/", "@", "\0"])}${randomName(prng, "p")}`,
+    address: randomName(prng, "a"),
+    timeout: prng.between(1, 2 ** 31 - 1),
+    postedWrites: prng.oneIn(2),
+    trustServer: prng.oneIn(2),
+    socket: fd(),
+    twin: prng.oneIn(2) ? fd() : undefined,
+    agreement: {
+      minor: prng.below(3),
+      maxFds: prng.below(254),
+      maxTransfer: prng.between(1, 0xffff_ffff),
+      maxMaps: prng.next(),
+      pageSizes: prng.bigBelow((1n << 64n) - 1n) + 1n,
+      writeMultiple: prng.oneIn(2),
+    },
+    port: {
+      flags: prng.next(),
+      numRegions,
+      numIrqs,
+      regions: Array.from({ length: numRegions }, (_, index) => {
+        const refused = status();
+        return {
+          index,
+          status: refused,
+          flags: prng.next(),
+          size: u64(),
+          offset: u64(),
+          capOffset: prng.next(),
+          bytes: Uint8Array.from({ length: prng.oneIn(3) ? prng.below(200) : 0 }, () => prng.below(256)),
+          file: refused === 0 && prng.oneIn(3) ? fd() : undefined,
+        };
+      }),
+      irqs: Array.from({ length: numIrqs }, (_, index) => ({
+        index,
+        status: status(),
+        flags: prng.next(),
+        count: prng.next(),
+      })),
+      posted: Array.from({ length: prng.below(numRegions + 1) }, () => prng.oneIn(2)),
+    },
+    device: { irqs: randomIrqs(prng, fd), ioeventfds: [] },
+  };
+}
+
+function randomConnections(prng: Prng, containers: readonly Owner[], fd: () => number): ConnectionItem[] {
   return containers.flatMap((container) =>
     container.devices.flatMap((device) =>
       device.irqs.flatMap((irq): ConnectionItem[] => {
@@ -332,7 +547,12 @@ export function randomManifest(prng: Prng): { readonly manifest: Manifest; reado
     const ioas = isIommufd ? prng.between(1, 2 ** 31) : undefined;
     return { name: randomName(prng, `c${n}`), mode, descriptor: fd(), ioas, groups: own, devices: list };
   });
-  const owners = skeletons.flatMap(({ name, devices: list }) => list.map(({ address }) => ({ name, address })));
+  const plugs = Array.from({ length: prng.oneIn(2) ? prng.below(4) : 0 }, (_, n) => randomSocket(prng, n, fd));
+  const all: readonly Owner[] = [
+    ...skeletons,
+    ...plugs.map(({ name, address, device: { irqs } }) => ({ name, devices: [{ address, irqs }] })),
+  ];
+  const owners = all.flatMap(({ name, devices: list }) => list.map(({ address }) => ({ name, address })));
   const memory = Array.from({ length: prng.below(5) }, (_, n): MemoryItem => {
     const pageSize = prng.pick([4096, 65536, 2 << 20, GiB]);
     const length = pageSize * prng.between(1, 64);
@@ -348,13 +568,14 @@ export function randomManifest(prng: Prng): { readonly manifest: Manifest; reado
     ...container,
     mappings: randomMappings(prng, memory, container.mode),
   }));
-  const connections = randomConnections(prng, containers, fd);
+  const sockets = plugs.map((plug) => ({ ...plug, mappings: randomMappings(prng, memory, "vfio-user") }));
+  const connections = randomConnections(prng, all, fd);
   const descriptors = Array.from({ length: prng.below(4) }, (_, n) => ({
     name: randomName(prng, `d${n}`),
     descriptor: fd(),
   }));
   const writer = { version: randomName(prng, ""), node: "v24.0.0", pid: prng.next() };
-  const manifest = { writer, memory, containers, connections, descriptors };
+  const manifest = { writer, memory, containers, sockets, connections, descriptors };
   // No order of the descriptors is to be taken for granted.
   return { manifest: renumber(manifest, shuffled(prng, descriptorCount)), descriptorCount };
 }
@@ -381,6 +602,7 @@ function renumber(manifest: Manifest, order: readonly number[]): Manifest {
         ioeventfds: device.ioeventfds.map((item) => ({ ...item, eventfd: to(item.eventfd) })),
       })),
     })),
+    sockets: manifest.sockets.map((socket) => ({ ...socket, ...withDescriptors(socket, to) })),
     connections: manifest.connections.map((connection) =>
       connection.kind === "intx"
         ? connection

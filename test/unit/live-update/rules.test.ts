@@ -48,6 +48,10 @@ const igb = (manifest: Broken) => at(vm(manifest).devices, 0);
 const edu = (manifest: Broken) => at(vm(manifest).devices, 1);
 const nvme = (manifest: Broken) => at(swift(manifest).devices, 0);
 const msix = (manifest: Broken) => at(igb(manifest).irqs, 0);
+const disk = ({ sockets }: Broken) => at(sockets, 0);
+const toy = ({ sockets }: Broken) => at(sockets, 1);
+const region = (manifest: Broken, index = 0) => at(disk(manifest).port.regions, index);
+const irqInfo = (manifest: Broken, index = 0) => at(disk(manifest).port.irqs, index);
 const mapping = (manifest: Broken, index = 0) => at(vm(manifest).mappings, index);
 
 function file({ memory }: Broken, index = 0) {
@@ -159,6 +163,115 @@ const cases: readonly Case[] = [
     (m) => (at(igb(m).ioeventfds, 0).value = 1n << 32n),
   ],
 
+  // vfio-user containers.
+  ["a vfio-user container's name twice", 'container "disk" is there twice', (m) => (toy(m).name = "disk")],
+  ["a name of both sorts of container", 'container "vm" is there twice', (m) => (toy(m).name = "vm")],
+  ["a vfio-user container without a name", "a container's name is empty", (m) => (disk(m).name = "")],
+  [
+    "a vfio-user device without a name",
+    `the device's name in container "disk" is empty`,
+    (m) => (disk(m).address = ""),
+  ],
+  ["a vfio-user device's name with a NUL", "has a NUL in it", (m) => (disk(m).address = "\0edu")],
+  ["an empty path", `the socket's path of container "disk" is empty`, (m) => (disk(m).path = "")],
+  ["an empty abstract name", `the socket's path of container "disk" is empty`, (m) => (disk(m).path = "\0")],
+  ["a path with a NUL", "has a NUL in it", (m) => (disk(m).path = "/run/a\0b")],
+  ["an abstract name with a NUL", "has a NUL in it", (m) => (disk(m).path = "\0\0b")],
+  ["a path too long", "is 4097 bytes long, more than 4096", (m) => (disk(m).path = `/${"x".repeat(4096)}`)],
+  [
+    "no time for an answer",
+    'the timeout of container "disk" is 0, not an integer from 1',
+    (m) => (disk(m).timeout = 0),
+  ],
+  [
+    "a timeout that no timer has",
+    "the timeout of .* is 2147483648, not an integer from 1 to 2147483647",
+    (m) => (disk(m).timeout = 2 ** 31),
+  ],
+  [
+    "more descriptors in a message than the kernel takes",
+    "the most descriptors of .* is 254, not an integer from 0 to 253",
+    (m) => (disk(m).agreement.maxFds = 254),
+  ],
+  [
+    "accesses of no bytes",
+    "the most bytes in one access of .* is 0, not an integer from 1",
+    (m) => (disk(m).agreement.maxTransfer = 0),
+  ],
+  [
+    "accesses of too many bytes",
+    "the most bytes in one access of .* is 4294967296",
+    (m) => (disk(m).agreement.maxTransfer = 2 ** 32),
+  ],
+  ["no page sizes", "the page sizes of .* are 0, not a bitmap of 64 bits", (m) => (disk(m).agreement.pageSizes = 0n)],
+  [
+    "a region that is not described",
+    'container "disk" says 3 regions and 3 kinds of interrupt, and describes others',
+    (m) => disk(m).port.regions.pop(),
+  ],
+  [
+    "a region too many",
+    'container "disk" says 2 regions and 3 kinds of interrupt, and describes others',
+    (m) => (disk(m).port.numRegions = 2),
+  ],
+  [
+    "a kind of interrupt that is not described",
+    'container "disk" says 3 regions and 3 kinds of interrupt, and describes others',
+    (m) => disk(m).port.irqs.pop(),
+  ],
+  [
+    "a kind of interrupt too many",
+    'container "disk" says 3 regions and 2 kinds of interrupt, and describes others',
+    (m) => (disk(m).port.numIrqs = 2),
+  ],
+  ["regions out of order", 'region 2 in container "disk" stands at place 0', (m) => disk(m).port.regions.reverse()],
+  ["a region twice", 'region 0 in container "disk" stands at place 1', (m) => (region(m, 1).index = 0)],
+  [
+    "kinds of interrupt out of order",
+    'kind of interrupt 2 in container "disk" stands at place 0',
+    (m) => disk(m).port.irqs.reverse(),
+  ],
+  [
+    "a region's errno that is none",
+    "the errno of region 2 in .* is 4096, not an integer from 0 to 4095",
+    (m) => (region(m, 2).status = -4096),
+  ],
+  [
+    "an interrupt's errno that is none",
+    "the errno of interrupt 1 in .* is 4294967295, not an integer from 0 to 4095",
+    (m) => (irqInfo(m, 1).status = -0xffff_ffff),
+  ],
+  [
+    "a region's answer that is too long",
+    'the answer for region 1 in container "disk" is 65537 bytes long',
+    (m) => (region(m, 1).bytes = new Uint8Array(65537)),
+  ],
+  [
+    "a file of a region that was refused",
+    'region 0 in container "disk" was refused, and has a file',
+    (m) => (region(m).status = -22),
+  ],
+  [
+    "posted writes to a region that is not there",
+    'container "disk" posts writes to regions that it has not|4 flags for posted writes in .*, and there can be 3',
+    (m) => (disk(m).port.posted = [true, false, true, true]),
+  ],
+  [
+    "a vfio-user device's vector twice",
+    'vector 1 of msix of device "nvme" in container "disk" is there twice',
+    (m) => (at(at(disk(m).device.irqs, 0).vectors, 0).index = 1),
+  ],
+  [
+    "a vfio-user device's kind of interrupt twice",
+    'intx of device "@édu" in container "toy" is there twice',
+    (m) => toy(m).device.irqs.push({ ...at(toy(m).device.irqs, 0), unmask: undefined }),
+  ],
+  [
+    "a vfio-user device's interrupt without a vector",
+    "intx of .* is on without a vector",
+    (m) => (at(toy(m).device.irqs, 0).vectors = []),
+  ],
+
   // Memory.
   ["memory of no length", 'the length of memory "ram" is 0', (m) => (file(m).length = 0)],
   [
@@ -252,6 +365,21 @@ const cases: readonly Case[] = [
     "which a container in mode compat-type1v2 does not map by its address",
     (m) => (vm(m).mode = "compat-type1v2"),
   ],
+  [
+    "a BAR in a vfio-user container",
+    "which a container in mode vfio-user does not map by its address",
+    (m) => (at(disk(m).mappings, 1).memory = 2),
+  ],
+  [
+    "mappings of a vfio-user container that overlap",
+    'two mappings in container "disk" overlap at IOVA 0x1000',
+    (m) => (at(disk(m).mappings, 1).iova = 0x1000n),
+  ],
+  [
+    "a mapping of no memory in a vfio-user container",
+    "is of memory 3, and there are 3",
+    (m) => (at(disk(m).mappings, 0).memory = 3),
+  ],
 
   // Connections.
   ["a connection twice", "has vector 0, which is connected already", (m) => m.connections.push(messages(m))],
@@ -279,6 +407,16 @@ const cases: readonly Case[] = [
     "a connection of an unknown device",
     'is of device "0000:09:00.0", which container "vm" does not have',
     (m) => (messages(m).device = "0000:09:00.0"),
+  ],
+  [
+    "a connection of another device than a vfio-user container's",
+    'is of device "@édu", which container "disk" does not have',
+    (m) => (messages(m, 3).device = "@édu"),
+  ],
+  [
+    "a connection of a vfio-user device's vector that is off",
+    "has vector 2, which is not on",
+    (m) => (at(messages(m, 3).vectors, 0).index = 2),
   ],
   [
     "a connection of an interrupt that is off",
@@ -343,6 +481,39 @@ describe("a writer is refused", () => {
       "is 4294967295, not an integer from 0 to 4294967294",
       (m) => (at(vm(m).groups, 0).id = 0xffff_ffff),
     ],
+    ["half of a surrogate pair in a path", "is no well-formed Unicode", (m) => (disk(m).path = "/\udc00")],
+    [
+      "a vfio-user device with an ioeventfd",
+      'container "disk" has ioeventfds, which vfio-user has not',
+      (m) => disk(m).device.ioeventfds.push({ ...at(igb(m).ioeventfds, 0) }),
+    ],
+    ["a fraction of a millisecond", "the timeout of .* is 0.5", (m) => (disk(m).timeout = 0.5)],
+    ["a version that is none", "the server's version of .* is -1", (m) => (disk(m).agreement.minor = -1)],
+    ["fewer ranges than none", 'the most ranges of container "disk" is -1', (m) => (disk(m).agreement.maxMaps = -1)],
+    ["page sizes above 64 bits", "not a bitmap of 64 bits", (m) => (disk(m).agreement.pageSizes = 1n << 64n)],
+    ["negative page sizes", "not a bitmap of 64 bits", (m) => (disk(m).agreement.pageSizes = -4096n)],
+    ["a device's flags that are none", 'the flags of container "disk" is -1', (m) => (disk(m).port.flags = -1)],
+    [
+      "an errno without its sign",
+      'the errno of region 2 in container "disk" is -22',
+      (m) => (region(m, 2).status = 22),
+    ],
+    ["an interrupt's errno without its sign", "the errno of interrupt 0 in .* is -22", (m) => (irqInfo(m).status = 22)],
+    ["a region's flags that are none", "the flags of region 0 in .* is -1", (m) => (region(m).flags = -1)],
+    [
+      "a region's capabilities nowhere",
+      "the offset of the capabilities of region 0 in .* is 4294967296",
+      (m) => (region(m).capOffset = 2 ** 32),
+    ],
+    ["a region above 64 bits", "region 0 in .* of more than 64 bits", (m) => (region(m).size = 1n << 64n)],
+    ["a region of negative size", "region 0 in .* of more than 64 bits", (m) => (region(m).size = -1n)],
+    ["a region's place above 64 bits", "region 0 in .* of more than 64 bits", (m) => (region(m).offset = 1n << 64n)],
+    ["an interrupt's flags that are none", "the flags of interrupt 1 in .* is 0.5", (m) => (irqInfo(m, 1).flags = 0.5)],
+    [
+      "more interrupts than can be counted",
+      "the number of interrupts of kind 1 in .* is 4294967296",
+      (m) => (irqInfo(m, 1).count = 2 ** 32),
+    ],
     ["a fraction", "the GSI of .* is 1.5, not an integer", (m) => (line(m).gsi = 1.5)],
     ["a negative number", "the writer's pid is -1", (m) => (m.writer.pid = -1)],
     [
@@ -406,6 +577,11 @@ describe("a descriptor", () => {
       (m) => (at(msix(m).vectors, 2).eventfd = 0),
       (m) => (at(edu(m).irqs, 0).unmask = 0),
       (m) => (at(igb(m).ioeventfds, 0).eventfd = 0),
+      (m) => (disk(m).socket = 0),
+      (m) => (disk(m).twin = 0),
+      (m) => (region(m).file = 0),
+      (m) => (at(at(disk(m).device.irqs, 0).vectors, 1).eventfd = 0),
+      (m) => (at(toy(m).device.irqs, 0).unmask = 0),
       (m) => (at(messages(m).vectors, 0).guest = 0),
       (m) => (at(m.descriptors, 1).descriptor = 0),
     ];
@@ -414,7 +590,9 @@ describe("a descriptor", () => {
   });
 
   it("is refused as a number that is none", () => {
-    expect(writerRefuses((m) => (igb(m).descriptor = -1)).why).toContain("0000:01:00.0 is descriptor -1, and 24 came");
+    expect(writerRefuses((m) => (igb(m).descriptor = -1)).why).toContain(
+      `0000:01:00.0 is descriptor -1, and ${descriptorCount} came`,
+    );
     expect(writerRefuses((m) => (igb(m).descriptor = 2.5)).why).toContain("0000:01:00.0 is descriptor 2.5");
     expect(writerRefuses((m) => (igb(m).descriptor = 99)).why).toContain("0000:01:00.0 is descriptor 99");
   });
@@ -433,8 +611,8 @@ describe("a frozen part is refused", () => {
   };
 
   it.each<readonly [string, string, (part: Mutable<FrozenPart>) => void]>([
-    ["with a connection too few", "2 connections, and the manifest has 3", (p) => p.connections.pop()],
-    ["with a connection too many", "4 connections, and the manifest has 3", (p) => p.connections.push({ vectors: [] })],
+    ["with a connection too few", "3 connections, and the manifest has 4", (p) => p.connections.pop()],
+    ["with a connection too many", "5 connections, and the manifest has 4", (p) => p.connections.push({ vectors: [] })],
     [
       "with a vector too few",
       "1 vectors of msix of 0000:01:00.0, and the manifest has 2",
