@@ -8,9 +8,12 @@ import {
   receiveLiveUpdate,
   socketFromOldProcess,
   socketToSuccessor,
-  type UserContainer,
+  UserContainer,
 } from "vfio";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { encodeManifest } from "../../../lib/live-update/codec.js";
+import type { SocketItem } from "../../../lib/live-update/manifest.js";
+import { native } from "../../../lib/native.js";
 import { UnixSocket } from "../../../lib/unix-socket.js";
 import { type EduProcess, socketDirectory, startEdu } from "../vfio-user-client/edu-process.js";
 import { descriptorCount } from "../vfio-user-client/fake-server.js";
@@ -55,8 +58,8 @@ async function copy(container: Parameters<typeof registersOf>[0], direction: "in
 }
 
 /** A container with the device, an interrupt, and memory of which the device has a copy. */
-async function attached(backing: "memfd" | "anonymous" = "memfd") {
-  const container = openContainer({ mode: "vfio-user", socket });
+async function attached(backing: "memfd" | "anonymous" = "memfd", at: string | number = socket) {
+  const container = openContainer({ mode: "vfio-user", socket: at });
   const device = container.attach("edu");
   device.busMaster = true;
   registersOf(container).write32(ACKNOWLEDGE, 0xffff_ffff);
@@ -150,6 +153,146 @@ describe("a vfio-user container", () => {
     expect(descriptorCount()).toBe(before);
     container.close();
     buffer.close();
+  });
+
+  /** Hands a container over that was attached in some way. */
+  async function handedOver(at: string | number) {
+    const { container, buffer } = await attached("memfd", at);
+    const { socket: name } = container;
+    const [out, back] = await carriers();
+    const taking = receiveLiveUpdate(back).then(async (incoming) => {
+      await incoming.takeOver();
+      return incoming;
+    });
+    const [incoming] = await Promise.all([
+      taking,
+      new LiveUpdate({ containers: { main: container }, memory: { ring: buffer } }).handOver(out),
+    ]);
+    const inherited = incoming.container("main");
+    const ring = incoming.memory.get("ring");
+    if (!(inherited instanceof UserContainer) || ring === undefined) throw new Error("something is missing");
+    ring.bytes.fill(0);
+    await copy(inherited, "in");
+    expect([...ring.bytes.subarray(0, 4)]).toEqual([1, 2, 3, 4]);
+    return { name, inherited, ring };
+  }
+
+  it("that was attached by a name in the abstract namespace can be attached by it again", async () => {
+    const before = descriptorCount();
+    {
+      await using abstract = await startEdu(`\0vfio-user-live-update-${process.pid}`);
+      const { name, inherited, ring } = await handedOver(abstract.socket);
+      expect(inherited.socket).toBe(name);
+      expect(name).toBe(`@${abstract.socket.slice(1)}`);
+      for (const device of inherited.devices.values()) device.close();
+      inherited.attach();
+      expect([...inherited.devices.keys()]).toEqual([name]);
+      expect(registersOf(inherited).read32(LIVENESS)).toBe(0);
+      inherited.close();
+      ring.close();
+    }
+    expect(descriptorCount()).toBe(before);
+  });
+
+  it("that was attached by a descriptor goes on, and cannot be attached again", async () => {
+    const connected = UnixSocket.tryConnect(socket, "stream");
+    if (connected === undefined) throw new Error("the server has no time");
+    // The container's own: what is here is closed.
+    const descriptor = native.dup(connected.fd);
+    connected.close();
+    const { inherited, ring } = await handedOver(descriptor);
+    expect(inherited.socket).toMatch(/^socket \d+$/);
+    for (const device of inherited.devices.values()) device.close();
+    expect(() => inherited.attach("edu")).toThrow(/the socket was used before/);
+    inherited.close();
+    ring.close();
+  });
+
+  /** One that another process could speak of. The first descriptors are its socket and a twin. */
+  const item: SocketItem = {
+    name: "main",
+    path: undefined,
+    address: "edu",
+    timeout: 1000,
+    postedWrites: true,
+    trustServer: false,
+    socket: 0,
+    twin: 1,
+    agreement: { minor: 1, maxFds: 1, maxTransfer: 4096, maxMaps: 1, pageSizes: 4096n, writeMultiple: false },
+    port: { flags: 2, numRegions: 0, numIrqs: 0, regions: [], irqs: [], posted: [] },
+    device: { irqs: [], ioeventfds: [] },
+    mappings: [],
+  };
+  const withFile: SocketItem["port"] = {
+    ...item.port,
+    numRegions: 1,
+    regions: [
+      // Readable, writable, mappable.
+      {
+        index: 0,
+        status: 0,
+        flags: 7,
+        size: 4096n,
+        offset: 0n,
+        capOffset: 0,
+        bytes: new Uint8Array(32),
+        file: 2,
+      },
+    ],
+  };
+
+  it.each<readonly [string, RegExp, (near: UnixSocket, far: UnixSocket) => readonly number[], readonly SocketItem[]]>([
+    [
+      "with a twin that is the socket itself",
+      /"main" and "main" are one/,
+      (near) => [native.dup(near.fd), native.dup(near.fd)],
+      [item],
+    ],
+    [
+      "with a socket that is another container's",
+      /"main" and "other" are one/,
+      (near, far) => [native.dup(near.fd), native.dup(far.fd), native.dup(near.fd)],
+      [item, { ...item, name: "other", socket: 2, twin: undefined }],
+    ],
+    [
+      "with an eventfd for a socket",
+      /it must be a socket: it is an eventfd/,
+      (near) => [native.eventfd(), native.dup(near.fd)],
+      [item],
+    ],
+    [
+      "with a socket of packets for a twin",
+      /it is no Unix socket of a stream/,
+      (near) => [native.dup(near.fd), ...UnixSocket.pair("seqpacket").map(({ fd }) => fd)],
+      [item, { ...item, name: "other", socket: 2, twin: undefined }],
+    ],
+    [
+      "with a region's file that could be cut",
+      /the file of region 0 cannot be mapped/,
+      (near, far) => {
+        const file = native.memfdCreate("region", 0);
+        expect(native.ftruncate(file, 4096)).toBe(0);
+        return [native.dup(near.fd), native.dup(far.fd), file];
+      },
+      [{ ...item, port: withFile }],
+    ],
+  ])("is not taken from a process that sends one %s", async (_, why, descriptorsOf, sockets) => {
+    const before = descriptorCount();
+    const [near, far] = UnixSocket.pair("stream");
+    const descriptors = descriptorsOf(near, far);
+    const writer = { version: "", node: "", pid: 0 };
+    const manifest = encodeManifest({ writer, memory: [], containers: [], sockets, connections: [], descriptors: [] });
+    const [out, back] = await carriers();
+    const [told, refused] = await Promise.allSettled([
+      out.prepare({ manifest, descriptors }, { signal: new AbortController().signal }),
+      receiveLiveUpdate(back),
+    ]);
+    expect(refused).toMatchObject({ status: "rejected", reason: { message: expect.stringMatching(why) } });
+    expect(told).toMatchObject({ status: "rejected", reason: { message: expect.stringMatching(why) } });
+    out.close();
+    for (const descriptor of descriptors) native.close(descriptor);
+    for (const each of [near, far]) each.close();
+    expect(descriptorCount()).toBe(before);
   });
 
   it("is blocked by private memory, and when the server is gone", async () => {

@@ -27,7 +27,8 @@ export function socketDirectory(): Disposable & { readonly path: string } {
 
 export async function startEdu(socket: string, options: EduProcessOptions = {}): Promise<EduProcess> {
   const script = fileURLToPath(new URL("edu-server.mjs", import.meta.url));
-  const child = spawn(process.execPath, [script, socket, JSON.stringify(options)], {
+  // As JSON: an argument cannot have a NUL in it, with which an abstract name begins.
+  const child = spawn(process.execPath, [script, JSON.stringify(socket), JSON.stringify(options)], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   const over = once(child, "exit");
