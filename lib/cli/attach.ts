@@ -29,6 +29,19 @@ export function modeOption(): Option {
   ).choices(modes);
 }
 
+/** A part of the library that takes the native addon; a failure is about that, and says so. */
+export async function loaded<Module>(module: Promise<Module>): Promise<Module> {
+  try {
+    return await module;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CommandError(
+      `the package's native part cannot be loaded: ${reason}`,
+      "install it again: npm install vfio; in a checkout: npm ci && npm run build",
+    );
+  }
+}
+
 /** Attaches a device while `use` works with it. The addon is loaded here: commands that only look do without it. */
 export async function withDevice<T>(
   address: string,
@@ -37,7 +50,7 @@ export async function withDevice<T>(
 ): Promise<T> {
   // Before all else, or a mistyped address would come out as whatever the container lacks.
   requireDevice(address);
-  const { openContainer } = await import("../container/open.js");
+  const { openContainer } = await loaded(import("../container/open.js"));
   using container: Container = openContainer(mode === undefined ? {} : { mode });
   return await use(container.attach(address), container);
 }

@@ -3,14 +3,12 @@
  *
  * @module
  */
-import type { Command } from "commander";
-import { act, examples, type Session, subcommand } from "./command.js";
+import { Command } from "commander";
+import { act, configure, examples, type Session } from "./command.js";
 
 /** The subcommand. */
 export function demoCommand(session: Session): Command {
-  const command = subcommand(
-    session,
-    "demo",
+  const command = configure(session, new Command("demo")).description(
     "Drive three emulated devices in the rig's guest: no hardware, no privileges.",
   );
   examples(command, [["vfio demo", "the first time builds the rig's kernel, which takes minutes"]]);

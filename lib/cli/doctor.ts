@@ -5,6 +5,7 @@
  */
 import type { Command } from "commander";
 import type { Attempt, Check, CheckState } from "../doctor/index.js";
+import { loaded } from "./attach.js";
 import {
   act,
   addressArgument,
@@ -76,20 +77,8 @@ function attemptCheck({ mode, error }: Attempt): Check {
   };
 }
 
-async function loadDoctor() {
-  try {
-    return await import("../doctor/index.js");
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new CommandError(
-      `the package's native part cannot be loaded: ${reason}`,
-      "install it again: npm install vfio; in a checkout: npm ci && npm run build",
-    );
-  }
-}
-
 async function doctor(output: Output, address: string | undefined, options: Options): Promise<number> {
-  const { diagnose, tryModes } = await loadDoctor();
+  const { diagnose, tryModes } = await loaded(import("../doctor/index.js"));
   if (options.attach === true && address === undefined) {
     throw new CommandError("--attach needs a device", "vfio doctor <address> --attach", exitCodes.usage);
   }

@@ -7,7 +7,7 @@ import { Command } from "commander";
 import type { ContainerMode } from "../container/container.js";
 import type { Blocker } from "../container/hand-over.js";
 import { VfioError } from "../errors.js";
-import { type AttachOptions, modeOption, requireDevice } from "./attach.js";
+import { type AttachOptions, loaded, modeOption, requireDevice } from "./attach.js";
 import {
   act,
   addressArgument,
@@ -54,7 +54,7 @@ interface Result {
 
 async function checkDevices(output: Output, addresses: readonly string[], options: Options): Promise<number> {
   for (const address of addresses) requireDevice(address);
-  const { containerModes, DmaBuffer, LiveUpdate, openContainer } = await import("../index.js");
+  const { containerModes, DmaBuffer, LiveUpdate, openContainer } = await loaded(import("../index.js"));
   const modes = options.mode === undefined ? containerModes : [options.mode];
   const results = modes.map((mode): Result => {
     try {

@@ -16,6 +16,8 @@ export interface AttachOptions {
 }
 /** `--mode` */
 export declare function modeOption(): Option;
+/** A part of the library that takes the native addon; a failure is about that, and says so. */
+export declare function loaded<Module>(module: Promise<Module>): Promise<Module>;
 /** Attaches a device while `use` works with it. The addon is loaded here: commands that only look do without it. */
 export declare function withDevice<T>(address: string, { mode }: AttachOptions, use: (device: Device, container: Container) => T | Promise<T>): Promise<T>;
 /** @throws VfioError ENODEV */
