@@ -22,6 +22,7 @@ import {
   hostOption,
   hostPaths,
   parseAddress,
+  remark,
   type Session,
   subcommand,
 } from "./command.js";
@@ -68,9 +69,9 @@ export function unbindCommand(session: Session): Command {
     .option("--force", "even if a program has the device open")
     .addOption(hostOption());
   examples(command, [["sudo vfio unbind 01:00.0", "back to its own driver"]]);
-  command.addHelpText(
-    "after",
-    "\nvfio bind notes the former driver in /run/vfio. A device without a note goes to the driver that the kernel finds for it.",
+  remark(
+    command,
+    "vfio bind notes the former driver in /run/vfio. A device without a note goes to the driver that the kernel finds for it.",
   );
   return command.action(act(session, unbind));
 }

@@ -54,15 +54,6 @@ export function configure(session: Session, command: Command): Command {
   return configureWords(session, command).exitOverride();
 }
 
-/** A command in the list of commands: that it has options goes without saying. */
-function termOf(command: Command): string {
-  const words = command.registeredArguments.map((each) => {
-    const name = each.variadic ? `${each.name()}...` : each.name();
-    return each.required ? `<${name}>` : `[${name}]`;
-  });
-  return [command.name(), ...words].join(" ");
-}
-
 /** {@link configure} for a command that has exit codes of its own. */
 export function configureWords(session: Session, command: Command): Command {
   const { terminal } = session;
@@ -87,7 +78,7 @@ export function configureWords(session: Session, command: Command): Command {
         write(`${colors.red(`${name}:`)} ${message}. ${colors.bold("Fix:")} see ${name} --help\n`);
       },
     })
-    .configureHelp({ styleTitle: (title) => pc.createColors(true).bold(title), subcommandTerm: termOf });
+    .configureHelp({ styleTitle: (title) => pc.createColors(true).bold(title), subcommandTerm: (each) => each.name() });
 }
 
 /** A subcommand, with the options that every one has. */
@@ -102,13 +93,35 @@ export function hostOption(): Option {
   return new Option("--host <root>", "look at the system whose /sys, /dev and /proc are mounted below this directory");
 }
 
+/** How wide texts are that are not wrapped by commander: as wide as the narrowest terminal that anybody has. */
+const TEXT_WIDTH = 78;
+
+/** Breaks a text into lines between its words. */
+function wrap(text: string): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1) ?? "";
+    if (line !== "" && line.length + 1 + word.length > TEXT_WIDTH) lines.push(word);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
+  return lines.join("\n");
+}
+
+/** What there is to know, below a command's help and its examples. */
+export function remark(command: Command, text: string): Command {
+  remarkOf.set(command, text);
+  return command.addHelpText("after", `\n${wrap(text)}`);
+}
+
 /** Examples below a command's help, and in the manual page. */
 export function examples(command: Command, lines: readonly (readonly [example: string, what: string])[]): Command {
   examplesOf.set(command, lines);
-  const widest = Math.max(...lines.map(([example]) => example.length));
-  const text = lines.map(([example, what]) => `  ${example.padEnd(widest)}  ${what}`).join("\n");
+  const text = lines.map(([example, what]) => `  ${example}\n      ${what}`).join("\n");
   return command.addHelpText("after", `\nExamples:\n${text}`);
 }
+
+/** For the manual page. */
+export const remarkOf = new WeakMap<Command, string>();
 
 /** For the manual page. */
 export const examplesOf = new WeakMap<Command, readonly (readonly [example: string, what: string])[]>();

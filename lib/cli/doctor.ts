@@ -14,6 +14,7 @@ import {
   hostOption,
   hostPaths,
   parseAddress,
+  remark,
   type Session,
   subcommand,
 } from "./command.js";
@@ -36,7 +37,7 @@ export function doctorCommand(session: Session): Command {
     ["vfio doctor 01:00.0", "the same, and a device: driver, group, users"],
     ["sudo vfio doctor 01:00.0 --attach", "and the proof"],
   ]);
-  command.addHelpText("after", "\nExit code 0: it should work. 1: it would not, and the lines with ✗ say why.");
+  remark(command, "Exit code 0: it should work. 1: it would not, and the lines with ✗ say why.");
   return command.action(act(session, doctor));
 }
 

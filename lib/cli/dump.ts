@@ -16,6 +16,7 @@ import {
   examples,
   parseNumber,
   parseOffset,
+  remark,
   type Session,
   subcommand,
 } from "./command.js";
@@ -49,10 +50,7 @@ export function dumpCommand(session: Session): Command {
     ["vfio dump 00:07.0 bar2 memory.bin", "with a progress bar"],
     ["vfio dump 01:00.0 config - | xxd", "to another program"],
   ]);
-  command.addHelpText(
-    "after",
-    "\nReading registers can have effects: a counter that is cleared by reading is cleared.",
-  );
+  remark(command, "Reading registers can have effects: a counter that is cleared by reading is cleared.");
   return command.action(act(session, dump));
 }
 

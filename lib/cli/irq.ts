@@ -7,7 +7,16 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Device } from "../device/device.js";
 import type { Interrupt } from "../device/interrupt.js";
 import { type AttachOptions, modeOption, withDevice } from "./attach.js";
-import { act, type CommonOptions, deviceArgument, examples, parseNumber, type Session, subcommand } from "./command.js";
+import {
+  act,
+  type CommonOptions,
+  deviceArgument,
+  examples,
+  parseNumber,
+  remark,
+  type Session,
+  subcommand,
+} from "./command.js";
 import { CommandError, exitCodes } from "./failure.js";
 import { type Assignment, parseAssignment, writeAll } from "./registers.js";
 import { drawTable } from "./table.js";
@@ -68,7 +77,7 @@ export function irqCommand(session: Session): Command {
     ["vfio irq 01:00.0 --watch --trigger --count 1", "see that they arrive at all"],
     ["vfio irq 00:02.0 --watch --write bar0:0x60=1 --count 1", "have QEMU's edu device raise one"],
   ]);
-  command.addHelpText("after", "\nWatching switches bus mastering on, without which a device sends no MSI.");
+  remark(command, "Watching switches bus mastering on, without which a device sends no MSI.");
   return command.action(act(session, irq));
 }
 

@@ -15,6 +15,7 @@ import {
   configure,
   examples,
   parseDevice,
+  remark,
   type Session,
   subcommand,
 } from "./command.js";
@@ -35,9 +36,9 @@ export function liveUpdateCommand(session: Session): Command {
     )
     .addOption(modeOption());
   examples(check, [["vfio live-update check 01:00.0", "in all five modes"]]);
-  check.addHelpText(
-    "after",
-    "\nIt attaches the devices and maps memory, so the kernel resets them. Exit code 0: there is a mode; 1: there is none.",
+  remark(
+    check,
+    "It attaches the devices and maps memory, so the kernel resets them. Exit code 0: there is a mode; 1: there is none.",
   );
   check.action(act(session, checkDevices));
   // Without options of its own: it would take those that are meant for its subcommand.

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { act, examples, examplesOf, type Session, subcommand } from "./command.js";
+import { act, examples, examplesOf, remarkOf, type Session, subcommand } from "./command.js";
 import { type Entry, outline } from "./outline.js";
 
 /** The subcommand. */
@@ -38,12 +38,16 @@ export const exitStatus: readonly (readonly [code: string, meaning: string])[] =
   ["130", "Ctrl-C."],
 ];
 
-/** Text as roff takes it: its own characters mean something, and so does a dot that begins a line. */
+/** Text as roff takes it: its own characters mean something, so does a dot that begins a line, and it reads ASCII. */
 function roff(text: string): string {
   return text
     .replace(/\\/g, "\\e")
     .replace(/-/g, "\\-")
-    .replace(/^(['.])/gm, "\\&$1");
+    .replace(/^(['.])/gm, "\\&$1")
+    .replace(
+      /[^ -~\n]/gu,
+      (letter) => `\\[u${(letter.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}]`,
+    );
 }
 
 const bold = (text: string) => `\\fB${roff(text)}\\fR`;
@@ -65,6 +69,7 @@ function section(entry: Entry): string {
       // --help is the same everywhere, and said once.
       .filter(({ long }) => long !== "--help")
       .map((option) => item(bold(help.optionTerm(option)), help.optionDescription(option))),
+    ...(remarkOf.has(command) ? [`.PP\n${roff(remarkOf.get(command) ?? "")}`] : []),
     ...(examplesOf.get(command) ?? []).map(
       ([example, what]) =>
         `.PP\n${roff(what.replace(/^./, (first) => first.toUpperCase()))}:\n.RS\n${bold(example)}\n.RE`,

@@ -14,6 +14,7 @@ import {
   examples,
   parseNumber,
   parseOffset,
+  remark,
   type Session,
   subcommand,
 } from "./command.js";
@@ -86,7 +87,7 @@ export function readCommand(session: Session): Command {
     ["vfio read 01:00.0 config 0 2 --width 2", "vendor and device"],
     ["vfio read 01:00.0 bar0 --count 16", "the first 64 bytes"],
   ]);
-  command.addHelpText("after", `\n${resetNote}`);
+  remark(command, resetNote);
   return command.action(act(session, read));
 }
 
@@ -113,13 +114,13 @@ export function writeCommand(session: Session): Command {
     .addOption(widthOption())
     .addOption(modeOption());
   examples(command, [["vfio write 00:02.0 bar0 0x8=5 --read 0x8", "write 5 to 0x8, and see what it says then"]]);
-  command.addHelpText("after", `\n${resetNote}`);
+  remark(command, resetNote);
   return command.action(act(session, write));
 }
 
 /** For help texts. */
 const resetNote =
-  "The kernel resets a device when it is opened and when it is closed, and each command does both:\nwhat one command writes, the next one does not find.";
+  "The kernel resets a device when it is opened and when it is closed, and each command does both: what one command writes, the next one does not find.";
 
 function readRegister(registers: Registers, offset: number, width: Width): bigint {
   switch (width) {

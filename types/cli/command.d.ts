@@ -35,8 +35,12 @@ export declare function configureWords(session: Session, command: Command): Comm
 export declare function subcommand(session: Session, name: string, description: string): Command;
 /** `--host`, for commands that only look into files. */
 export declare function hostOption(): Option;
+/** What there is to know, below a command's help and its examples. */
+export declare function remark(command: Command, text: string): Command;
 /** Examples below a command's help, and in the manual page. */
 export declare function examples(command: Command, lines: readonly (readonly [example: string, what: string])[]): Command;
+/** For the manual page. */
+export declare const remarkOf: WeakMap<Command, string>;
 /** For the manual page. */
 export declare const examplesOf: WeakMap<Command, readonly (readonly [example: string, what: string])[]>;
 type Outcome = number | undefined;

@@ -26,7 +26,9 @@ describe.each(leaves.map(({ path, arguments: list }) => ({ path, name: path.join
     const { code, out } = await vfio([...path, "--help"], { columns: 80, env: { NO_COLOR: "1" } });
     expect(code).toBe(0);
     expect(out).toContain("Examples:");
-    expect(out).toContain("--json");
+    // The demo has nothing to say to programs.
+    if (name !== "demo") expect(out).toContain("--json");
+    for (const line of out.split("\n")) expect(line.length, line).toBeLessThanOrEqual(80);
     const [usage] = out.split("\n");
     expect(usage).toContain(`vfio ${name}`);
   });
@@ -111,6 +113,13 @@ test("colour only on a terminal, unless the environment says otherwise", async (
   expect(await colored(undefined, { FORCE_COLOR: "1" })).toBe(true);
   // picocolors alone would take this for a terminal.
   expect(await colored(undefined, { CI: "1" })).toBe(false);
+});
+
+test("the program's own help fits into 80 columns", async () => {
+  const { code, out } = await vfio(["--help"], { columns: 80, env: { NO_COLOR: "1" } });
+  expect(code).toBe(0);
+  for (const line of out.split("\n")) expect(line.length, line).toBeLessThanOrEqual(80);
+  for (const { path } of leaves) expect(out).toContain(`  ${path[0]} `);
 });
 
 test("the version is the package's", async () => {
