@@ -13,8 +13,8 @@ export {
 } from "./address-space.js";
 export * from "./container/index.js";
 export * from "./device/index.js";
-export * from "./doctor/index.js";
 export { DmaBuffer, type DmaBufferOptions, type DmaMemory } from "./dma-buffer.js";
+export * from "./doctor/index.js";
 export { errnoName, VfioError, type VfioErrorInit } from "./errors.js";
 export { OwnedFd } from "./fd.js";
 export { Ioas, type IoasMapOptions, type IoasRanges, Iommufd } from "./iommufd/iommufd.js";
