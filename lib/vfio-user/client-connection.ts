@@ -658,6 +658,8 @@ export class ClientConnection {
   }
 
   #ready(): void {
+    // What waited for room to send may hear of it late.
+    if (this.#suspended) return;
     this.#pump();
     for (const link of this.#links) this.#watch(link);
   }

@@ -15,6 +15,8 @@ import { encodeManifest } from "../../../lib/live-update/codec.js";
 import type { SocketItem } from "../../../lib/live-update/manifest.js";
 import { native } from "../../../lib/native.js";
 import { UnixSocket } from "../../../lib/unix-socket.js";
+import { ClientConnection } from "../../../lib/vfio-user/client-connection.js";
+import { regionWrite } from "../../../lib/vfio-user/messages.js";
 import { type EduProcess, socketDirectory, startEdu } from "../vfio-user-client/edu-process.js";
 import { descriptorCount } from "../vfio-user-client/fake-server.js";
 
@@ -305,5 +307,40 @@ describe("a vfio-user container", () => {
     expect(
       new LiveUpdate({ containers: { main: openContainer({ mode: "vfio-user", socket }) } }).blockers(),
     ).toMatchObject([{ why: "no device is attached to it" }]);
+  });
+});
+
+describe("a connection between two processes", () => {
+  it("reads nothing, though it was about to send when it was stopped", async () => {
+    const [near, far] = UnixSocket.pair("stream");
+    const agreement = { minor: 1, maxFds: 1, maxTransfer: 65536, maxMaps: 1, pageSizes: 4096n, writeMultiple: false };
+    const connection = ClientConnection.inherit(
+      { socket: near, twin: undefined, agreement },
+      {
+        label: "test",
+        timeout: 5000,
+        answer: () => new Uint8Array(16),
+        lost: (error) => {
+          throw error;
+        },
+      },
+    );
+    // Two of the three messages, or less.
+    near.setBuffers({ send: 106_496 });
+    connection.resume();
+    const data = new Uint8Array(100_000);
+    for (let n = 0; n < 3; n++) connection.post(regionWrite, { region: 0, offset: 0n, data });
+    await new Promise(setImmediate);
+    // There is room again, and the event loop does not know of it yet: what is left is sent by whoever stops the connection.
+    const into = new Uint8Array(1 << 20);
+    while (far.tryReceive(into) !== undefined);
+    connection.suspend();
+    while (far.tryReceive(into) !== undefined);
+    const message = new Uint8Array(16).fill(1);
+    expect(far.trySend(message)).toBe(16);
+    for (let turns = 0; turns < 5; turns++) await new Promise(setImmediate);
+    expect(near.tryReceive(into)?.length).toBe(16);
+    connection.close();
+    far.close();
   });
 });
