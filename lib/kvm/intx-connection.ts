@@ -292,6 +292,7 @@ export class IntxConnection implements VmPart, Disposable {
   /** Gives the line back to this process, unmasked. A second call does nothing. */
   close(): void {
     if (this.#closed) return;
+    this.#live();
     this.#closed = true;
     this.#vm.parts.delete(this);
     const off = this.#line.closed;

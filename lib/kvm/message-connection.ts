@@ -636,6 +636,7 @@ export class MessageConnection implements VmPart, Disposable {
   /** Gives every vector back to this process: what has come, and the guest has not got, is there. A second call does nothing. */
   close(): void {
     if (this.#closed) return;
+    this.#live();
     this.#closed = true;
     this.#vm.parts.delete(this);
     const vectors = [...this.#vectors.values()];
