@@ -241,7 +241,11 @@ test("100,000 messages: each is answered, nothing is left behind", { timeout: 12
       throw new Error(`with SEED=${seed}`, { cause: error });
     }
     expect(openFds()).toBe(before);
-    globalThis.gc?.();
+    // What a buffer held is given back a turn after it was collected.
+    for (let turn = 0; turn < 2; turn++) {
+      globalThis.gc?.();
+      await new Promise(setImmediate);
+    }
     const { arrayBuffers } = process.memoryUsage();
     if (seed === 1) memory = arrayBuffers;
     else expect(arrayBuffers).toBeLessThan(memory + (16 << 20));
