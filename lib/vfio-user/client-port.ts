@@ -142,7 +142,7 @@ export class UserPort implements DevicePort {
       return { index, status: 0, flags: raw.flags, count: raw.count };
     });
     this.#posted ??= this.#options.postedWrites ? this.#findPosted() : [];
-    return { flags, numRegions, numIrqs, regions, irqs, posted: this.#posted };
+    return { flags, numRegions, numIrqs, regions, irqs, posted: this.#posted.slice(0, numRegions) };
   }
 
   #wholeRegionInfo(index: number): RawRegionInfo | number {
