@@ -5,6 +5,8 @@
  */
 import type { Command } from "commander";
 import {
+  type Binding,
+  type BindOptions as BindingOptions,
   type BindingPlan,
   bindDriver,
   groupViability,
@@ -107,15 +109,14 @@ function bind(output: Output, addresses: readonly string[], options: BindOptions
   const force = options.force === true;
   const paths = hostPaths(options);
   const how = { ...paths, force, driver: options.driver === "none" ? null : options.driver };
-  // All of them can be bound, or none is.
   const plans = addresses.map((address) => planBinding(address, how));
   if (options.dryRun === true) {
     for (const plan of plans) printDryRun(output, plan, force);
     output.printJson({ bindings: plans.map((plan) => planJson(plan, false)) });
     return plans.some((plan) => refused(plan, force)) ? exitCodes.busy : undefined;
   }
+  bindAll(plans, how);
   for (const plan of plans) {
-    bindDriver(plan.address, how);
     try {
       noteFormerDriver(plan, paths);
     } catch (error) {
@@ -130,6 +131,17 @@ function bind(output: Output, addresses: readonly string[], options: BindOptions
   printObstacles(output, addresses, options);
   output.printJson({ bindings: plans.map((plan) => planJson(plan, plan.steps.length > 0)) });
   return undefined;
+}
+
+/** Binds all devices, or none. */
+function bindAll(plans: readonly BindingPlan[], options: BindingOptions): void {
+  const bindings: Binding[] = [];
+  try {
+    for (const { address } of plans) bindings.push(bindDriver(address, options));
+  } catch (error) {
+    for (const binding of bindings.reverse()) binding.restore();
+    throw error;
+  }
 }
 
 /** A group that is not viable is what a newcomer stumbles over next. */

@@ -88,7 +88,7 @@ export function failureOf(error: unknown): Failure {
     return { message: String(error), fix: undefined, code: undefined, exitCode: exitCodes.failed };
   }
   const code = codeOf(error);
-  const usage = code?.startsWith("ERR_") === true;
+  const usage = code === "ERR_OUT_OF_RANGE" || code === "ERR_INVALID_ARG_TYPE";
   const permission = code !== undefined && permissionCodes.has(code) ? "run it as root (sudo)" : undefined;
   return {
     message: asCommands(error.message),
@@ -102,7 +102,8 @@ export function failureOf(error: unknown): Failure {
 export function reportFailure(name: string, error: unknown, output: Output): number {
   const { message, fix, code, exitCode } = failureOf(error);
   const colors = pc.createColors(wantsColor(output.terminal.stderr, output.terminal));
-  const hint = fix ?? (output.verbose ? undefined : "see the rest with --verbose");
+  const more = exitCode === exitCodes.usage ? `see ${name} --help` : "see the rest with --verbose";
+  const hint = fix ?? (output.verbose ? undefined : more);
   output.printJson({ error: { message, fix: fix ?? null, code: code ?? null, exitCode } });
   output.note(`${colors.red(`${name}:`)} ${message}.${hint === undefined ? "" : ` ${colors.bold("Fix:")} ${hint}`}`);
   if (output.verbose) output.note(colors.dim(inspect(error, { depth: 4, colors: false })));

@@ -36,7 +36,7 @@ interface Options extends CommonOptions, AttachOptions {
   readonly count?: number;
   readonly timeout?: number;
   readonly trigger?: true;
-  readonly write: readonly RegionWrite[];
+  readonly write?: readonly RegionWrite[];
 }
 
 function parseWrite(text: string, before: readonly RegionWrite[] | undefined): RegionWrite[] {
@@ -60,15 +60,16 @@ export function irqCommand(session: Session): Command {
     .addOption(new Option("--vectors <number>", "so many vectors; by default all").argParser(parseNumber(1, 2048)))
     .addOption(new Option("-c, --count <number>", "end after so many").argParser(parseNumber(1, 1e9)))
     .addOption(
-      new Option("--timeout <seconds>", "end after this time, with exit code 1 if --count were not reached").argParser(
+      new Option("--timeout <seconds>", "end after this time, with exit code 1 if --count was not reached").argParser(
         parseNumber(1, 1e6),
       ),
     )
     .option("--trigger", "have the kernel raise each vector once, as if the device had done it")
     .addOption(
-      new Option("--write <region:offset=value>", "write a register of 32 bits once they are on (may be repeated)")
-        .argParser(parseWrite)
-        .default([], "none"),
+      new Option(
+        "--write <region:offset=value>",
+        "write a register of 32 bits once they are on (may be repeated)",
+      ).argParser(parseWrite),
     )
     .addOption(modeOption());
   examples(command, [
@@ -82,7 +83,7 @@ export function irqCommand(session: Session): Command {
 }
 
 async function irq(output: Output, address: string, options: Options): Promise<number | undefined> {
-  if (options.watch === undefined && (options.trigger !== undefined || options.write.length > 0)) {
+  if (options.watch === undefined && (options.trigger !== undefined || options.write !== undefined)) {
     throw new CommandError("--trigger and --write need --watch", "add --watch", exitCodes.usage);
   }
   return await withDevice(address, options, async (device) => {
@@ -184,7 +185,7 @@ async function watch(output: Output, device: Device, options: Options): Promise<
   });
   output.note(`${device.address}: ${kind} is on, ${interrupts.length} vector${interrupts.length === 1 ? "" : "s"}`);
   if (options.trigger === true) for (const interrupt of interrupts) interrupt.trigger();
-  writeAll(device, options.write);
+  writeAll(device, options.write ?? []);
   const end = await ended;
   for (const cleanup of cleanups) cleanup();
   if (end === "wanted") output.note(`${device.address}: somebody else wants the device, and gets it`);

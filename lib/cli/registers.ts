@@ -29,7 +29,7 @@ interface ReadOptions extends Options {
 }
 
 interface WriteOptions extends Options {
-  readonly read: readonly number[];
+  readonly read?: readonly number[];
 }
 
 /** A register and what to write to it. */
@@ -107,9 +107,9 @@ export function writeCommand(session: Session): Command {
       ]),
     )
     .addOption(
-      new Option("-r, --read <offset>", "read this register after the writes (may be repeated)")
-        .argParser((text, before: number[] | undefined) => [...(before ?? []), parseOffset(text)])
-        .default([], "none"),
+      new Option("-r, --read <offset>", "read this register after the writes (may be repeated)").argParser(
+        (text, before: number[] | undefined) => [...(before ?? []), parseOffset(text)],
+      ),
     )
     .addOption(widthOption())
     .addOption(modeOption());
@@ -192,7 +192,7 @@ async function write(
   await withDevice(address, options, (device) => {
     const registers = findRegion(device, region);
     for (const assignment of assignments) writeRegister(registers, assignment, width);
-    report(output, device, region, width, options.read);
+    report(output, device, region, width, options.read ?? []);
   });
   return undefined;
 }

@@ -95,6 +95,16 @@ describe("binding", () => {
     expect(readPciDevice(igb).driver).toBe(before);
   });
 
+  test("several: where one of them cannot be bound, the others are where they were", async () => {
+    const before = readPciDevice(igb).driver;
+    // A bridge, which VFIO does not take.
+    const { code, err } = await vfio(["bind", igb, "00:03.0"]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/it is a bridge.*\. Fix: name the device behind it\n$/);
+    expect(readPciDevice(igb)).toMatchObject({ driver: before, driverOverride: undefined });
+    expect(existsSync(`/run/vfio/${igb}.json`)).toBe(false);
+  });
+
   test("a device that a program has open is not taken away", async () => {
     using _bound = bind(edu);
     const { child, closed } = start(["irq", edu, "--watch"]);
