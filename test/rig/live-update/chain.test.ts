@@ -13,7 +13,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { bind, devices, needs } from "../devices.js";
 import { resources } from "../resources.mjs";
 
-const GENERATIONS = Number(process.env.VFIO_GENERATIONS ?? 7);
+const GENERATIONS = Number(process.env.VFIO_GENERATIONS ?? 5);
 
 /** This Node, and others where they have been fetched before. */
 const nodes = [

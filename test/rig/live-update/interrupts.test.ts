@@ -5,7 +5,6 @@ import { setImmediate as turn } from "node:timers/promises";
 import { type Container, connectMessages, Kvm, openContainer } from "vfio";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { native } from "../../../lib/native.js";
-import { TinyGuest } from "../../kvm/guest.js";
 import { Machine, message } from "../../kvm/machine.js";
 import { bind, devices, needs } from "../devices.js";
 import { resources } from "../resources.mjs";
@@ -34,30 +33,34 @@ const find = (container: Container) => ({
   igb: present(container.devices.get(devices.igb)),
 });
 
-/** A virtual machine whose guest takes interrupts and counts them. */
+/**
+ * A virtual machine that takes interrupts and counts them.
+ *
+ * No guest runs in it: what has reached its local APIC is taken there. Under emulation a processor that runs takes one in several
+ * hundred interrupts twice, also one that was sent by KVM_SIGNAL_MSI, and nobody could say then whose fault it was.
+ */
 class Guest implements Disposable {
   readonly machine = new Machine(kvm);
-  readonly #guest = new TinyGuest(this.machine.vm, this.machine.vcpu);
+  #taken = 0;
 
   /** How many it has taken. */
   get taken(): number {
-    return this.#guest.interrupts;
+    return this.#taken;
   }
 
+  /** Takes what has come. */
   step(): void {
-    this.#guest.step();
-  }
-
-  /** Has it take what has come: what a program would save, and give to the next machine. */
-  drain(): void {
-    do this.step();
-    while (this.machine.arrived.length > 0);
-    this.step();
+    const apic = this.machine.vcpu.readLocalApic();
+    const vectors = apic.requested;
+    if (vectors.length === 0) return;
+    for (const vector of vectors) apic.clearRequest(vector);
+    // One is on its way at a time, so that nothing comes in between.
+    this.machine.vcpu.writeLocalApic(apic);
+    this.#taken += vectors.length;
   }
 
   [Symbol.dispose](): void {
     this.machine.vm.close();
-    this.#guest[Symbol.dispose]();
   }
 }
 
@@ -127,7 +130,8 @@ describe.each(ownModes)("in %s", needs("edu", "igb"), (mode) => {
             containers: { main: container },
             machines: { guest: guest.machine.vm },
             save: () => {
-              guest.drain();
+              // What a program would save, and give to the next machine.
+              guest.step();
               takenBefore += guest.taken;
               [guest, last] = [next, guest];
               frozenAt = steady.raised + paced.raised;
