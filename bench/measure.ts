@@ -1,0 +1,113 @@
+/**
+ * Measuring: our side and the floor in turns, round by round, so that what else happens on the machine hits both.
+ *
+ * @module
+ */
+
+/** What is measured, and what it is measured against. */
+export interface Benchmark {
+  /** What it is selected by. */
+  readonly name: string;
+  /** One line for people: what one operation is. */
+  readonly what: string;
+  /** How many bytes one operation moves, where bandwidth is what matters. */
+  readonly bytes?: number;
+  /** Gets everything ready that is not to be measured. */
+  open(): Promise<Sides>;
+}
+
+/** A benchmark that is ready to run. */
+export interface Sides extends AsyncDisposable {
+  /** Does so many operations. */
+  ours(operations: number): void | Promise<void>;
+  /** Has the floor do as many, and returns how long that took, in nanoseconds. */
+  floor(operations: number): Promise<number>;
+}
+
+/** How long it is measured. */
+export interface Effort {
+  readonly rounds: number;
+  /** How long each side runs in each round, about, in milliseconds. */
+  readonly slice: number;
+}
+
+/** Nanoseconds for each operation, over all rounds. */
+export interface Times {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+  /** How many operations each round had. */
+  readonly operations: number;
+  readonly rounds: readonly number[];
+}
+
+/** What came of a benchmark. */
+export interface Result {
+  readonly ours: Times;
+  readonly floor: Times;
+  /** Our median, as a multiple of the floor's. */
+  readonly ratio: number;
+  /** Whether the rounds differ too much to say anything from a single run. */
+  readonly noisy: boolean;
+}
+
+// The middle half of the rounds lies within this part of the median, or the run was noisy.
+const CALM = 0.2;
+// Where a side is so fast that a slice cannot be filled.
+const MOST_OPERATIONS = 10_000_000;
+
+/** Returns how long so many operations took, in nanoseconds. */
+type Timed = (operations: number) => Promise<number>;
+
+/** Finds out how many operations fill a slice. Warms up on the way. */
+async function calibrate(side: Timed, slice: number): Promise<number> {
+  const wanted = slice * 1e6;
+  for (let operations = 1; ; ) {
+    const took = await side(operations);
+    if (took >= 0.7 * wanted || operations >= MOST_OPERATIONS) return operations;
+    // The first ones are slow, and say little of those to come.
+    const factor = Math.min(10, Math.max(1.5, wanted / took));
+    operations = Math.min(MOST_OPERATIONS, Math.ceil(operations * factor));
+  }
+}
+
+function quantile(sorted: readonly number[], part: number): number {
+  const at = part * (sorted.length - 1);
+  const low = sorted[Math.floor(at)] ?? Number.NaN;
+  const high = sorted[Math.ceil(at)] ?? Number.NaN;
+  return low + (high - low) * (at - Math.floor(at));
+}
+
+function summarize(rounds: readonly number[], operations: number): Times & { readonly spread: number } {
+  const sorted = rounds.toSorted((a, b) => a - b);
+  const median = quantile(sorted, 0.5);
+  return {
+    median,
+    min: quantile(sorted, 0),
+    max: quantile(sorted, 1),
+    operations,
+    rounds,
+    spread: (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / median,
+  };
+}
+
+/** Runs a benchmark. */
+export async function measure(benchmark: Benchmark, { rounds, slice }: Effort): Promise<Result> {
+  await using sides = await benchmark.open();
+  const timed: Timed = async (operations) => {
+    const began = performance.now();
+    await sides.ours(operations);
+    return (performance.now() - began) * 1e6;
+  };
+  const floor: Timed = (operations) => sides.floor(operations);
+  const [ourCount, floorCount] = [await calibrate(timed, slice), await calibrate(floor, slice)];
+  const ourTimes: number[] = [];
+  const floorTimes: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    ourTimes.push((await timed(ourCount)) / ourCount);
+    floorTimes.push((await floor(floorCount)) / floorCount);
+  }
+  const { spread: ourSpread, ...ours } = summarize(ourTimes, ourCount);
+  const { spread: floorSpread, ...theirs } = summarize(floorTimes, floorCount);
+  return { ours, floor: theirs, ratio: ours.median / theirs.median, noisy: Math.max(ourSpread, floorSpread) > CALM };
+}
