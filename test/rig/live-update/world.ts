@@ -316,8 +316,12 @@ export class World implements Disposable {
   /** What vector 2 brings when the device raises it once: all that has come until then. */
   async hears(): Promise<number[]> {
     this.heard.length = 0;
-    const heard = new Promise<void>((resolve) => {
-      this.#onHeard = resolve;
+    const heard = new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error("vector 2 is not heard")), WAIT_MS);
+      this.#onHeard = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
     this.raise();
     await heard;
