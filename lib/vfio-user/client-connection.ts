@@ -530,12 +530,12 @@ export class ClientConnection {
       this.#refuseOver(name);
       const left = deadline - performance.now();
       if (left <= 0) throw this.#late(name, this.#timeout);
-      this.#poll(Math.min(Math.ceil(left), SLICE_MS));
-      this.#pump(name);
+      this.#pump(this.#poll(Math.min(Math.ceil(left), SLICE_MS)), name);
     }
   }
 
-  #poll(timeout: number): void {
+  /** Blocks until there is something to do. Returns for which links: the others would cost a system call each. */
+  #poll(timeout: number): readonly Link[] {
     const links = this.#links;
     if (this.#table.length !== 3 * links.length) this.#table = new Int32Array(3 * links.length);
     for (const [i, { socket, writer, open }] of links.entries()) {
@@ -546,6 +546,7 @@ export class ClientConnection {
     if (status < 0 && status !== -EINTR && status !== -EAGAIN) {
       throw new VfioError({ errno: status, syscall: "poll", object: this.label });
     }
+    return status > 0 ? links.filter((_, i) => this.#table[3 * i + 2] !== 0) : [];
   }
 
   #giveUp(call: AnyCall, timeout: number): void {
@@ -578,9 +579,9 @@ export class ClientConnection {
 
   // ---- receiving ---------------------------------------------------------------------------------------------------
 
-  /** Sends and takes in what can be, on both sockets. What ends the connection is noted, and not thrown. */
-  #pump(during?: string): void {
-    for (const link of this.#links) {
+  /** Sends and takes in what can be. What ends the connection is noted, and not thrown. */
+  #pump(links: readonly Link[], during?: string): void {
+    for (const link of links) {
       if (this.#over !== undefined) return;
       try {
         this.#pumpLink(link);
@@ -660,7 +661,7 @@ export class ClientConnection {
   #ready(): void {
     // What waited for room to send may hear of it late.
     if (this.#suspended) return;
-    this.#pump();
+    this.#pump(this.#links);
     for (const link of this.#links) this.#watch(link);
   }
 
