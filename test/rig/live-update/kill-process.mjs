@@ -4,8 +4,6 @@ import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import {
   DmaBuffer,
-  execInPlace,
-  incomingExec,
   LiveUpdate,
   openContainer,
   receiveLiveUpdate,
@@ -177,11 +175,6 @@ const commands = {
     arm(death);
     await takeOver(await receiveLiveUpdate(deadly(carrier)));
   },
-  exec: async ({ death, next, command }) => {
-    process.env.KILL_PROCESS_DEATH = JSON.stringify(next ?? null);
-    arm(death);
-    return await handOver(async () => execInPlace(command === undefined ? {} : { command }));
-  },
 };
 
 /** @param {object} answer */
@@ -204,12 +197,7 @@ async function answer(work) {
   say({ done: true, value, error, owns: container !== undefined });
 }
 
-const carrier = incomingExec();
-if (carrier === undefined) say({ started: true });
-else {
-  arm(JSON.parse(process.env.KILL_PROCESS_DEATH ?? "null") ?? undefined);
-  await answer(async () => takeOver(await receiveLiveUpdate(deadly(carrier))));
-}
+say({ started: true });
 
 createInterface({ input: process.stdin }).on("line", (line) => {
   const { command, ...options } = JSON.parse(line);

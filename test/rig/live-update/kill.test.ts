@@ -259,23 +259,4 @@ describe.each(["type1v2", "iommufd"] as const)("killed in a hand-over in mode %s
     }
     if (verbose) console.log(mode, outcomes);
   });
-
-  it("G23: by exec, before or after it, leaves it to the new program, or to nobody", { timeout: 120_000 }, async () => {
-    for (const [options, expected] of [
-      [{}, "same"],
-      [{ death: { method: "commit", when: "before" } }, "nobody"],
-      [{ next: { method: "taken", when: "before" } }, "nobody"],
-      // It is no program, and may not be executed: everything is as it was.
-      [{ command: "/etc/passwd" }, "same"],
-    ] as const) {
-      const one = await owning();
-      one.tell("exec", options);
-      const answer = await one.end();
-      expect(answer === DIED ? "nobody" : answer.owns ? "same" : "lost", JSON.stringify(options)).toBe(expected);
-      if (answer === DIED) {
-        all.delete(one);
-        owner = undefined;
-      } else await one.ask("works");
-    }
-  });
 });
