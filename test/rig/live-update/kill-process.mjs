@@ -160,7 +160,11 @@ const commands = {
   own: ({ mode }) => own(mode),
   disown: () => disown(),
   works: () => works(),
-  resources: () => resources(),
+  resources: () => {
+    // With CAP_IPC_LOCK iommufd charges nobody, and what the kernel shows as pinned does not move: see accounting.test.ts.
+    const { pinnedKiB: _, ...rest } = resources();
+    return rest;
+  },
   handOver: async ({ name, death }) => {
     const carrier = socketToSuccessor({ listen: `\0${name}` });
     say({ listening: true });

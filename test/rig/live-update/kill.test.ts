@@ -3,7 +3,7 @@
  * can be opened afresh. Nobody hangs.
  *
  * The processes kill themselves: before or after a call of the addon, or of a method of their carrier. Where is drawn from a seed
- * (`SEED`), as often as `VFIO_KILL_RUNS` says. What outlives a run takes part in the next one.
+ * (`VFIO_KILL_SEED`), as often as `VFIO_KILL_RUNS` says. What outlives a run takes part in the next one.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,7 +14,7 @@ import { Prng } from "../../unit/prng.js";
 import { bind, devices, needs } from "../devices.js";
 
 const script = fileURLToPath(new URL("kill-process.mjs", import.meta.url));
-const seed = Number(process.env.SEED ?? 1);
+const seed = Number(process.env.VFIO_KILL_SEED ?? 1);
 const runs = Number(process.env.VFIO_KILL_RUNS ?? 8);
 const verbose = process.env.VFIO_KILL_VERBOSE !== undefined;
 // More than any wait of the package that ends by itself, on a busy machine.
@@ -254,7 +254,7 @@ describe.each(["type1v2", "iommufd"] as const)("killed in a hand-over in mode %s
         const key = `${each.victim} died, ${await run(each)} has it`;
         outcomes[key] = (outcomes[key] ?? 0) + 1;
       } catch (error) {
-        throw new Error(`SEED=${seed}, ${JSON.stringify(each)}`, { cause: error });
+        throw new Error(`VFIO_KILL_SEED=${seed}, ${JSON.stringify(each)}`, { cause: error });
       }
     }
     if (verbose) console.log(mode, outcomes);
