@@ -213,7 +213,7 @@ describe.each(["type1v2", "iommufd"] as const)("in mode %s", needs("edu", "igb")
 
   it("bytes that were cut short or changed are refused", { timeout: 120_000 }, async () => {
     const { manifest } = captured;
-    const prng = new Prng(Number(process.env.SEED ?? 1));
+    const prng = new Prng(Number(process.env.VFIO_SEED ?? 1));
     const cut = Array.from({ length: 40 }, () => manifest.slice(0, prng.below(manifest.length)));
     const changed = Array.from({ length: 160 }, () => {
       const bytes = manifest.slice();
@@ -234,7 +234,7 @@ describe.each(["type1v2", "iommufd"] as const)("in mode %s", needs("edu", "igb")
   it("a last part that was cut short or changed is refused, and nothing of it is used", {
     timeout: 120_000,
   }, async () => {
-    const prng = new Prng(Number(process.env.SEED ?? 1));
+    const prng = new Prng(Number(process.env.VFIO_SEED ?? 1));
     for (let round = 0; round < 20; round++) {
       const [out, back] = await carriers();
       const changed: OutgoingCarrier = {
