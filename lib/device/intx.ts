@@ -30,7 +30,7 @@ interface LineOwner extends InterruptOwner {
  */
 export class IntxLine extends Interrupt {
   readonly #intx: LineOwner;
-  #unmaskEventfd: { readonly number: number; readonly own: OwnedFd | undefined } | undefined;
+  #unmaskEventfd: OwnedFd | undefined;
 
   /** @internal */
   constructor(
@@ -40,8 +40,7 @@ export class IntxLine extends Interrupt {
   ) {
     super(intx, 0, label, inherited?.eventfd);
     this.#intx = intx;
-    const unmask = inherited?.unmask;
-    if (unmask !== undefined) this.#unmaskEventfd = { number: unmask.number, own: unmask };
+    this.#unmaskEventfd = inherited?.unmask;
   }
 
   /** Masks the line: what the device raises is delivered once it is unmasked. */
@@ -77,9 +76,8 @@ export class IntxLine extends Interrupt {
    * resampling. Mask the line first, hand both eventfds to KVM, then set this, then unmask (otherwise an interrupt that is
    * delivered in between stays masked for ever).
    *
-   * @param eventfd borrowed, and needed only during the call, since the kernel keeps the file; left out, one is made, which
-   *   belongs to the line
-   * @returns the eventfd's descriptor, borrowed
+   * @param eventfd borrowed, and needed only during the call, since the line keeps a duplicate; left out, one is made
+   * @returns the line's own descriptor of the eventfd, borrowed
    * @throws VfioError `EBUSY` if one is set, `ENOTTY` if the device's driver has none
    */
   setUnmaskEventfd(eventfd?: number): number {
@@ -89,20 +87,19 @@ export class IntxLine extends Interrupt {
     if (eventfd !== undefined && !(Number.isInteger(eventfd) && eventfd >= 0)) {
       throw outOfRangeError("eventfd", "a file descriptor", eventfd);
     }
-    let own: OwnedFd | undefined;
-    if (eventfd === undefined) {
-      const fd = check(native.eventfd(), () => ({ syscall: "eventfd2", object: this.label }));
-      own = new OwnedFd(fd, `eventfd (unmask of ${this.label})`);
-    }
-    const number = own?.number ?? eventfd ?? -1;
+    const [fd, syscall] = eventfd === undefined ? [native.eventfd(), "eventfd2"] : [native.dup(eventfd), "dup"];
+    const own = new OwnedFd(
+      check(fd, () => ({ syscall, object: this.label })),
+      `eventfd (unmask of ${this.label})`,
+    );
     try {
-      this.#intx.setUnmaskEventfd(number);
+      this.#intx.setUnmaskEventfd(own.number);
     } catch (error) {
-      own?.close();
+      own.close();
       throw error;
     }
-    this.#unmaskEventfd = { number, own };
-    return number;
+    this.#unmaskEventfd = own;
+    return own.number;
   }
 
   /** Takes the eventfd of {@link setUnmaskEventfd} back. Does nothing if there is none. */
@@ -111,7 +108,7 @@ export class IntxLine extends Interrupt {
     this.#on();
     this.#intx.refuseLocked();
     this.#intx.setUnmaskEventfd(-1);
-    this.#unmaskEventfd.own?.close();
+    this.#unmaskEventfd.close();
     this.#unmaskEventfd = undefined;
   }
 
@@ -123,7 +120,7 @@ export class IntxLine extends Interrupt {
   /** @internal */
   override end(): void {
     super.end();
-    this.#unmaskEventfd?.own?.close();
+    this.#unmaskEventfd?.close();
     this.#unmaskEventfd = undefined;
   }
 }

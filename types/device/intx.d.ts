@@ -29,9 +29,8 @@ export declare class IntxLine extends Interrupt {
      * resampling. Mask the line first, hand both eventfds to KVM, then set this, then unmask (otherwise an interrupt that is
      * delivered in between stays masked for ever).
      *
-     * @param eventfd borrowed, and needed only during the call, since the kernel keeps the file; left out, one is made, which
-     *   belongs to the line
-     * @returns the eventfd's descriptor, borrowed
+     * @param eventfd borrowed, and needed only during the call, since the line keeps a duplicate; left out, one is made
+     * @returns the line's own descriptor of the eventfd, borrowed
      * @throws VfioError `EBUSY` if one is set, `ENOTTY` if the device's driver has none
      */
     setUnmaskEventfd(eventfd?: number): number;
