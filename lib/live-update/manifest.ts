@@ -8,7 +8,7 @@
  */
 import type { ContainerMode } from "../container/container.js";
 import type { UserContainerState } from "../container/user.js";
-import type { IrqName } from "../device/irq-index.js";
+import type { IoeventfdState, IrqState } from "../device/state.js";
 import type { MsiMessage } from "../kvm/routing.js";
 
 /** An index into the descriptors that travel with the manifest. Every one of them is spoken of exactly once. */
@@ -57,23 +57,10 @@ export interface MappingItem {
 }
 
 /** A kind of interrupt that is on. */
-export interface IrqItem {
-  readonly kind: IrqName;
-  /** MSI and MSI-X: how many vectors the kernel set aside; 0 for the others. */
-  readonly allocated: number;
-  readonly vectors: readonly { readonly index: number; readonly eventfd: DescriptorIndex }[];
-  /** INTx: the eventfd that unmasks the line. */
-  readonly unmask: DescriptorIndex | undefined;
-}
+export type IrqItem = IrqState<DescriptorIndex>;
 
 /** A register that the kernel writes when an eventfd is signalled. */
-export interface IoeventfdItem {
-  readonly region: number;
-  readonly offset: number;
-  readonly width: 1 | 2 | 4 | 8;
-  readonly value: bigint;
-  readonly eventfd: DescriptorIndex;
-}
+export type IoeventfdItem = IoeventfdState<DescriptorIndex>;
 
 export interface DeviceItem {
   /** Its PCI address, or a mediated device's UUID, as sysfs spells them. */
