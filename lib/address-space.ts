@@ -16,7 +16,7 @@
  * @module
  */
 import { constants } from "node:os";
-import { argTypeError, invalidStateError, VfioError } from "./errors.js";
+import { argTypeError, invalidStateError, messageOf, VfioError } from "./errors.js";
 import { lastIova, showRange, toIova, toLength } from "./iova-range.js";
 import { MappingTable, rangeOf } from "./mapping-table.js";
 
@@ -111,7 +111,7 @@ export class SectionError<M> extends VfioError {
       ...(known?.request === undefined ? {} : { request: known.request }),
       args: known?.args ?? (section === undefined ? {} : { iova: section.iova, length: section.length }),
       ...(known?.object === undefined ? {} : { object: known.object }),
-      why: `a listener refused ${what}, ${undone}: ${known?.why ?? (cause instanceof Error ? cause.message : String(cause))}`,
+      why: `a listener refused ${what}, ${undone}: ${known?.why ?? messageOf(cause)}`,
       ...(known?.fix === undefined ? {} : { fix: known.fix }),
       cause,
     });

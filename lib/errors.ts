@@ -131,6 +131,16 @@ export class VfioError extends Error {
   }
 }
 
+/** What was thrown, as an error. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+/** What was thrown, in its own words. */
+export function messageOf(thrown: unknown): string {
+  return asError(thrown).message;
+}
+
 /** An argument of the wrong type, as Node's own `ERR_INVALID_ARG_TYPE`. */
 export function argTypeError(name: string, expected: string, actual: unknown): TypeError {
   return Object.assign(

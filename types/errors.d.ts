@@ -54,6 +54,10 @@ export declare class VfioError extends Error {
     /** A plain object for `JSON.stringify`; bigints become hexadecimal strings. */
     toJSON(): Record<string, unknown>;
 }
+/** What was thrown, as an error. */
+export declare function asError(thrown: unknown): Error;
+/** What was thrown, in its own words. */
+export declare function messageOf(thrown: unknown): string;
 /** An argument of the wrong type, as Node's own `ERR_INVALID_ARG_TYPE`. */
 export declare function argTypeError(name: string, expected: string, actual: unknown): TypeError;
 /** An argument out of range or of an impossible form, as Node's own `ERR_OUT_OF_RANGE`. */

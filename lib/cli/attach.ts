@@ -10,6 +10,7 @@ import { Option } from "commander";
 import type { Container, ContainerMode } from "../container/container.js";
 import type { Device } from "../device/device.js";
 import type { Region } from "../device/region.js";
+import { messageOf } from "../errors.js";
 import { readMdevDevice, readPciDevice } from "../sysfs/index.js";
 import { CommandError } from "./failure.js";
 
@@ -34,7 +35,7 @@ export async function loaded<Module>(module: Promise<Module>): Promise<Module> {
   try {
     return await module;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new CommandError(
       `the package's native part cannot be loaded: ${reason}`,
       "install it again: npm install vfio; in a checkout: npm ci && npm run build",

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
+import { messageOf } from "../errors.js";
 import {
   type Binding,
   type BindOptions as BindingOptions,
@@ -120,7 +121,7 @@ function bind(output: Output, addresses: readonly string[], options: BindOptions
     try {
       noteFormerDriver(plan, paths);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       output.note(
         `${plan.address}: its former driver could not be noted (${reason}); unbind will let the kernel choose`,
       );

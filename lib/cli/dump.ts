@@ -3,11 +3,11 @@
  *
  * @module
  */
-
 import { once } from "node:events";
 import { open, rm } from "node:fs/promises";
 import { Argument, type Command, Option } from "commander";
 import type { Region } from "../device/region.js";
+import { messageOf } from "../errors.js";
 import { type AttachOptions, findRegion, modeOption, withDevice } from "./attach.js";
 import {
   act,
@@ -75,7 +75,7 @@ async function openSink(output: Output, file: string, force: boolean): Promise<S
     if (code === "EACCES" || code === "EROFS") {
       throw new CommandError(`${file} cannot be written`, "name a file in a directory of yours", exitCodes.permission);
     }
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new CommandError(`${file} cannot be written: ${reason}`, "name a file in a directory that exists");
   });
   return {

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { messageOf } from "../errors.js";
 import { listIommuGroups, listPciDevices, type PciDevice, PciNames } from "../sysfs/index.js";
 import {
   act,
@@ -135,7 +136,7 @@ export function readNames(path: string | undefined): PciNames {
   try {
     return PciNames.read(path);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new CommandError(`the list of names cannot be read: ${reason}`, "name a pci.ids, or leave --pci-ids out");
   }
 }

@@ -27,6 +27,7 @@ import { watchForLeak } from "../leak.js";
 import { MappingTable } from "../mapping-table.js";
 import { type LockedMemory, lockedMemory } from "../memlock.js";
 import { native } from "../native.js";
+import { failuresOf, runAll } from "../run-all.js";
 import type { HandOver } from "./hand-over.js";
 import { DmaMapping } from "./mapping.js";
 import { ContainerMirror, type MemoryPart } from "./mirror.js";
@@ -640,16 +641,12 @@ export abstract class Container implements Disposable {
     this.#refuseLocked();
     const standing = mappings.filter(({ mapped }) => mapped);
     const removed = this.kernelUnmapMany(standing);
-    const failures: unknown[] = [];
-    for (const [index, bytes] of removed.entries()) {
-      const mapping = standing[index];
-      if (mapping === undefined) continue;
-      try {
-        this.#unmapped(mapping, bytes);
-      } catch (error) {
-        failures.push(error);
-      }
-    }
+    const failures = failuresOf(
+      removed.map((bytes, index) => () => {
+        const mapping = standing[index];
+        if (mapping !== undefined) this.#unmapped(mapping, bytes);
+      }),
+    );
     if (failures.length > 0) throw failures[0];
   }
 
@@ -833,25 +830,22 @@ export abstract class Container implements Disposable {
   close(): void {
     if (this.#closed) return;
     this.#refuseLocked();
-    const failures: unknown[] = [];
-    const attempt = (step: () => void) => {
-      try {
-        step();
-      } catch (error) {
-        failures.push(error);
-      }
-    };
     // A device refuses to close while its BAR is mapped: the mapping keeps it open in the kernel.
-    for (const mapping of this.#table) if (mapping.memory.kind === "bar") attempt(() => mapping.unmap());
-    for (const device of [...this.#devices.values()].reverse()) attempt(() => device.close());
-    attempt(() => this.#endSpace());
-    this.#closed = true;
-    this.#forget();
-    attempt(() => this.closeSelf());
-    // With its last descriptor the kernel has dropped every mapping, also one that it refused to unmap.
-    for (const mapping of [...this.#table]) this.#remove(mapping);
-    if (failures.length === 1) throw failures[0];
-    if (failures.length > 1) throw new AggregateError(failures, `closing the container (${this.mode}) failed in part`);
+    const bars = [...this.#table].filter(({ memory }) => memory.kind === "bar");
+    runAll(`closing the container (${this.mode})`, [
+      ...bars.map((mapping) => () => mapping.unmap()),
+      ...[...this.#devices.values()].reverse().map((device) => () => device.close()),
+      () => this.#endSpace(),
+      () => {
+        this.#closed = true;
+        this.#forget();
+      },
+      () => this.closeSelf(),
+      () => {
+        // With its last descriptor the kernel has dropped every mapping, also one that it refused to unmap.
+        for (const mapping of this.#table) this.#remove(mapping);
+      },
+    ]);
   }
 
   [Symbol.dispose](): void {

@@ -14,7 +14,7 @@ import * as uapi from "../uapi.js";
 import type { LegacyMode } from "./container.js";
 import type { Blocker, HandOver } from "./hand-over.js";
 import type { DmaMapping } from "./mapping.js";
-import { packMaps } from "./type1-batch.js";
+import { mapFrom, packMaps } from "./type1-batch.js";
 
 const { EBUSY, EINTR, EINVAL, ENOENT, ENOMEM } = constants.errno;
 
@@ -36,7 +36,7 @@ export interface LegacyHandOverOwner {
 export class LegacyHandOver implements HandOver {
   readonly #owner: LegacyHandOverOwner;
   #mappings: readonly DmaMapping[] = [];
-  #batch: BigUint64Array = new BigUint64Array(0);
+  #batch: BigUint64Array = new BigUint64Array(1);
   #invalid = false;
 
   constructor(owner: LegacyHandOverOwner) {
@@ -113,9 +113,8 @@ export class LegacyHandOver implements HandOver {
 
   takeOver(): void {
     if (!this.#owner.iommuSet) return;
-    const done = this.#giveFrom(0);
-    if (done === this.#mappings.length) return;
-    throw this.#refusal(Number(this.#batch[0]), done);
+    const { done, errno } = mapFrom(this.#owner.fd, this.#batch, 0);
+    if (done < this.#mappings.length) throw this.#refusal(errno, done);
   }
 
   begin(): void {}
@@ -124,23 +123,15 @@ export class LegacyHandOver implements HandOver {
     // One that could not be invalidated is as it was, and the kernel refuses an address that it has.
     if (!this.#invalid) return;
     let failure: VfioError | undefined;
-    for (let done = this.#giveFrom(0); done < this.#mappings.length; done = this.#giveFrom(done + 1)) {
-      const errno = this.#takeBack(done, Number(this.#batch[0]));
-      if (errno !== 0) failure ??= this.#refusal(errno, done);
+    for (let next = 0; next < this.#mappings.length; ) {
+      const { done, errno } = mapFrom(this.#owner.fd, this.#batch, next);
+      if (done === this.#mappings.length) break;
+      const final = this.#takeBack(done, errno);
+      if (final !== 0) failure ??= this.#refusal(final, done);
+      next = done + 1;
     }
     if (failure !== undefined) throw failure;
     this.#invalid = false;
-  }
-
-  /** Gives addresses from a mapping on; returns the first that was refused, or how many there are. */
-  #giveFrom(index: number): number {
-    const count = this.#mappings.length - index;
-    if (count <= 0) return this.#mappings.length;
-    if (index === 0) return native.vfioIommuMapDmaBatch(this.#owner.fd, this.#batch, count);
-    const rest = packMaps(this.#mappings.slice(index), () => uapi.VFIO_DMA_MAP_FLAG_VADDR);
-    const done = native.vfioIommuMapDmaBatch(this.#owner.fd, rest, count);
-    this.#batch[0] = rest[0] ?? 0n;
-    return index + done;
   }
 
   /** A successor has given this one an address already: it is taken away again. Returns 0, or why not. */

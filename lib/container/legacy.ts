@@ -22,7 +22,7 @@ import { type AttachOptions, Container, type LegacyMode, type SpaceInfo } from "
 import type { ContainerState, HandOver } from "./hand-over.js";
 import { LegacyHandOver } from "./legacy-hand-over.js";
 import type { DmaMapping } from "./mapping.js";
-import { packMaps } from "./type1-batch.js";
+import { mapFrom, packMaps } from "./type1-batch.js";
 import { parseType1Info } from "./type1-info.js";
 
 const iommuTypes: Record<LegacyMode, number> = {
@@ -264,9 +264,7 @@ export class LegacyContainer extends Container {
   }
 
   protected kernelMapMany(mappings: readonly DmaMapping[]): { done: number; errno: number } {
-    const batch = packMaps(mappings, mapFlags);
-    const done = native.vfioIommuMapDmaBatch(this.#fd.number, batch, mappings.length);
-    return { done, errno: Number(batch[0]) };
+    return mapFrom(this.#fd.number, packMaps(mappings, mapFlags), 0);
   }
 
   protected kernelUnmap(iova: bigint, length: bigint): number | bigint {

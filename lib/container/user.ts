@@ -12,7 +12,7 @@ import { EventEmitter } from "node:events";
 import { constants as os } from "node:os";
 import type { Attachment } from "../device/attachment.js";
 import type { Device } from "../device/device.js";
-import type { DeviceState } from "../device/state.js";
+import { type DeviceState, mapDeviceState } from "../device/state.js";
 import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { MappingTable } from "../mapping-table.js";
@@ -75,14 +75,7 @@ export function withDescriptors<From, To>(
     socket: convert(socket),
     twin: optional(twin),
     port: { ...port, regions: port.regions.map(({ file, ...region }) => ({ ...region, file: optional(file) })) },
-    device: {
-      irqs: device.irqs.map(({ vectors, unmask, ...irq }) => ({
-        ...irq,
-        vectors: vectors.map(({ index, eventfd }) => ({ index, eventfd: convert(eventfd) })),
-        unmask: optional(unmask),
-      })),
-      ioeventfds: device.ioeventfds.map(({ eventfd, ...order }) => ({ ...order, eventfd: convert(eventfd) })),
-    },
+    device: mapDeviceState(device, convert),
   };
 }
 

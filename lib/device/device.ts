@@ -16,6 +16,7 @@ import type { DmaMemory } from "../dma-buffer.js";
 import { outOfRangeError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { watchForLeak } from "../leak.js";
+import { runAll } from "../run-all.js";
 import {
   VFIO_PCI_ERR_IRQ_INDEX,
   VFIO_PCI_INTX_IRQ_INDEX,
@@ -290,23 +291,17 @@ export class Device implements Disposable {
     if (!device.open) return;
     device.refuseLocked();
     this.#refuseHeld();
-    const failures: unknown[] = [];
-    const attempt = (step: () => void) => {
-      try {
-        step();
-      } catch (error) {
-        failures.push(error);
-      }
-    };
-    for (const irq of this.#irqs) attempt(() => irq.disable());
-    for (const part of [...device.parts].reverse()) attempt(() => part.close());
-    device.shut();
-    this.#forget();
-    attempt(() => device.attachment.beforeClose());
-    attempt(() => device.attachment.port.close());
-    attempt(() => device.attachment.afterClose());
-    if (failures.length === 1) throw failures[0];
-    if (failures.length > 1) throw new AggregateError(failures, `closing the device ${this.address} failed in part`);
+    runAll(`closing the device ${this.address}`, [
+      ...this.#irqs.map((irq) => () => irq.disable()),
+      ...[...device.parts].reverse().map((part) => () => part.close()),
+      () => {
+        device.shut();
+        this.#forget();
+      },
+      () => device.attachment.beforeClose(),
+      () => device.attachment.port.close(),
+      () => device.attachment.afterClose(),
+    ]);
   }
 
   #refuseHeld(): void {

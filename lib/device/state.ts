@@ -35,6 +35,22 @@ export interface DeviceState<Fd> {
   readonly ioeventfds: readonly IoeventfdState<Fd>[];
 }
 
+/** The same state with other descriptors: borrowed ones sent, or received ones owned. @internal */
+export function mapDeviceState<From, To>(
+  { irqs, ioeventfds }: DeviceState<From>,
+  convert: (fd: From) => To,
+): DeviceState<To> {
+  return {
+    irqs: irqs.map(({ kind, allocated, vectors, unmask }) => ({
+      kind,
+      allocated,
+      vectors: vectors.map(({ index, eventfd }) => ({ index, eventfd: convert(eventfd) })),
+      unmask: unmask === undefined ? undefined : convert(unmask),
+    })),
+    ioeventfds: ioeventfds.map((order) => ({ ...order, eventfd: convert(order.eventfd) })),
+  };
+}
+
 /** The state of interrupts of one kind; undefined if none is on. @internal */
 export function stateOf(
   kind: IrqName,

@@ -13,9 +13,10 @@ import type { IntxLine } from "../device/intx.js";
 import { check, invalidStateError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
+import { runAll } from "../run-all.js";
 import { claim } from "./claim.js";
 import type { IrqFd } from "./irqfd.js";
-import { runAll, type VmPart } from "./part.js";
+import type { VmPart } from "./part.js";
 import type { Vm } from "./vm.js";
 
 /** How a line goes to a guest. */

@@ -15,9 +15,10 @@ import type { MessageInterrupts } from "../device/msi.js";
 import { check, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
+import { runAll } from "../run-all.js";
 import { claim } from "./claim.js";
 import type { IrqFd } from "./irqfd.js";
-import { runAll, type VmPart } from "./part.js";
+import type { VmPart } from "./part.js";
 import type { MsiMessage } from "./routing.js";
 import type { Vm } from "./vm.js";
 

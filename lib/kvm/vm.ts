@@ -17,11 +17,12 @@ import { constants } from "node:os";
 import { check, outOfRangeError, type VfioErrorInit } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
+import { runAll } from "../run-all.js";
 import { KVM_CAP_IRQ_ROUTING, KVM_CAP_IRQFD, KVM_CAP_SPLIT_IRQCHIP } from "../uapi.js";
 import { KvmIoeventfd, type KvmIoeventfdOptions } from "./ioeventfd.js";
 import { IrqFd, type IrqFdOptions } from "./irqfd.js";
 import { KvmVfioDevice } from "./kvm-vfio.js";
-import { runAll, type VmPart } from "./part.js";
+import type { VmPart } from "./part.js";
 import { defaultRoutes, type GsiRoute, GsiRouting, IOAPIC_PINS, type MsiMessage } from "./routing.js";
 import { Vcpu } from "./vcpu.js";
 

@@ -6,6 +6,7 @@
 import type { Container } from "../container/container.js";
 import type { Blocker } from "../container/hand-over.js";
 import type { Device } from "../device/device.js";
+import type { Interrupt } from "../device/interrupt.js";
 import { RegionMap } from "../device/region-map.js";
 import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
 import { claimedBy } from "../kvm/claim.js";
@@ -17,8 +18,15 @@ import type { Plan } from "./plan.js";
 
 /** Everything that stands in the way, of every object of the plan. */
 export function findBlockers(plan: Plan, carrier: OutgoingCarrier | undefined): readonly Blocker[] {
+  const connected = new Set(
+    plan.connections.flatMap(({ connection }) =>
+      connection instanceof MessageConnection
+        ? [...connection.vectors.values()].map(({ interrupt }) => interrupt)
+        : [connection.line],
+    ),
+  );
   return [
-    ...[...plan.containers].flatMap(([name, container]) => ofContainer(plan, name, container)),
+    ...[...plan.containers].flatMap(([name, container]) => ofContainer(plan, name, container, connected)),
     ...[...plan.memory].flatMap(([name, buffer]) => ofMemory(plan, buffer, `the memory "${name}"`)),
     ...[...plan.machines].flatMap(([name, vm]) => (vm.closed ? [closed(`the machine "${name}"`)] : [])),
     ...plan.connections.flatMap(({ connection }) => {
@@ -42,7 +50,12 @@ function closed(object: string): Blocker {
   return { device: undefined, object, why: "it is closed", fix: "leave it out" };
 }
 
-function ofContainer(plan: Plan, name: string, container: Container): readonly Blocker[] {
+function ofContainer(
+  plan: Plan,
+  name: string,
+  container: Container,
+  connected: ReadonlySet<Interrupt>,
+): readonly Blocker[] {
   const object = `the container "${name}" (${container.mode})`;
   if (container.closed) return [closed(object)];
   const underWay = container.underWay.map(({ device, what }) => ({
@@ -59,7 +72,7 @@ function ofContainer(plan: Plan, name: string, container: Container): readonly B
     ...unfit,
     // Asked without what is unfit anyway, the kernel would only repeat it in fewer words.
     ...(unfit.length > 0 ? [] : container.handOver.blockers()),
-    ...[...container.devices.values()].flatMap((device) => ofDevice(plan, device)),
+    ...[...container.devices.values()].flatMap((device) => ofDevice(plan, device, connected)),
   ];
 }
 
@@ -90,15 +103,8 @@ function ofMemory(plan: Plan, memory: DmaMemory, object: string): readonly Block
   );
 }
 
-function ofDevice(plan: Plan, device: Device): readonly Blocker[] {
+function ofDevice(plan: Plan, device: Device, connected: ReadonlySet<Interrupt>): readonly Blocker[] {
   const blocker = (object: string, why: string, fix: string): Blocker => ({ device: device.address, object, why, fix });
-  const connected = new Set(
-    plan.connections.flatMap(({ connection }) =>
-      connection instanceof MessageConnection
-        ? [...connection.vectors.values()].map(({ interrupt }) => interrupt)
-        : [connection.line],
-    ),
-  );
   const interrupts = device.interrupts.flatMap((interrupt) => {
     if (connected.has(interrupt)) return [];
     const vm = claimedBy(interrupt);

@@ -9,7 +9,7 @@ import { IommufdContainer } from "../container/iommufd.js";
 import { LegacyContainer } from "../container/legacy.js";
 import { UserContainer, withDescriptors } from "../container/user.js";
 import type { Device } from "../device/device.js";
-import type { IoeventfdState, IrqState } from "../device/state.js";
+import { mapDeviceState } from "../device/state.js";
 import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
 import { invalidStateError } from "../errors.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
@@ -19,8 +19,6 @@ import type {
   ContainerItem,
   DeviceItem,
   FrozenPart,
-  IoeventfdItem,
-  IrqItem,
   Manifest,
   MappingItem,
   MemoryItem,
@@ -156,29 +154,14 @@ function describeMappings(container: Container, memory: MemoryList): MappingItem
 
 function describeDevice(device: Device, add: (fd: number) => number): DeviceItem {
   const { address, port, group, iommufdId, pageTableId } = device.attachment;
-  const { irqs, ioeventfds } = device.state;
   return {
     address,
     descriptor: add(port.fd),
     group,
     iommufdId,
     pageTableId,
-    irqs: irqs.map((irq) => describeIrq(irq, add)),
-    ioeventfds: ioeventfds.map((each) => describeIoeventfd(each, add)),
+    ...mapDeviceState(device.state, add),
   };
-}
-
-function describeIrq({ kind, allocated, vectors, unmask }: IrqState<number>, add: (fd: number) => number): IrqItem {
-  return {
-    kind,
-    allocated,
-    vectors: vectors.map(({ index, eventfd }) => ({ index, eventfd: add(eventfd) })),
-    unmask: unmask === undefined ? undefined : add(unmask),
-  };
-}
-
-function describeIoeventfd(state: IoeventfdState<number>, add: (fd: number) => number): IoeventfdItem {
-  return { ...state, eventfd: add(state.eventfd) };
 }
 
 function describeConnection(

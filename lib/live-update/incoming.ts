@@ -10,14 +10,15 @@ import { type Container, IommufdContainer, LegacyContainer, UserContainer } from
 import { withDescriptors } from "../container/user.js";
 import type { Attachment } from "../device/attachment.js";
 import type { Device } from "../device/device.js";
-import type { DeviceState } from "../device/state.js";
+import { mapDeviceState } from "../device/state.js";
 import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
-import { invalidStateError, outOfRangeError } from "../errors.js";
+import { invalidStateError, messageOf, outOfRangeError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
 import { MessageConnection } from "../kvm/message-connection.js";
 import type { Vm } from "../kvm/vm.js";
 import { native } from "../native.js";
+import { failuresOf } from "../run-all.js";
 import type { IncomingCarrier } from "./carrier.js";
 import { decodeFrozen, decodeManifest } from "./codec.js";
 import { withDeadline } from "./deadline.js";
@@ -70,7 +71,7 @@ export async function receiveLiveUpdate(
     return new IncomingUpdate(carrier, manifest, assemble(manifest, descriptors), descriptors);
   } catch (error) {
     for (const descriptor of descriptors) descriptor.close();
-    carrier.fail(error instanceof Error ? error.message : String(error));
+    carrier.fail(messageOf(error));
     carrier.close();
     throw error;
   }
@@ -179,24 +180,12 @@ function inheritDevices<C extends Container>(
   tie: (device: DeviceItem) => Attachment,
 ): C {
   try {
-    container.inheritDevices(devices.map((device) => ({ tie: tie(device), state: stateOf(device, fd) })));
+    container.inheritDevices(devices.map((device) => ({ tie: tie(device), state: mapDeviceState(device, fd) })));
     return container;
   } catch (error) {
     container.disown();
     throw error;
   }
-}
-
-function stateOf({ irqs, ioeventfds }: DeviceItem, fd: (index: number) => OwnedFd): DeviceState<OwnedFd> {
-  return {
-    irqs: irqs.map(({ kind, allocated, vectors, unmask }) => ({
-      kind,
-      allocated,
-      vectors: vectors.map(({ index, eventfd }) => ({ index, eventfd: fd(eventfd) })),
-      unmask: unmask === undefined ? undefined : fd(unmask),
-    })),
-    ioeventfds: ioeventfds.map((order) => ({ ...order, eventfd: fd(order.eventfd) })),
-  };
 }
 
 function findDevice(containers: ReadonlyMap<string, Container>, container: string, device: string): Device {
@@ -316,7 +305,7 @@ export class IncomingUpdate implements Disposable {
       timeline.begin("commit");
       await withDeadline("the wait for the old process's word", timeout, signal, (wait) => this.#carrier.taken(wait));
     } catch (error) {
-      this.#abandon(error instanceof Error ? error.message : String(error));
+      this.#abandon(messageOf(error));
       throw error;
     }
     this.#phase = "over";
@@ -363,31 +352,22 @@ export class IncomingUpdate implements Disposable {
     machines: ReadonlyMap<string, Vm>,
     setLevel: TakeOverOptions["setLevel"],
   ): readonly unknown[] {
-    const failures: unknown[] = [];
-    for (const container of this.containers.values()) {
+    const containers = [...this.containers.values()];
+    for (const container of containers) {
       container.handOver.begin();
       container.lock(undefined);
     }
-    for (const [index, item] of this.#manifest.connections.entries()) {
-      const vm = machines.get(item.machine);
-      const vectors = frozen.connections[index]?.vectors ?? [];
-      if (vm === undefined) continue;
-      try {
-        this.#connections.push(this.#connect(item, vm, vectors, setLevel));
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-    for (const { devices } of this.containers.values()) {
-      for (const interrupt of [...devices.values()].flatMap((device) => device.interrupts)) {
-        try {
-          interrupt.resume();
-        } catch (error) {
-          failures.push(error);
-        }
-      }
-    }
-    return failures;
+    const interrupts = containers.flatMap(({ devices }) =>
+      [...devices.values()].flatMap((device) => device.interrupts),
+    );
+    return failuresOf([
+      ...this.#manifest.connections.map((item, index) => () => {
+        const vm = machines.get(item.machine);
+        const vectors = frozen.connections[index]?.vectors ?? [];
+        if (vm !== undefined) this.#connections.push(this.#connect(item, vm, vectors, setLevel));
+      }),
+      ...interrupts.map((interrupt) => () => interrupt.resume()),
+    ]);
   }
 
   #connect(
@@ -422,13 +402,8 @@ export class IncomingUpdate implements Disposable {
   #abandon(reason: string): void {
     this.#phase = "abandoned";
     for (const container of this.containers.values()) container.disown();
-    for (const buffer of this.#buffers) {
-      try {
-        buffer.close();
-      } catch {
-        // The program has mapped it elsewhere, and keeps it: no reason not to tell the old process.
-      }
-    }
+    // What the program has mapped elsewhere does not close, and is kept: no reason not to tell the old process.
+    failuresOf(this.#buffers.map((buffer) => () => buffer.close()));
     for (const descriptor of this.#all) descriptor.close();
     // Told when nothing here can act on the devices any more.
     this.#carrier.fail(reason);

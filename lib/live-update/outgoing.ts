@@ -19,7 +19,8 @@ import { constants } from "node:os";
 import type { Container } from "../container/container.js";
 import type { Blocker } from "../container/hand-over.js";
 import type { Interrupt } from "../device/interrupt.js";
-import { invalidStateError, VfioError } from "../errors.js";
+import { invalidStateError, messageOf, VfioError } from "../errors.js";
+import { failuresOf } from "../run-all.js";
 import { findBlockers } from "./blockers.js";
 import type { OutgoingCarrier } from "./carrier.js";
 import { encodeFrozen, encodeManifest } from "./codec.js";
@@ -116,7 +117,7 @@ export class LiveUpdate {
       }).run();
     } catch (error) {
       // Where it was told already, this does nothing.
-      carrier.abort(error instanceof Error ? error.message : String(error));
+      carrier.abort(messageOf(error));
       throw error;
     } finally {
       if (idle && !this.committed) this.#state = "idle";
@@ -128,18 +129,6 @@ export class LiveUpdate {
   get committed(): boolean {
     return this.#state === "over";
   }
-}
-
-/** Runs every step, and returns what failed. */
-function failuresOf(steps: readonly (() => void)[]): readonly unknown[] {
-  return steps.flatMap((step) => {
-    try {
-      step();
-      return [];
-    } catch (error) {
-      return [error];
-    }
-  });
 }
 
 /** One hand-over, with what it has done and may have to undo. */
@@ -223,7 +212,7 @@ class Attempt {
 
   /** Undoes everything, whatever of it fails. Returns what is to be thrown. */
   #rollBack(reason: unknown): unknown {
-    this.#carrier.abort(reason instanceof Error ? reason.message : String(reason));
+    this.#carrier.abort(messageOf(reason));
     const failures = failuresOf([
       ...this.#invalidated.reverse().map((container) => () => container.handOver.restore()),
       ...this.#containers.map((container) => () => container.lock(undefined)),

@@ -4,7 +4,7 @@
  * @module
  */
 import { constants } from "node:os";
-import { invalidStateError, VfioError } from "../errors.js";
+import { asError, invalidStateError, VfioError } from "../errors.js";
 import { MAX_DESCRIPTORS, type UnixSocket } from "../unix-socket.js";
 import { type Frame, type FrameLimits, FrameReader, FrameWriter } from "./framing.js";
 import type { Command } from "./messages.js";
@@ -331,8 +331,4 @@ function release(frame: Frame): void {
 
 function lost(why: string): VfioError {
   return new VfioError({ errno: ECONNRESET, syscall: "vfio-user", why });
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

@@ -14,7 +14,7 @@
  * @module
  */
 import { constants } from "node:os";
-import { check, invalidStateError, VfioError } from "../errors.js";
+import { asError, check, invalidStateError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import { READABLE, WRITABLE } from "../readiness.js";
@@ -732,8 +732,4 @@ export class ClientConnection {
 
 function release({ fds }: Frame): void {
   for (const fd of fds) fd.close();
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

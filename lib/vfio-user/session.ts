@@ -7,7 +7,7 @@
  * @module
  */
 import { constants } from "node:os";
-import { check } from "../errors.js";
+import { asError, check } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import {
@@ -267,7 +267,7 @@ export class Session {
       return { message, fds: [twin.number], sent: () => twin.close() };
     } catch (error) {
       // Behind the reply, which is still to be sent.
-      const refusal = error instanceof Error ? error : new Error(String(error));
+      const refusal = asError(error);
       setImmediate(() => this.#main.closeAfterReply(refusal));
       throw error;
     }

@@ -8,6 +8,7 @@
  * @module
  */
 import { constants } from "node:os";
+import { messageOf } from "../errors.js";
 import { ProtocolError } from "./protocol.js";
 
 const { EINVAL } = constants.errno;
@@ -81,7 +82,7 @@ export function decodeVersion(name: string, payload: Uint8Array): Version {
   try {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text.subarray(0, -1)));
   } catch (error) {
-    throw refuse(`its JSON cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw refuse(`its JSON cannot be read: ${messageOf(error)}`);
   }
   if (!isObject(json)) throw refuse("its JSON is no object");
   if (json.capabilities === undefined) return version;

@@ -1,6 +1,6 @@
 import type { Attachment } from "../device/attachment.js";
 import type { Device } from "../device/device.js";
-import type { DeviceState } from "../device/state.js";
+import { type DeviceState } from "../device/state.js";
 import { VfioError } from "../errors.js";
 import { type PortOptions } from "../vfio-user/client-port.js";
 import type { ConnectionState, PortState } from "../vfio-user/client-state.js";

@@ -10,7 +10,7 @@
  * @module
  */
 import type { IntxLine } from "../device/intx.js";
-import { type VmPart } from "./part.js";
+import type { VmPart } from "./part.js";
 import type { Vm } from "./vm.js";
 /** How a line goes to a guest. */
 export interface IntxConnectionOptions {

@@ -1,6 +1,6 @@
 import type { Interrupt } from "../device/interrupt.js";
 import type { MessageInterrupts } from "../device/msi.js";
-import { type VmPart } from "./part.js";
+import type { VmPart } from "./part.js";
 import type { MsiMessage } from "./routing.js";
 import type { Vm } from "./vm.js";
 /** A vector of the device, and what it is to the guest. */
