@@ -1,7 +1,8 @@
 /**
- * What the library does when the kernel has no memory: its work, with the first allocation that the kernel makes for it
- * failing, then the second, and so on through to the end. Each time it either gets through or throws one error that says
- * which request failed, and leaves nothing behind: no descriptor, no locked or pinned page, no device that is taken.
+ * What the library does when the kernel has no memory: its work, with the first allocation that the kernel makes for a
+ * call failing, then the second, and so on through to the end, call by call. Each time it either gets through or throws
+ * one error that says which request failed, and leaves nothing behind: no descriptor, no locked or pinned page, no
+ * device that is taken.
  *
  * The kernel must have been built with CONFIG_FAILSLAB; its own test of this kind is
  * tools/testing/selftests/iommu/iommufd_fail_nth.c, which looks for damage in the kernel only.
@@ -15,6 +16,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { bind, devices } from "./devices.js";
 
 interface Failure {
+  readonly call: number;
   readonly nth: number;
   readonly name: string;
   readonly code: string;
@@ -23,7 +25,7 @@ interface Failure {
 }
 
 interface Sweep {
-  /** How many allocations the work takes, plus one. */
+  /** How often the work was tried: for every allocation of every call, and once more for every call. */
   readonly swept: number;
   readonly failures: readonly Failure[];
   /** What was not as before. */
