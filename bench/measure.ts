@@ -4,24 +4,39 @@
  * @module
  */
 
+/** How long something took, in nanoseconds. */
+export interface Took {
+  readonly wall: number;
+  /** CPU time of the process that did it, all its threads together. */
+  readonly cpu: number;
+}
+
+/** What ours is to cost at most: a multiple of the floor, nanoseconds more than the floor, or nanoseconds by itself. */
+export type Target = { readonly ratio: number } | { readonly over: number } | { readonly at: number };
+
 /** What is measured, and what it is measured against. */
 export interface Benchmark {
-  /** What it is selected by. */
+  /** What it is selected by: words with slashes between, the widest first (`map/type1v2/4k/api`). */
   readonly name: string;
   /** One line for people: what one operation is. */
   readonly what: string;
   /** How many bytes one operation moves, where bandwidth is what matters. */
   readonly bytes?: number;
+  /** What counts: the wall's clock, unless it is CPU and nothing else. */
+  readonly clock?: keyof Took;
+  readonly target?: Target;
+  /** What this machine lacks for it, as one line; undefined if nothing. Left out where any Linux will do. */
+  missing?(): string | undefined;
   /** Gets everything ready that is not to be measured. */
   open(): Promise<Sides>;
 }
 
 /** A benchmark that is ready to run. */
 export interface Sides extends AsyncDisposable {
-  /** Does so many operations. */
-  ours(operations: number): void | Promise<void>;
-  /** Has the floor do as many, and returns how long that took, in nanoseconds. */
-  floor(operations: number): Promise<number>;
+  /** Does so many operations. Returns how long they took if not everything that it did is to be timed. */
+  ours(operations: number): undefined | Took | Promise<undefined | Took>;
+  /** Has the floor do as many. */
+  floor(operations: number): Promise<Took>;
 }
 
 /** How long it is measured. */
@@ -49,6 +64,17 @@ export interface Result {
   readonly ratio: number;
   /** Whether the rounds differ too much to say anything from a single run. */
   readonly noisy: boolean;
+}
+
+/** Begins to time. What it returns says how long ago that was. */
+export function startStopwatch(): () => Took {
+  const { user, system } = process.cpuUsage();
+  const began = process.hrtime.bigint();
+  return () => {
+    const wall = Number(process.hrtime.bigint() - began);
+    const used = process.cpuUsage();
+    return { wall, cpu: (used.user - user + used.system - system) * 1e3 };
+  };
 }
 
 // The middle half of the rounds lies within this part of the median, or the run was noisy.
@@ -93,13 +119,14 @@ function summarize(rounds: readonly number[], operations: number): Times & { rea
 
 /** Runs a benchmark. */
 export async function measure(benchmark: Benchmark, { rounds, slice }: Effort): Promise<Result> {
+  const { clock = "wall" } = benchmark;
   await using sides = await benchmark.open();
   const timed: Timed = async (operations) => {
-    const began = performance.now();
-    await sides.ours(operations);
-    return (performance.now() - began) * 1e6;
+    const stopwatch = startStopwatch();
+    const own = await sides.ours(operations);
+    return (own ?? stopwatch())[clock];
   };
-  const floor: Timed = (operations) => sides.floor(operations);
+  const floor: Timed = async (operations) => (await sides.floor(operations))[clock];
   const [ourCount, floorCount] = [await calibrate(timed, slice), await calibrate(floor, slice)];
   const ourTimes: number[] = [];
   const floorTimes: number[] = [];

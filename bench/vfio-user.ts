@@ -215,7 +215,7 @@ export const vfioUserBenchmarks: readonly Benchmark[] = [
       const vector = device.msix.enableVector(0);
       return {
         run: (operations) =>
-          new Promise<void>((resolve) => {
+          new Promise<undefined>((resolve) => {
             let left = operations;
             const listener = () => {
               left--;
@@ -224,7 +224,7 @@ export const vfioUserBenchmarks: readonly Benchmark[] = [
                 return;
               }
               vector.off("interrupt", listener);
-              resolve();
+              resolve(undefined);
             };
             vector.on("interrupt", listener);
             registers.write32(RAISE, 1);
@@ -256,13 +256,13 @@ export const vfioUserBenchmarks: readonly Benchmark[] = [
       const vector = device.msix.enableVector(0);
       return {
         run: (operations) =>
-          new Promise<void>((resolve) => {
+          new Promise<undefined>((resolve) => {
             let left = operations;
             const listener = (count: number) => {
               left -= count;
               if (left > 0) return;
               vector.off("interrupt", listener);
-              resolve();
+              resolve(undefined);
             };
             vector.on("interrupt", listener);
             registers.write32(RAISE, operations);

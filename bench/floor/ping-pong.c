@@ -1,8 +1,7 @@
 /*
  * The floor under vfio-user: what two C programs need for the same exchange over the same kind of socket.
  *
- * It starts a second process, which answers, and then takes orders from standard input, one on a line, and says for
- * each how many nanoseconds it took:
+ * It starts a second process, which answers, and then takes orders (orders.h):
  *
  *   message <request> <reply> <count>   round trips of that many bytes there and back
  *   post <request> <count>              messages that are not answered, and one at the end that is
@@ -25,8 +24,9 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "orders.h"
 
 #define MOST_BYTES (2u << 20)
 
@@ -53,11 +53,6 @@ struct peer {
   /* Came beside the bytes; -1 for none. */
   int fd;
 };
-
-static void fail(const char* what) {
-  perror(what);
-  exit(1);
-}
 
 static void* reserve(size_t length) {
   char* memory = malloc(length);
@@ -194,20 +189,18 @@ static void ask(struct peer* peer, char* message, struct header header, int fd) 
   }
 }
 
-static uint64_t now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 static int make_memfd(size_t length) {
   int fd = memfd_create("floor", MFD_CLOEXEC);
   if (fd < 0 || ftruncate(fd, (off_t)length) != 0) fail("memfd_create");
   return fd;
 }
 
-/* Does what a line says. Returns whether it says anything that there is. */
-static int obey(const char* line, struct peer* peer, char* message, int eventfd) {
+/* What the orders work with. */
+static struct peer* peer;
+static char* message;
+static int eventfd_number;
+
+static int obey(const char* line) {
   uint32_t request, reply, length, count;
   char direction[4];
   if (sscanf(line, "message %u %u %u", &request, &reply, &count) == 3) {
@@ -246,14 +239,14 @@ static int obey(const char* line, struct peer* peer, char* message, int eventfd)
     struct header header = {.kind = RING, .size = 36};
     for (uint32_t i = 0; i < count; i++) {
       ask(peer, message, header, -1);
-      wait_eventfd(eventfd);
+      wait_eventfd(eventfd_number);
     }
     return 1;
   }
   if (sscanf(line, "flood %u", &count) == 1) {
     struct header header = {.kind = FLOOD, .size = 36, .count = count};
     ask(peer, message, header, -1);
-    for (uint64_t heard = 0; heard < count;) heard += wait_eventfd(eventfd);
+    for (uint64_t heard = 0; heard < count;) heard += wait_eventfd(eventfd_number);
     return 1;
   }
   return 0;
@@ -266,28 +259,20 @@ int main(void) {
   char* shared = mmap(NULL, MOST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
   if (shared == MAP_FAILED) fail("mmap");
   memset(shared, 1, MOST_BYTES);
-  int eventfd_number = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  eventfd_number = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (eventfd_number < 0) fail("eventfd");
   pid_t other = fork();
   if (other < 0) fail("fork");
-  struct peer peer = {.socket = sockets[other == 0], .bytes = reserve(MOST_BYTES), .fd = -1};
+  struct peer self = {.socket = sockets[other == 0], .bytes = reserve(MOST_BYTES), .fd = -1};
   close(sockets[other != 0]);
   if (other == 0) {
-    answer(&peer, shared, eventfd_number);
+    answer(&self, shared, eventfd_number);
     return 0;
   }
-  char* message = reserve(MOST_BYTES);
-  char line[128];
-  while (fgets(line, sizeof line, stdin) != NULL) {
-    uint64_t began = now();
-    if (!obey(line, &peer, message, eventfd_number)) {
-      fprintf(stderr, "no such order: %s", line);
-      return 1;
-    }
-    printf("%llu\n", (unsigned long long)(now() - began));
-    fflush(stdout);
-  }
-  close(peer.socket);
+  peer = &self;
+  message = reserve(MOST_BYTES);
+  int result = take_orders(obey);
+  close(self.socket);
   waitpid(other, NULL, 0);
-  return 0;
+  return result;
 }
