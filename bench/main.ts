@@ -10,10 +10,9 @@ import os from "node:os";
 import { parseArgs } from "node:util";
 import type { Effort } from "./measure.js";
 import { measure } from "./measure.js";
+import { benchmarks } from "./registry.js";
 import { drawResults, type Row } from "./report.js";
-import { vfioUserBenchmarks } from "./vfio-user.js";
 
-const benchmarks = vfioUserBenchmarks;
 const long: Effort = { rounds: 9, slice: 150 };
 const short: Effort = { rounds: 5, slice: 5 };
 /** The version of what `--json` prints. It grows when a field goes away or changes its meaning. */
