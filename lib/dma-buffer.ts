@@ -235,6 +235,7 @@ export class DmaBuffer implements DmaMemory, Disposable {
     return this.#mapping;
   }
 
+  /** Whether it has been closed. */
   get closed(): boolean {
     return this.#mapping === undefined;
   }
@@ -329,6 +330,7 @@ export class DmaBuffer implements DmaMemory, Disposable {
     this.#fd?.close();
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -47,6 +47,7 @@ export class OwnedFd implements Disposable {
     return this.#fd;
   }
 
+  /** Whether it has been closed. */
   get closed(): boolean {
     return this.#fd < 0;
   }
@@ -69,6 +70,7 @@ export class OwnedFd implements Disposable {
     native.close(fd);
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -10,6 +10,7 @@ export {
   SectionError,
   type SectionInit,
   type Subscription,
+  type UndoFailure,
 } from "./address-space.js";
 export * from "./container/index.js";
 export * from "./device/index.js";
@@ -18,7 +19,13 @@ export * from "./doctor/index.js";
 export { errnoName, VfioError, type VfioErrorInit } from "./errors.js";
 export { OwnedFd } from "./fd.js";
 export { Ioas, type IoasMapOptions, type IoasRanges, Iommufd } from "./iommufd/iommufd.js";
-export { IovaAllocator, type IovaRange } from "./iova.js";
+export {
+  type IovaAllocateOptions,
+  IovaAllocator,
+  type IovaAllocatorOptions,
+  type IovaRange,
+  type IovaStatistics,
+} from "./iova.js";
 export * from "./kvm/index.js";
 export * from "./live-update/index.js";
 export { type LockedMemory, lockedMemory } from "./memlock.js";

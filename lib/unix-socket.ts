@@ -161,6 +161,7 @@ export class UnixSocket implements Disposable {
     return this.#fd.number;
   }
 
+  /** Whether it has been closed. */
   get closed(): boolean {
     return this.#fd.closed;
   }
@@ -185,7 +186,7 @@ export class UnixSocket implements Disposable {
   /**
    * Sends what there is room for now, with every descriptor.
    *
-   * @param descriptors borrowed; at most {@link MAX_DESCRIPTORS}. They go with the first byte, or not at all
+   * @param descriptors borrowed; at most 253, as the kernel has it (`SCM_MAX_FD`). They go with the first byte, or not at all
    * @returns how many bytes went; 0 if there is no room
    * @throws VfioError EPIPE or ECONNRESET if the other side is gone; ETOOMANYREFS if this user has more descriptors under way,
    *   in all its sockets, than one process may have open
@@ -324,6 +325,7 @@ export class UnixSocket implements Disposable {
     this.#fd.close();
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -412,6 +414,7 @@ export class UnixListener implements Disposable {
     this.#fd.close();
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

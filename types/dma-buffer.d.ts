@@ -80,6 +80,7 @@ export declare class DmaBuffer implements DmaMemory, Disposable {
         readonly label?: string;
     }): DmaBuffer;
     private constructor();
+    /** Whether it has been closed. */
     get closed(): boolean;
     /** The whole buffer. Node 20 cannot have one above 4 GiB: use {@link window} there. */
     get arrayBuffer(): ArrayBuffer;
@@ -102,5 +103,6 @@ export declare class DmaBuffer implements DmaMemory, Disposable {
      * @throws VfioError EBUSY while a container has it mapped: the buffer stays as it is
      */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }

@@ -17,6 +17,7 @@ export declare class OwnedFd implements Disposable {
     static adopt(fd: number, label: string): OwnedFd;
     /** The number, to borrow. */
     get number(): number;
+    /** Whether it has been closed. */
     get closed(): boolean;
     /** A second descriptor of the same file, with an owner of its own. */
     duplicate(): OwnedFd;
@@ -25,6 +26,7 @@ export declare class OwnedFd implements Disposable {
      * error, so an error is not thrown: there is nothing left to do about it.
      */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }
 /**

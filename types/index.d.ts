@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { AddressSpace, type AddressSpaceListener, type Section, SectionError, type SectionInit, type Subscription, } from "./address-space.js";
+export { AddressSpace, type AddressSpaceListener, type Section, SectionError, type SectionInit, type Subscription, type UndoFailure, } from "./address-space.js";
 export * from "./container/index.js";
 export * from "./device/index.js";
 export { DmaBuffer, type DmaBufferOptions, type DmaMemory } from "./dma-buffer.js";
@@ -11,7 +11,7 @@ export * from "./doctor/index.js";
 export { errnoName, VfioError, type VfioErrorInit } from "./errors.js";
 export { OwnedFd } from "./fd.js";
 export { Ioas, type IoasMapOptions, type IoasRanges, Iommufd } from "./iommufd/iommufd.js";
-export { IovaAllocator, type IovaRange } from "./iova.js";
+export { type IovaAllocateOptions, IovaAllocator, type IovaAllocatorOptions, type IovaRange, type IovaStatistics, } from "./iova.js";
 export * from "./kvm/index.js";
 export * from "./live-update/index.js";
 export { type LockedMemory, lockedMemory } from "./memlock.js";

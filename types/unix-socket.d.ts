@@ -51,6 +51,7 @@ export declare class UnixSocket implements Disposable {
     static adopt(fd: number, label?: string): UnixSocket;
     /** The number, to borrow: for a child's `stdio`, for instance. */
     get fd(): number;
+    /** Whether it has been closed. */
     get closed(): boolean;
     /** Who is at the other end. */
     peer(): PeerCredentials;
@@ -65,7 +66,7 @@ export declare class UnixSocket implements Disposable {
     /**
      * Sends what there is room for now, with every descriptor.
      *
-     * @param descriptors borrowed; at most {@link MAX_DESCRIPTORS}. They go with the first byte, or not at all
+     * @param descriptors borrowed; at most 253, as the kernel has it (`SCM_MAX_FD`). They go with the first byte, or not at all
      * @returns how many bytes went; 0 if there is no room
      * @throws VfioError EPIPE or ECONNRESET if the other side is gone; ETOOMANYREFS if this user has more descriptors under way,
      *   in all its sockets, than one process may have open
@@ -109,6 +110,7 @@ export declare class UnixSocket implements Disposable {
     shutdown(how: "read" | "write" | "both"): void;
     /** Closes the descriptor; every wait ends. A second call does nothing. */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }
 /** A path that others connect to. */
@@ -131,5 +133,6 @@ export declare class UnixListener implements Disposable {
     accept({ signal }?: SocketWait): Promise<UnixSocket>;
     /** Ends the listening, and removes the socket from its path. A second call does nothing. */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }

@@ -818,6 +818,7 @@ export abstract class Container implements Disposable {
 
   // ---- the end -----------------------------------------------------------------------------------------------------
 
+  /** Whether it has been closed. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -848,6 +849,7 @@ export abstract class Container implements Disposable {
     ]);
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -78,6 +78,7 @@ export class DmaMapping implements Disposable {
     this.#owner?.unmapOne(this);
   }
 
+  /** {@link unmap}, for `using`. */
   [Symbol.dispose](): void {
     this.unmap();
   }

@@ -288,6 +288,7 @@ export class UserContainer extends Container {
     return this.#lost;
   }
 
+  /** Listens to an event: see {@link UserContainerEvents}. */
   on<Event extends keyof UserContainerEvents>(
     event: Event,
     listener: (...args: UserContainerEvents[Event]) => void,
@@ -296,6 +297,7 @@ export class UserContainer extends Container {
     return this;
   }
 
+  /** Listens to an event once. */
   once<Event extends keyof UserContainerEvents>(
     event: Event,
     listener: (...args: UserContainerEvents[Event]) => void,
@@ -304,6 +306,7 @@ export class UserContainer extends Container {
     return this;
   }
 
+  /** Listens no more. */
   off<Event extends keyof UserContainerEvents>(
     event: Event,
     listener: (...args: UserContainerEvents[Event]) => void,

@@ -79,26 +79,32 @@ export class ConfigSpace {
     return this.#region.size;
   }
 
+  /** One read of 8 bits. */
   read8(offset: number): number {
     return this.#region.read8(offset);
   }
 
+  /** One read of 16 bits. */
   read16(offset: number): number {
     return this.#region.read16(offset);
   }
 
+  /** One read of 32 bits. */
   read32(offset: number): number {
     return this.#region.read32(offset);
   }
 
+  /** One write of 8 bits. */
   write8(offset: number, value: number): void {
     this.#region.write8(offset, value);
   }
 
+  /** One write of 16 bits. */
   write16(offset: number, value: number): void {
     this.#region.write16(offset, value);
   }
 
+  /** One write of 32 bits. */
   write32(offset: number, value: number): void {
     this.#region.write32(offset, value);
   }
@@ -110,10 +116,12 @@ export class ConfigSpace {
 
   // ---- the header --------------------------------------------------------------------------------------------------
 
+  /** Who made it. */
   get vendorId(): number {
     return this.read16(0x00);
   }
 
+  /** What its maker calls it. */
   get deviceId(): number {
     return this.read16(0x02);
   }
@@ -123,6 +131,7 @@ export class ConfigSpace {
     return this.read16(COMMAND);
   }
 
+  /** One write of all its bits. */
   set command(value: number) {
     this.write16(COMMAND, value);
   }
@@ -132,6 +141,7 @@ export class ConfigSpace {
     return this.read16(0x06);
   }
 
+  /** Its maker's count. */
   get revision(): number {
     return this.read8(0x08);
   }
@@ -151,14 +161,17 @@ export class ConfigSpace {
     return (this.read8(0x0e) & 0x80) !== 0;
   }
 
+  /** Who made the card that it is on. */
   get subsystemVendorId(): number {
     return this.read16(0x2c);
   }
 
+  /** What the card's maker calls it. */
   get subsystemId(): number {
     return this.read16(0x2e);
   }
 
+  /** What firmware wrote there; VFIO and Linux do not look at it. */
   get interruptLine(): number {
     return this.read8(0x3c);
   }
@@ -221,6 +234,7 @@ export class ConfigSpace {
     return undefined;
   }
 
+  /** {@link label} */
   toString(): string {
     return this.label;
   }

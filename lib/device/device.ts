@@ -158,6 +158,7 @@ export class Device implements Disposable {
     return (this.config.command & PciCommand.busMaster) !== 0;
   }
 
+  /** One write of COMMAND, with its other bits as they are. */
   set busMaster(on: boolean) {
     const { command } = this.config;
     this.config.command = on ? command | PciCommand.busMaster : command & ~PciCommand.busMaster;
@@ -272,6 +273,7 @@ export class Device implements Disposable {
 
   // ---- the end -----------------------------------------------------------------------------------------------------
 
+  /** Whether it has been closed. */
   get closed(): boolean {
     return !this.#device.open;
   }
@@ -317,6 +319,7 @@ export class Device implements Disposable {
     }
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -15,6 +15,7 @@ export { IrqIndex, type IrqInfo, type IrqName } from "./irq-index.js";
 export { MessageInterrupts } from "./msi.js";
 export { Notification } from "./notification.js";
 export {
+  type ConfigReader,
   type PciCapability,
   type PciCapabilityName,
   type PciExtendedCapabilityName,

@@ -413,6 +413,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
     }
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

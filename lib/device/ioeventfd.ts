@@ -157,6 +157,7 @@ export class Ioeventfd implements DevicePart, Disposable {
     this.#eventfd.close();
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

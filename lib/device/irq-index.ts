@@ -135,6 +135,7 @@ export abstract class IrqIndex {
   /** Closes the eventfds and leaves everything else to another process: the kernel is told nothing. @internal */
   abstract disown(): void;
 
+  /** For messages: the device and the kind of interrupt. */
   toString(): string {
     return `${this.name} of ${this.device.address}`;
   }

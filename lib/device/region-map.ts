@@ -104,40 +104,49 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
     this.#forget = watchForLeak(this, `a mapping of ${this.label}`, "close()");
   }
 
+  /** Whether it has been closed. */
   get closed(): boolean {
     return this.#mapping === undefined;
   }
 
   // ---- registers ---------------------------------------------------------------------------------------------------
 
+  /** One read of 8 bits. */
   read8(offset: number): number {
     return native.mmioRead8(this.#open(), offset);
   }
 
+  /** One read of 16 bits. */
   read16(offset: number): number {
     return native.mmioRead16(this.#open(), offset);
   }
 
+  /** One read of 32 bits. */
   read32(offset: number): number {
     return native.mmioRead32(this.#open(), offset);
   }
 
+  /** One read of 64 bits. */
   read64(offset: number): bigint {
     return native.mmioRead64(this.#open(), offset);
   }
 
+  /** One write of 8 bits. */
   write8(offset: number, value: number): void {
     native.mmioWrite8(this.#openForWrites(), offset, value);
   }
 
+  /** One write of 16 bits. */
   write16(offset: number, value: number): void {
     native.mmioWrite16(this.#openForWrites(), offset, value);
   }
 
+  /** One write of 32 bits. */
   write32(offset: number, value: number): void {
     native.mmioWrite32(this.#openForWrites(), offset, value);
   }
 
+  /** One write of 64 bits. */
   write64(offset: number, value: number | bigint): void {
     native.mmioWrite64(this.#openForWrites(), offset, value);
   }
@@ -266,6 +275,7 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
     this.#dmaBuf?.close();
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

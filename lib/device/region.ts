@@ -98,38 +98,46 @@ export class Region implements Registers {
 
   // ---- registers ---------------------------------------------------------------------------------------------------
 
+  /** One read of 8 bits. */
   read8(offset: number): number {
     this.#load(offset, 1);
     return scratchView.getUint8(0);
   }
 
+  /** One read of 16 bits. */
   read16(offset: number): number {
     this.#load(offset, 2);
     return scratchView.getUint16(0, true);
   }
 
+  /** One read of 32 bits. */
   read32(offset: number): number {
     this.#load(offset, 4);
     return scratchView.getUint32(0, true);
   }
 
+  /** One read of 64 bits. */
   read64(offset: number): bigint {
     this.#load(offset, 8);
     return scratchView.getBigUint64(0, true);
   }
 
+  /** One write of 8 bits. */
   write8(offset: number, value: number): void {
     this.#store(offset, 1, checkValue(value, 0xff));
   }
 
+  /** One write of 16 bits. */
   write16(offset: number, value: number): void {
     this.#store(offset, 2, checkValue(value, 0xffff));
   }
 
+  /** One write of 32 bits. */
   write32(offset: number, value: number): void {
     this.#store(offset, 4, checkValue(value, 0xffff_ffff));
   }
 
+  /** One write of 64 bits. */
   write64(offset: number, value: number | bigint): void {
     this.#store(offset, 8, checkValue64(value));
   }

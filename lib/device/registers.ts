@@ -20,13 +20,21 @@ export interface Registers {
   readonly label: string;
   /** In bytes. */
   readonly length: number;
+  /** One read of 8 bits. */
   read8(offset: number): number;
+  /** One read of 16 bits. */
   read16(offset: number): number;
+  /** One read of 32 bits. */
   read32(offset: number): number;
+  /** One read of 64 bits. */
   read64(offset: number): bigint;
+  /** One write of 8 bits. */
   write8(offset: number, value: number): void;
+  /** One write of 16 bits. */
   write16(offset: number, value: number): void;
+  /** One write of 32 bits. */
   write32(offset: number, value: number): void;
+  /** One write of 64 bits. */
   write64(offset: number, value: number | bigint): void;
   /** Makes all accesses of a program, in order, in one call. */
   run(program: RegisterProgram): void;
@@ -76,18 +84,22 @@ export class RegisterProgram {
     return this.#length;
   }
 
+  /** Adds a read of 8 bits; the value is there when the program has run. */
   read8(offset: number): ProgramRead<number> {
     return this.#read32(1, offset);
   }
 
+  /** Adds a read of 16 bits; the value is there when the program has run. */
   read16(offset: number): ProgramRead<number> {
     return this.#read32(2, offset);
   }
 
+  /** Adds a read of 32 bits; the value is there when the program has run. */
   read32(offset: number): ProgramRead<number> {
     return this.#read32(4, offset);
   }
 
+  /** Adds a read of 64 bits; the value is there when the program has run. */
   read64(offset: number): ProgramRead<bigint> {
     const at = this.#add(8, offset);
     const value = () => this.#value(at);
@@ -98,18 +110,22 @@ export class RegisterProgram {
     };
   }
 
+  /** Adds a write of 8 bits. */
   write8(offset: number, value: number): this {
     return this.#write(1, offset, checkValue(value, 0xff));
   }
 
+  /** Adds a write of 16 bits. */
   write16(offset: number, value: number): this {
     return this.#write(2, offset, checkValue(value, 0xffff));
   }
 
+  /** Adds a write of 32 bits. */
   write32(offset: number, value: number): this {
     return this.#write(4, offset, checkValue(value, 0xffff_ffff));
   }
 
+  /** Adds a write of 64 bits. */
   write64(offset: number, value: number | bigint): this {
     return this.#write(8, offset, checkValue64(value));
   }

@@ -181,6 +181,7 @@ export class Iommufd implements Disposable {
     return mode === 1 ? "process" : "user";
   }
 
+  /** To be set right after opening. */
   set accounting(mode: "user" | "process") {
     const value = mode === "process" ? 1 : 0;
     const option = uapi.IOMMU_OPTION_RLIMIT_MODE;
@@ -241,10 +242,12 @@ export class Iommufd implements Disposable {
     }));
   }
 
+  /** Closes the file; its objects go with its last descriptor. A second call does nothing. */
   close(): void {
     this.#fd.close();
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -387,6 +390,7 @@ export class Ioas implements Disposable {
     return check(native.iommufdOption(fd, option, get, this.id, 0), this.#context("IOMMU_OPTION", { option })) === 1;
   }
 
+  /** To be set before anything that larger pages could be used for is mapped. */
   set hugePages(on: boolean) {
     const { IOMMU_OPTION_HUGE_PAGES: option, IOMMU_OPTION_OP_SET: set } = uapi;
     const value = on ? 1 : 0;
@@ -404,6 +408,7 @@ export class Ioas implements Disposable {
     this.#destroyed = true;
   }
 
+  /** {@link destroy}, for `using`. */
   [Symbol.dispose](): void {
     this.destroy();
   }

@@ -116,6 +116,7 @@ export class IntxConnection implements VmPart, Disposable {
     );
   }
 
+  /** The machine that it is, or was last, attached to. */
   get vm(): Vm {
     return this.#vm;
   }
@@ -125,6 +126,7 @@ export class IntxConnection implements VmPart, Disposable {
     return this.#attached;
   }
 
+  /** Whether it has been closed. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -317,6 +319,7 @@ export class IntxConnection implements VmPart, Disposable {
     ]);
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

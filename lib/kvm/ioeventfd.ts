@@ -103,6 +103,7 @@ export class KvmIoeventfd implements VmPart, Disposable {
     }
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -83,6 +83,7 @@ export class IrqFd implements VmPart, Disposable {
     return this.#entry !== undefined;
   }
 
+  /** Whether it has been closed. */
   get closed(): boolean {
     return this.#eventfd.closed;
   }
@@ -181,6 +182,7 @@ export class IrqFd implements VmPart, Disposable {
     }
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

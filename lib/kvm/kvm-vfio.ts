@@ -121,6 +121,7 @@ export class KvmVfioDevice implements VmPart, Disposable {
     this.#files.clear();
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

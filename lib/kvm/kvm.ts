@@ -79,10 +79,12 @@ export class Kvm implements Disposable {
     return Vm.create(this.#fd.number, options);
   }
 
+  /** Closes `/dev/kvm`; machines that it made go on. */
   close(): void {
     this.#fd.close();
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -36,6 +36,7 @@ export class LocalApic {
     return (this.#registers.getUint32(SPURIOUS_VECTOR, true) & SOFTWARE_ENABLE) !== 0;
   }
 
+  /** Its software-enable bit. */
   set enabled(on: boolean) {
     const register = this.#registers.getUint32(SPURIOUS_VECTOR, true);
     this.#registers.setUint32(
@@ -55,6 +56,7 @@ export class LocalApic {
     return vectors.filter((vector) => this.#bit(IN_SERVICE, vector));
   }
 
+  /** Whether a vector has arrived and the vCPU has not taken it (IRR). */
   isRequested(vector: number): boolean {
     return this.#bit(REQUEST, vector);
   }

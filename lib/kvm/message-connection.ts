@@ -205,6 +205,7 @@ export class ConnectedVector {
     this.#toGuest = toGuest && masking === "eventfd";
   }
 
+  /** The vector's number. */
   get index(): number {
     return this.interrupt.index;
   }
@@ -219,6 +220,7 @@ export class ConnectedVector {
     return this.#message;
   }
 
+  /** Whether the guest has masked it. */
   get masked(): boolean {
     return this.#masked;
   }
@@ -437,6 +439,7 @@ export class MessageConnection implements VmPart, Disposable {
     return this.#attached;
   }
 
+  /** Whether it has been closed. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -654,6 +657,7 @@ export class MessageConnection implements VmPart, Disposable {
     ]);
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

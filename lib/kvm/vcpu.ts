@@ -64,11 +64,13 @@ export class Vcpu implements VmPart, Disposable {
     return { syscall: "ioctl", request, object: this.label, ...(why === undefined ? {} : { why }) };
   }
 
+  /** Closes its descriptor; the vCPU itself goes with its machine. */
   close(): void {
     this.#parts.delete(this);
     this.#fd.close();
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -148,6 +148,7 @@ export class Vm implements Disposable {
     return this.#fd.number;
   }
 
+  /** Whether it has been closed. */
   get closed(): boolean {
     return this.#fd.closed;
   }
@@ -233,6 +234,7 @@ export class Vm implements Disposable {
     }
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -110,15 +110,21 @@ export class PciNames {
     return new PciNames("");
   }
 
+  /** A vendor's name, if the list has it. */
   vendor(vendorId: number): string | undefined {
     return this.#vendors.get(vendorId);
   }
 
+  /** A device's name, if the list has it. */
   device(vendorId: number, deviceId: number): string | undefined {
     return this.#devices.get(vendorId * 0x1_0000 + deviceId);
   }
 
-  /** @param classCode 24 bits, as in {@link PciDevice.classCode} */
+  /**
+   * The most exact name that is known for a class of devices.
+   *
+   * @param classCode 24 bits, as in {@link PciDevice.classCode}
+   */
   class(classCode: number): string {
     const kind = classCode >> 8;
     return this.#classes.get(kind) ?? commonClasses.get(kind) ?? baseClasses.get(kind >> 8) ?? "Unknown class";

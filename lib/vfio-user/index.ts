@@ -9,9 +9,10 @@ export { type BlockDeviceOptions, type Disk, fileDisk, memoryDisk, virtioBlockDe
 export { VIRTIO_F_INDIRECT_DESC, type VirtioDevice, virtioPciDevice } from "./devices/virtio-pci.js";
 export { DriverError, type QueueBuffer, type QueueRequest } from "./devices/virtio-queue.js";
 export type { ClientMemory, ClientRange } from "./dma.js";
-export type { IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
+export type { InterruptKind, IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
 export type { Migration } from "./migration.js";
 export {
+  type BarRegister,
   type CapabilityImage,
   type PciConfig,
   type PciIdentity,

@@ -307,6 +307,7 @@ export class PciDevice implements Disposable {
     for (const bar of this.#bars) bar?.close();
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

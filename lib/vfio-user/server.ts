@@ -103,16 +103,19 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
     return this.#session !== undefined;
   }
 
+  /** Listens to an event: see {@link ServerEvents}. */
   on<Event extends keyof ServerEvents>(event: Event, listener: (...args: ServerEvents[Event]) => void): this {
     this.#events.on<keyof ServerEvents>(event, listener);
     return this;
   }
 
+  /** Listens to an event once. */
   once<Event extends keyof ServerEvents>(event: Event, listener: (...args: ServerEvents[Event]) => void): this {
     this.#events.once<keyof ServerEvents>(event, listener);
     return this;
   }
 
+  /** Listens no more. */
   off<Event extends keyof ServerEvents>(event: Event, listener: (...args: ServerEvents[Event]) => void): this {
     this.#events.off<keyof ServerEvents>(event, listener);
     return this;
@@ -165,6 +168,7 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
     await this.#sessionOver;
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

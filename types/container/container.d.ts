@@ -196,6 +196,7 @@ export declare abstract class Container implements Disposable {
     addressOf(iova: number | bigint): number | undefined;
     /** Where devices see an address of this process: the lowest IOVA, if it is mapped more than once. */
     iovaOf(address: number): bigint | undefined;
+    /** Whether it has been closed. */
     get closed(): boolean;
     /**
      * Closes the devices, ends the mappings, gives the descriptors back. A second call does nothing.
@@ -203,6 +204,7 @@ export declare abstract class Container implements Disposable {
      * What fails on the way does not keep the rest from being done; the first failure is thrown at the end.
      */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
     toString(): string;
 }

@@ -37,6 +37,7 @@ export declare class DmaMapping implements Disposable {
      * @throws VfioError where the kernel refuses; the mapping then still stands
      */
     unmap(): void;
+    /** {@link unmap}, for `using`. */
     [Symbol.dispose](): void;
     toString(): string;
 }

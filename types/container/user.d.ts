@@ -77,8 +77,11 @@ export declare class UserContainer extends Container {
     protected open(address: string, options: AttachOptions): Attachment;
     /** Why and when the server was lost; undefined while it is there, or nothing is attached. */
     get lost(): VfioError | undefined;
+    /** Listens to an event: see {@link UserContainerEvents}. */
     on<Event extends keyof UserContainerEvents>(event: Event, listener: (...args: UserContainerEvents[Event]) => void): this;
+    /** Listens to an event once. */
     once<Event extends keyof UserContainerEvents>(event: Event, listener: (...args: UserContainerEvents[Event]) => void): this;
+    /** Listens no more. */
     off<Event extends keyof UserContainerEvents>(event: Event, listener: (...args: UserContainerEvents[Event]) => void): this;
     protected readSpace(): SpaceInfo;
     protected kernelMap(mapping: DmaMapping): number;

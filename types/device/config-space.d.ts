@@ -40,21 +40,31 @@ export declare class ConfigSpace {
     get label(): string;
     /** In bytes: 256, or 4096 for PCI Express; a mediated device may have less. */
     get size(): number;
+    /** One read of 8 bits. */
     read8(offset: number): number;
+    /** One read of 16 bits. */
     read16(offset: number): number;
+    /** One read of 32 bits. */
     read32(offset: number): number;
+    /** One write of 8 bits. */
     write8(offset: number, value: number): void;
+    /** One write of 16 bits. */
     write16(offset: number, value: number): void;
+    /** One write of 32 bits. */
     write32(offset: number, value: number): void;
     /** Bytes of it, for a dump. */
     read(offset?: number, length?: number): Uint8Array;
+    /** Who made it. */
     get vendorId(): number;
+    /** What its maker calls it. */
     get deviceId(): number;
     /** See {@link PciCommand}. */
     get command(): number;
+    /** One write of all its bits. */
     set command(value: number);
     /** See {@link PciStatus}. */
     get status(): number;
+    /** Its maker's count. */
     get revision(): number;
     /** 24 bits: base class, subclass, programming interface. 0x010802 is an NVMe controller. */
     get classCode(): number;
@@ -62,8 +72,11 @@ export declare class ConfigSpace {
     get headerType(): number;
     /** Whether the device in its slot has several functions. */
     get multifunction(): boolean;
+    /** Who made the card that it is on. */
     get subsystemVendorId(): number;
+    /** What the card's maker calls it. */
     get subsystemId(): number;
+    /** What firmware wrote there; VFIO and Linux do not look at it. */
     get interruptLine(): number;
     /** 1 to 4 for INTA to INTD; 0 for a device without INTx. */
     get interruptPin(): number;
@@ -87,5 +100,6 @@ export declare class ConfigSpace {
      * @param which its name or number
      */
     extendedCapability(which: PciExtendedCapabilityName | number): PciCapability | undefined;
+    /** {@link label} */
     toString(): string;
 }

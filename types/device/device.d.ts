@@ -49,6 +49,7 @@ export declare class Device implements Disposable {
     get config(): ConfigSpace;
     /** Whether the device may do DMA and send MSI: a bit of its COMMAND register. Off when it is opened. */
     get busMaster(): boolean;
+    /** One write of COMMAND, with its other bits as they are. */
     set busMaster(on: boolean);
     /** The kinds of interrupt that the device has. */
     get irqs(): readonly IrqIndex[];
@@ -81,6 +82,7 @@ export declare class Device implements Disposable {
     hotReset(): HotResetInfo;
     /** The writes that the kernel makes for eventfds, in the order in which they were set up. */
     get ioeventfds(): readonly Ioeventfd[];
+    /** Whether it has been closed. */
     get closed(): boolean;
     /**
      * Closes the device. A second call does nothing.
@@ -93,6 +95,7 @@ export declare class Device implements Disposable {
      * @throws VfioError `EBUSY` while one of its BARs is mapped for other devices: then nothing was done
      */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
     toString(): string;
 }

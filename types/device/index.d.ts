@@ -14,7 +14,7 @@ export { Ioeventfd, type IoeventfdOptions } from "./ioeventfd.js";
 export { IrqIndex, type IrqInfo, type IrqName } from "./irq-index.js";
 export { MessageInterrupts } from "./msi.js";
 export { Notification } from "./notification.js";
-export { type PciCapability, type PciCapabilityName, type PciExtendedCapabilityName, pciCapabilityIds, pciExtendedCapabilityIds, } from "./pci-capabilities.js";
+export { type ConfigReader, type PciCapability, type PciCapabilityName, type PciExtendedCapabilityName, pciCapabilityIds, pciExtendedCapabilityIds, } from "./pci-capabilities.js";
 export { Region } from "./region.js";
 export type { RegionArea, RegionName, RegionType } from "./region-info.js";
 export { RegionMap } from "./region-map.js";

@@ -92,6 +92,7 @@ export declare class Interrupt implements AsyncIterable<number>, Disposable {
      *   the device is handed over; nothing is closed then
      */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
     toString(): string;
 }

@@ -37,5 +37,6 @@ export declare class Ioeventfd implements DevicePart, Disposable {
     signal(): void;
     /** Takes the order back. A second call does nothing. */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }

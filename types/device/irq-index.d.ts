@@ -46,6 +46,7 @@ export declare abstract class IrqIndex {
     abstract get enabled(): boolean;
     /** Switches it off and closes its eventfds. Does nothing if it is off. */
     abstract disable(): void;
+    /** For messages: the device and the kind of interrupt. */
     toString(): string;
 }
 export {};

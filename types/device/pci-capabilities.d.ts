@@ -78,8 +78,11 @@ export interface ConfigReader {
     readonly label: string;
     /** In bytes: 256, or 4096 for PCI Express; a mediated device may have less. */
     readonly size: number;
+    /** One read of 8 bits. */
     read8(offset: number): number;
+    /** One read of 16 bits. */
     read16(offset: number): number;
+    /** One read of 32 bits. */
     read32(offset: number): number;
 }
 /**

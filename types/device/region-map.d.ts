@@ -28,14 +28,23 @@ export declare class RegionMap implements DmaMemory, Registers, Disposable {
     readonly region: Region;
     /** Where in the region the mapping begins, in bytes. */
     readonly offset: number;
+    /** Whether it has been closed. */
     get closed(): boolean;
+    /** One read of 8 bits. */
     read8(offset: number): number;
+    /** One read of 16 bits. */
     read16(offset: number): number;
+    /** One read of 32 bits. */
     read32(offset: number): number;
+    /** One read of 64 bits. */
     read64(offset: number): bigint;
+    /** One write of 8 bits. */
     write8(offset: number, value: number): void;
+    /** One write of 16 bits. */
     write16(offset: number, value: number): void;
+    /** One write of 32 bits. */
     write32(offset: number, value: number): void;
+    /** One write of 64 bits. */
     write64(offset: number, value: number | bigint): void;
     run(program: RegisterProgram): void;
     /**
@@ -64,6 +73,7 @@ export declare class RegionMap implements DmaMemory, Registers, Disposable {
      * @throws VfioError EBUSY while a container has it mapped for other devices: it stays as it is
      */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
     toString(): string;
 }

@@ -38,13 +38,21 @@ export declare class Region implements Registers {
     get length(): number;
     /** Whether all of it can be mapped in one piece. */
     get mappable(): boolean;
+    /** One read of 8 bits. */
     read8(offset: number): number;
+    /** One read of 16 bits. */
     read16(offset: number): number;
+    /** One read of 32 bits. */
     read32(offset: number): number;
+    /** One read of 64 bits. */
     read64(offset: number): bigint;
+    /** One write of 8 bits. */
     write8(offset: number, value: number): void;
+    /** One write of 16 bits. */
     write16(offset: number, value: number): void;
+    /** One write of 32 bits. */
     write32(offset: number, value: number): void;
+    /** One write of 64 bits. */
     write64(offset: number, value: number | bigint): void;
     run(program: RegisterProgram): void;
     /**

@@ -13,13 +13,21 @@ export interface Registers {
     readonly label: string;
     /** In bytes. */
     readonly length: number;
+    /** One read of 8 bits. */
     read8(offset: number): number;
+    /** One read of 16 bits. */
     read16(offset: number): number;
+    /** One read of 32 bits. */
     read32(offset: number): number;
+    /** One read of 64 bits. */
     read64(offset: number): bigint;
+    /** One write of 8 bits. */
     write8(offset: number, value: number): void;
+    /** One write of 16 bits. */
     write16(offset: number, value: number): void;
+    /** One write of 32 bits. */
     write32(offset: number, value: number): void;
+    /** One write of 64 bits. */
     write64(offset: number, value: number | bigint): void;
     /** Makes all accesses of a program, in order, in one call. */
     run(program: RegisterProgram): void;
@@ -56,13 +64,21 @@ export declare class RegisterProgram {
     #private;
     /** How many accesses it makes. */
     get length(): number;
+    /** Adds a read of 8 bits; the value is there when the program has run. */
     read8(offset: number): ProgramRead<number>;
+    /** Adds a read of 16 bits; the value is there when the program has run. */
     read16(offset: number): ProgramRead<number>;
+    /** Adds a read of 32 bits; the value is there when the program has run. */
     read32(offset: number): ProgramRead<number>;
+    /** Adds a read of 64 bits; the value is there when the program has run. */
     read64(offset: number): ProgramRead<bigint>;
+    /** Adds a write of 8 bits. */
     write8(offset: number, value: number): this;
+    /** Adds a write of 16 bits. */
     write16(offset: number, value: number): this;
+    /** Adds a write of 32 bits. */
     write32(offset: number, value: number): this;
+    /** Adds a write of 64 bits. */
     write64(offset: number, value: number | bigint): this;
 }
 /** @throws RangeError */

@@ -35,6 +35,7 @@ export declare class Iommufd implements Disposable {
      * while the file has no objects.
      */
     get accounting(): "user" | "process";
+    /** To be set right after opening. */
     set accounting(mode: "user" | "process");
     /** The address space that legacy requests on this descriptor go to (its compatibility container), if there is one. */
     get compatIoas(): number | undefined;
@@ -48,7 +49,9 @@ export declare class Iommufd implements Disposable {
      *   `ENOTTY` before Linux 6.14
      */
     changeProcess(): void;
+    /** Closes the file; its objects go with its last descriptor. A second call does nothing. */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }
 /** An I/O address space. It belongs to its {@link Iommufd}, and ends with it at the latest. */
@@ -101,6 +104,7 @@ export declare class Ioas implements Disposable {
     unmapAll(): number;
     /** Whether the kernel may use huge page table entries (default true). Off only for tests and measurements. */
     get hugePages(): boolean;
+    /** To be set before anything that larger pages could be used for is mapped. */
     set hugePages(on: boolean);
     /**
      * Ends the address space. A second call does nothing.
@@ -108,5 +112,6 @@ export declare class Ioas implements Disposable {
      * @throws VfioError `EBUSY` while a device is attached to it
      */
     destroy(): void;
+    /** {@link destroy}, for `using`. */
     [Symbol.dispose](): void;
 }

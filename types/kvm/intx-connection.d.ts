@@ -41,9 +41,11 @@ export declare class IntxConnection implements VmPart, Disposable {
     readonly gsi: number;
     /** For messages. */
     readonly label: string;
+    /** The machine that it is, or was last, attached to. */
     get vm(): Vm;
     /** Whether the guest gets it. */
     get attached(): boolean;
+    /** Whether it has been closed. */
     get closed(): boolean;
     /**
      * The guest has acknowledged the interrupt at its controller: lowers it, and unmasks the line. With `resample` KVM does that
@@ -61,6 +63,7 @@ export declare class IntxConnection implements VmPart, Disposable {
     attach(vm?: Vm): void;
     /** Gives the line back to this process, unmasked. A second call does nothing. */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }
 /**

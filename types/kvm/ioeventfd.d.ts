@@ -24,5 +24,6 @@ export declare class KvmIoeventfd implements VmPart, Disposable {
     get eventfd(): number;
     /** Takes the order back. A second call does nothing. */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }

@@ -28,6 +28,7 @@ export declare class IrqFd implements VmPart, Disposable {
     readonly label: string;
     /** Whether KVM has it now. */
     get assigned(): boolean;
+    /** Whether it has been closed. */
     get closed(): boolean;
     /**
      * Has KVM take it (again). If it has, nothing is done.
@@ -45,5 +46,6 @@ export declare class IrqFd implements VmPart, Disposable {
     deassign(): void;
     /** Deassigns it and closes the duplicates. A second call does nothing. */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }

@@ -24,5 +24,6 @@ export declare class KvmVfioDevice implements VmPart, Disposable {
     addFile(file: number): Disposable;
     /** Removes every file, and the device. */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }

@@ -23,6 +23,8 @@ export declare class Kvm implements Disposable {
      * @throws VfioError
      */
     createVm(options?: VmOptions): Vm;
+    /** Closes `/dev/kvm`; machines that it made go on. */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }

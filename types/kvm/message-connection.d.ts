@@ -38,11 +38,13 @@ export declare class ConnectedVector {
     #private;
     /** The device's vector. What this process hears of it (while it is masked or has no message) comes there. */
     readonly interrupt: Interrupt;
+    /** The vector's number. */
     get index(): number;
     /** The GSI that stands for it, while it has a message. */
     get gsi(): number | undefined;
     /** What the guest has programmed. */
     get message(): MsiMessage | undefined;
+    /** Whether the guest has masked it. */
     get masked(): boolean;
     /** Whether the kernel's signals reach the guest now, with nothing of this process in between. */
     get delivered(): boolean;
@@ -77,6 +79,7 @@ export declare class MessageConnection implements VmPart, Disposable {
     get vm(): Vm;
     /** Whether KVM has it. */
     get attached(): boolean;
+    /** Whether it has been closed. */
     get closed(): boolean;
     /** The vectors, by their numbers. */
     get vectors(): ReadonlyMap<number, ConnectedVector>;
@@ -112,6 +115,7 @@ export declare class MessageConnection implements VmPart, Disposable {
     attach(vm?: Vm): void;
     /** Gives every vector back to this process: what has come, and the guest has not got, is there. A second call does nothing. */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }
 /**

@@ -15,6 +15,8 @@ export declare class Vcpu implements VmPart, Disposable {
     readLocalApic(): LocalApic;
     /** Sets its local APIC (`KVM_SET_LAPIC`). What arrived since it was read is forgotten. Throws as {@link readLocalApic}. */
     writeLocalApic(apic: LocalApic): void;
+    /** Closes its descriptor; the vCPU itself goes with its machine. */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }

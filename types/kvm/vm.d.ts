@@ -43,6 +43,7 @@ export declare class Vm implements Disposable {
     static adopt(fd: number, { irqchip, routes, label }: AdoptOptions): Vm;
     /** The descriptor, borrowed. */
     get fd(): number;
+    /** Whether it has been closed. */
     get closed(): boolean;
     /** Whether a GSI has a route in force; undefined if nobody knows. */
     hasRoute(gsi: number): boolean | undefined;
@@ -77,6 +78,7 @@ export declare class Vm implements Disposable {
      * and of its vCPUs. A second call does nothing.
      */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
     toString(): string;
 }

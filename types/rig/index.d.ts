@@ -3,12 +3,13 @@
  *
  * @module
  */
+export { cacheDirectory } from "./cache.js";
 export * from "./errors.js";
 export * from "./guest.js";
 export * from "./job.js";
 export * from "./kernel.js";
 export * from "./machine.js";
 export * from "./progress.js";
-export type { ProvideOptions } from "./provide.js";
+export type { Missing, ProvideOptions } from "./provide.js";
 export * from "./qemu.js";
 export * from "./run.js";

@@ -11,8 +11,14 @@ export declare class PciNames {
      * @throws Node's own error if the file that was named cannot be read
      */
     static read(path?: string): PciNames;
+    /** A vendor's name, if the list has it. */
     vendor(vendorId: number): string | undefined;
+    /** A device's name, if the list has it. */
     device(vendorId: number, deviceId: number): string | undefined;
-    /** @param classCode 24 bits, as in {@link PciDevice.classCode} */
+    /**
+     * The most exact name that is known for a class of devices.
+     *
+     * @param classCode 24 bits, as in {@link PciDevice.classCode}
+     */
     class(classCode: number): string;
 }

@@ -101,6 +101,7 @@ export declare class PciDevice implements Disposable {
     fault(error: unknown, what: string): void;
     /** Gives the memory of the BARs back. The server is closed before. A second call does nothing. */
     close(): void;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
     toString(): string;
 }

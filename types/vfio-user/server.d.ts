@@ -54,13 +54,17 @@ export declare class VfioUserServer implements Disposable, AsyncDisposable {
     static serve(device: PciDevice, socket: UnixSocket | number, options?: ServerOptions): VfioUserServer;
     /** Whether a client is connected. */
     get connected(): boolean;
+    /** Listens to an event: see {@link ServerEvents}. */
     on<Event extends keyof ServerEvents>(event: Event, listener: (...args: ServerEvents[Event]) => void): this;
+    /** Listens to an event once. */
     once<Event extends keyof ServerEvents>(event: Event, listener: (...args: ServerEvents[Event]) => void): this;
+    /** Listens no more. */
     off<Event extends keyof ServerEvents>(event: Event, listener: (...args: ServerEvents[Event]) => void): this;
     /** Ends the connection and the listening, and removes the socket. The device stays. A second call does nothing. */
     close(): void;
     /** Waits until the client at hand, if there is one, is gone and released. */
     idle(): Promise<void>;
+    /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
     /** Closes it, and waits until the device has let go of the client's things: then the device itself can be closed. */
     [Symbol.asyncDispose](): Promise<void>;

@@ -18,6 +18,7 @@ export interface Disk {
   readonly size: number;
   /** Fills `into` with what is at `offset`. */
   read(offset: number, into: Uint8Array): void | Promise<void>;
+  /** Writes bytes at `offset`. */
   write(offset: number, bytes: Uint8Array): void | Promise<void>;
   /** What was written stays written, whatever happens to the machine. Left out, the disk has no cache of its own. */
   flush?(): void | Promise<void>;
