@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { PciDevice, VfioUserServer } from "vfio/user";
+import { PciDevice } from "vfio/user";
+import { serve } from "./device-process.js";
 import { COPY_IN, COPY_OUT, COUNT, IOVA, PIECE, RAISE } from "./vfio-user-registers.js";
 
 function benchDevice(): PciDevice {
@@ -43,8 +44,4 @@ function benchDevice(): PciDevice {
   return device;
 }
 
-const [socket] = process.argv.slice(2);
-if (socket === undefined) throw new Error("usage: vfio-user-device.js <socket>");
-const server = VfioUserServer.listen(benchDevice(), socket);
-process.send?.("ready");
-process.once("disconnect", () => server.close());
+serve(benchDevice());

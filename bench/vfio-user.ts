@@ -4,13 +4,9 @@
  *
  * @module
  */
-import { fork } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { type Container, type Device, DmaBuffer, openContainer, RegisterProgram, type Registers } from "vfio";
+import { Cleanup } from "./cleanup.js";
+import { DeviceProcess } from "./device-process.js";
 import { Floor } from "./floor.js";
 import type { Benchmark, Sides } from "./measure.js";
 import { COPY_IN, COPY_OUT, COUNT, IOVA, NOTHING, PIECE, RAISE } from "./vfio-user-registers.js";
@@ -52,22 +48,11 @@ function define({ name, what, bytes, answered = false, floor, prepare }: VfioUse
     ...(bytes === undefined ? {} : { bytes }),
     async open() {
       await using stack = new Cleanup();
-      const directory = mkdtempSync(path.join(tmpdir(), "vfio-bench-"));
-      stack.defer(() => rmSync(directory, { recursive: true }));
       const program = Floor.start("ping-pong");
       stack.defer(() => program[Symbol.asyncDispose]());
-      const socket = path.join(directory, "device.sock");
-      const server = fork(fileURLToPath(new URL("vfio-user-device.js", import.meta.url)), [socket]);
-      const over = once(server, "exit");
-      stack.defer(async () => {
-        if (server.connected) server.disconnect();
-        await over;
-      });
-      const ended = over.then(() => {
-        throw new Error("the device's process ended");
-      });
-      await Promise.race([once(server, "message"), ended]);
-      ended.catch(() => {});
+      const server = await DeviceProcess.start("vfio-user-device.js");
+      stack.defer(() => server[Symbol.asyncDispose]());
+      const { socket } = server;
       const container = openContainer({ mode: "vfio-user", socket, timeout: TIMEOUT, postedWrites: !answered });
       stack.defer(() => container.close());
       const device = container.attach();
@@ -81,27 +66,6 @@ function define({ name, what, bytes, answered = false, floor, prepare }: VfioUse
       };
     },
   };
-}
-
-/** What is to be undone, the last first. Node 20 has no `AsyncDisposableStack`. */
-class Cleanup implements AsyncDisposable {
-  #steps: (() => void | Promise<void>)[] = [];
-
-  defer(step: () => void | Promise<void>): void {
-    this.#steps.push(step);
-  }
-
-  /** Leaves everything to another one. */
-  move(): Cleanup {
-    const other = new Cleanup();
-    other.#steps = this.#steps;
-    this.#steps = [];
-    return other;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) await step();
-  }
 }
 
 // ---- the device's copies -----------------------------------------------------------------------------------------------
