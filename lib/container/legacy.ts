@@ -304,6 +304,7 @@ export class LegacyContainer extends Container {
 
   /**
    * The pages of a mapping that were written since the last time, one bit a page of {@link pageSize}, lowest first.
+   * `dirtyRanges()` goes through them.
    *
    * @throws VfioError `EINVAL` while nothing is noted
    */

@@ -33,6 +33,7 @@ export declare class LegacyContainer extends Container {
     stopDirtyTracking(): void;
     /**
      * The pages of a mapping that were written since the last time, one bit a page of {@link pageSize}, lowest first.
+     * `dirtyRanges()` goes through them.
      *
      * @throws VfioError `EINVAL` while nothing is noted
      */
