@@ -52,7 +52,8 @@ export function errnoName(errno: number): string {
 // Node makes the map anew for each call, which takes 20 us: a peer that errs a thousand times would have us notice.
 let texts: ReturnType<typeof getSystemErrorMap> | undefined;
 
-function errnoText(errno: number): string {
+/** What an error number means, in the C library's words. */
+export function errnoText(errno: number): string {
   texts ??= getSystemErrorMap();
   return texts.get(-Math.abs(errno))?.[1] ?? `error ${Math.abs(errno)}`;
 }

@@ -32,3 +32,4 @@ export * from "./kvm/index.js";
 export * from "./live-update/index.js";
 export { type LockedMemory, lockedMemory } from "./memlock.js";
 export * from "./sysfs/index.js";
+export * from "./trace/index.js";

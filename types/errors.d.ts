@@ -25,6 +25,8 @@ export interface VfioErrorInit {
  * @param errno positive or negative
  */
 export declare function errnoName(errno: number): string;
+/** What an error number means, in the C library's words. */
+export declare function errnoText(errno: number): string;
 /**
  * A refusal by the kernel (or by the library, before the kernel was asked), with what was asked, of what, why it was
  * refused and what to do about it.

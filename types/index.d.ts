@@ -18,3 +18,4 @@ export * from "./kvm/index.js";
 export * from "./live-update/index.js";
 export { type LockedMemory, lockedMemory } from "./memlock.js";
 export * from "./sysfs/index.js";
+export * from "./trace/index.js";

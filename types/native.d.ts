@@ -182,6 +182,11 @@ export interface Native {
     kvmHasDeviceAttr(device: number, group: number, attribute: U64): number;
     kvmSetDeviceAttrFd(device: number, group: number, attribute: U64, file: number): number;
 }
-/** The addon. */
+/**
+ * The addon's functions. In an object of their own: that of the addon is a dictionary to the engine, and a call through it
+ * took 4 ns more.
+ *
+ * Call them through this object, always: tracing replaces them in it.
+ */
 export declare const native: Native;
 export {};

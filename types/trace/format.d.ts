@@ -1,0 +1,13 @@
+import type { TracedCall } from "./message.js";
+/**
+ * One line for a call:
+ *
+ * ```text
+ * ioctl(22</dev/iommu>, IOMMU_IOAS_UNMAP, {ioas_id=2, iova=0x1000, length=0x1000}) = 0x1000 <0.000024>
+ * ```
+ *
+ * The last number is how long it took, in seconds.
+ */
+export declare function formatCall({ syscall, request, args, structure, answer, duration, batch }: TracedCall): string;
+/** Which process and thread this is. */
+export declare function here(): string;
