@@ -9,7 +9,7 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import pc from "picocolors";
 import { type HostPaths, pciAddress } from "../sysfs/index.js";
 import { exitCodes, reportFailure } from "./failure.js";
-import { Output, type Terminal, wantsColor, widthOf } from "./terminal.js";
+import { Output, sentence, type Terminal, wantsColor, widthOf, wrap } from "./terminal.js";
 
 /** One run of the program. */
 export class Session {
@@ -70,12 +70,13 @@ export function configureWords(session: Session, command: Command): Command {
       outputError: (text, write) => {
         const colors = pc.createColors(wantsColor(stderr, terminal));
         const message = text
-          .replace(/^error: /, "")
+          .replace(/^error: (command-argument value )?/, "")
           .trim()
           .replace(/\s*\n\s*/g, " ")
           .replace(/\.$/, "");
         const name = nameOf(command);
-        write(`${colors.red(`${name}:`)} ${message}. ${colors.bold("Fix:")} see ${name} --help\n`);
+        const line = `${colors.red(`${name}:`)} ${message}. ${colors.bold("Fix:")} see ${name} --help`;
+        write(`${sentence(stderr, line)}\n`);
       },
     })
     .configureHelp({ styleTitle: (title) => pc.createColors(true).bold(title), subcommandTerm: (each) => each.name() });
@@ -96,21 +97,10 @@ export function hostOption(): Option {
 /** How wide texts are that are not wrapped by commander: as wide as the narrowest terminal that anybody has. */
 const TEXT_WIDTH = 78;
 
-/** Breaks a text into lines between its words. */
-function wrap(text: string): string {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const line = lines.at(-1) ?? "";
-    if (line !== "" && line.length + 1 + word.length > TEXT_WIDTH) lines.push(word);
-    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
-  }
-  return lines.join("\n");
-}
-
 /** What there is to know, below a command's help and its examples. */
 export function remark(command: Command, text: string): Command {
   remarkOf.set(command, text);
-  return command.addHelpText("after", `\n${wrap(text)}`);
+  return command.addHelpText("after", `\n${wrap(text, TEXT_WIDTH)}`);
 }
 
 /** Examples below a command's help, and in the manual page. */

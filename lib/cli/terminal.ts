@@ -4,6 +4,7 @@
  * @module
  */
 import type { Writable } from "node:stream";
+import { stripVTControlCharacters } from "node:util";
 import pc from "picocolors";
 
 /** A stream that may be a terminal. */
@@ -39,6 +40,23 @@ export function widthOf(stream: TerminalStream, { env }: Pick<Terminal, "env">):
   return Number.isInteger(said) && said > 0 ? said : Number.POSITIVE_INFINITY;
 }
 
+/** Breaks a text into lines between its words, as a terminal does not. Colours take no place. */
+export function wrap(text: string, width: number): string {
+  const length = (line: string) => stripVTControlCharacters(line).length;
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1) ?? "";
+    if (line !== "" && length(line) + 1 + length(word) > width) lines.push(word);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
+  return lines.join("\n");
+}
+
+/** A sentence on a stream: wrapped on a terminal, one line for whoever reads it by lines. What has lines keeps them. */
+export function sentence({ isTTY, columns = 0 }: TerminalStream, text: string): string {
+  return isTTY === true && columns > 0 && !text.includes("\n") ? wrap(text, columns) : text;
+}
+
 /** What one command prints with. */
 export class Output {
   readonly terminal: Terminal;
@@ -69,6 +87,6 @@ export class Output {
 
   /** A line beside the result: what happens meanwhile, a warning. */
   note(text: string): void {
-    this.terminal.stderr.write(`${text}\n`);
+    this.terminal.stderr.write(`${sentence(this.terminal.stderr, text)}\n`);
   }
 }

@@ -24,6 +24,10 @@ export declare const schemaVersion = 1;
 export declare function wantsColor(stream: TerminalStream, { env }: Pick<Terminal, "env">): boolean;
 /** How wide a stream's lines may be: a terminal's columns, what COLUMNS says, or any length into a file or a pipe. */
 export declare function widthOf(stream: TerminalStream, { env }: Pick<Terminal, "env">): number;
+/** Breaks a text into lines between its words, as a terminal does not. Colours take no place. */
+export declare function wrap(text: string, width: number): string;
+/** A sentence on a stream: wrapped on a terminal, one line for whoever reads it by lines. What has lines keeps them. */
+export declare function sentence({ isTTY, columns }: TerminalStream, text: string): string;
 /** What one command prints with. */
 export declare class Output {
     readonly terminal: Terminal;
