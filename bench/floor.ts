@@ -3,29 +3,70 @@
  *
  * @module
  */
-import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { homedir } from "node:os";
+import { isAbsolute, join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Took } from "./measure.js";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
+const sources = fileURLToPath(new URL("../../bench/floor/", import.meta.url));
+const compiler = process.env.CC ?? "cc";
+const flags = ["-O2", "-Wall", "-Wextra", "-pthread", ...(process.env.CFLAGS ?? "").split(/\s+/).filter(Boolean)];
 
-function modified(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+/** The package's own directory may belong to somebody else. */
+function cache(): string {
+  const { XDG_CACHE_HOME: xdg } = process.env;
+  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "vfio", "bench");
 }
 
-/** Builds a program, unless it is newer than its sources: a guest that is emulated compiles slowly. */
+/** Where a program is once it is built. A file's time says little of what npm has unpacked, so its contents name it. */
+function locate(name: string): string {
+  const hash = createHash("sha256").update(JSON.stringify([compiler, flags, process.arch]));
+  const headers = readdirSync(sources).filter((file) => file.endsWith(".h"));
+  for (const file of [`${name}.c`, ...headers]) hash.update(readFileSync(join(sources, file)));
+  return join(cache(), `${name}-${hash.digest("hex").slice(0, 16)}`);
+}
+
+/** Builds a program, unless it is there: a guest that is emulated compiles slowly. */
 function build(name: string): string {
-  const program = `${root}build/bench/${name}`;
-  const source = `${root}bench/floor/${name}.c`;
-  if (modified(program) > Math.max(modified(source), modified(`${root}bench/floor/orders.h`))) return program;
-  mkdirSync(`${root}build/bench`, { recursive: true });
-  const flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"];
-  execFileSync(process.env.CC ?? "cc", [...flags, "-o", program, source], { stdio: ["ignore", "inherit", "inherit"] });
+  const program = locate(name);
+  if (existsSync(program)) return program;
+  mkdirSync(cache(), { recursive: true });
+  // Another process may want the same at this moment.
+  const unfinished = `${program}.${process.pid}`;
+  const args = [...flags, "-o", unfinished, join(sources, `${name}.c`)];
+  const { error, status, stderr } = spawnSync(compiler, args, { encoding: "utf8" });
+  if (error !== undefined) throw new Error(`there is no C compiler (${compiler})`, { cause: error });
+  if (status !== 0) throw new Error(`${name}.c does not compile:\n${stderr}`);
+  renameSync(unfinished, program);
   return program;
+}
+
+function programs(): readonly string[] {
+  return readdirSync(sources).flatMap((file) => (file.endsWith(".c") ? [file.slice(0, -2)] : []));
+}
+
+/** Whether a compiler is needed and there is none. */
+export function lacksCompiler(): boolean {
+  return (
+    !programs().every((name) => existsSync(locate(name))) && spawnSync(compiler, ["--version"]).error !== undefined
+  );
+}
+
+/** Builds all programs there are, for a guest. One that does not compile is its benchmark's failure. */
+export function buildAll(): void {
+  for (const name of programs()) {
+    try {
+      build(name);
+    } catch {
+      // The benchmark builds it again, and says why that fails.
+    }
+  }
 }
 
 /** A C program of `bench/floor/`, built and running. */

@@ -51,6 +51,10 @@ export interface Times {
   readonly median: number;
   readonly min: number;
   readonly max: number;
+  /** A tenth of the rounds is faster than this. */
+  readonly p10: number;
+  /** A tenth of the rounds is slower than this. */
+  readonly p90: number;
   /** How many operations each round had. */
   readonly operations: number;
   readonly rounds: readonly number[];
@@ -62,6 +66,10 @@ export interface Result {
   readonly floor: Times;
   /** Our median, as a multiple of the floor's. */
   readonly ratio: number;
+  /** The ratio within one round: a tenth of the rounds is below this. */
+  readonly ratioP10: number;
+  /** A tenth of the rounds is above this. */
+  readonly ratioP90: number;
   /** Whether the rounds differ too much to say anything from a single run. */
   readonly noisy: boolean;
 }
@@ -97,44 +105,60 @@ async function calibrate(side: Timed, slice: number): Promise<number> {
   }
 }
 
-function quantile(sorted: readonly number[], part: number): number {
+/** What a part of the numbers is below. Between two of them it is interpolated. */
+export function quantile(numbers: readonly number[], part: number): number {
+  const sorted = numbers.toSorted((a, b) => a - b);
   const at = part * (sorted.length - 1);
   const low = sorted[Math.floor(at)] ?? Number.NaN;
   const high = sorted[Math.ceil(at)] ?? Number.NaN;
   return low + (high - low) * (at - Math.floor(at));
 }
 
-function summarize(rounds: readonly number[], operations: number): Times & { readonly spread: number } {
-  const sorted = rounds.toSorted((a, b) => a - b);
-  const median = quantile(sorted, 0.5);
+/** What the rounds of one side come to. */
+export function summarize(rounds: readonly number[], operations: number): Times {
+  const at = (part: number) => quantile(rounds, part);
+  return { median: at(0.5), min: at(0), max: at(1), p10: at(0.1), p90: at(0.9), operations, rounds };
+}
+
+function isNoisy({ median, rounds }: Times): boolean {
+  return quantile(rounds, 0.75) - quantile(rounds, 0.25) > CALM * median;
+}
+
+/** What both sides come to. They ran in turns: a round of one belongs to a round of the other. */
+export function compareSides(ours: Times, floor: Times): Result {
+  const ratios = ours.rounds.map((each, round) => each / (floor.rounds[round] ?? Number.NaN));
   return {
-    median,
-    min: quantile(sorted, 0),
-    max: quantile(sorted, 1),
-    operations,
-    rounds,
-    spread: (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / median,
+    ours,
+    floor,
+    ratio: ours.median / floor.median,
+    ratioP10: quantile(ratios, 0.1),
+    ratioP90: quantile(ratios, 0.9),
+    noisy: isNoisy(ours) || isNoisy(floor),
   };
+}
+
+/** What a target comes to as a multiple of a floor. */
+export function targetRatio(target: Target, floor: Times): number {
+  if ("ratio" in target) return target.ratio;
+  return ("over" in target ? floor.median + target.over : target.at) / floor.median;
 }
 
 /** Runs a benchmark. */
 export async function measure(benchmark: Benchmark, { rounds, slice }: Effort): Promise<Result> {
   const { clock = "wall" } = benchmark;
   await using sides = await benchmark.open();
-  const timed: Timed = async (operations) => {
+  const ours: Timed = async (operations) => {
     const stopwatch = startStopwatch();
     const own = await sides.ours(operations);
     return (own ?? stopwatch())[clock];
   };
   const floor: Timed = async (operations) => (await sides.floor(operations))[clock];
-  const [ourCount, floorCount] = [await calibrate(timed, slice), await calibrate(floor, slice)];
+  const [ourCount, floorCount] = [await calibrate(ours, slice), await calibrate(floor, slice)];
   const ourTimes: number[] = [];
   const floorTimes: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    ourTimes.push((await timed(ourCount)) / ourCount);
+    ourTimes.push((await ours(ourCount)) / ourCount);
     floorTimes.push((await floor(floorCount)) / floorCount);
   }
-  const { spread: ourSpread, ...ours } = summarize(ourTimes, ourCount);
-  const { spread: floorSpread, ...theirs } = summarize(floorTimes, floorCount);
-  return { ours, floor: theirs, ratio: ours.median / theirs.median, noisy: Math.max(ourSpread, floorSpread) > CALM };
+  return compareSides(summarize(ourTimes, ourCount), summarize(floorTimes, floorCount));
 }

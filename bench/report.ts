@@ -1,66 +1,135 @@
 /**
- * What a run says: a table for people.
+ * What a run says: a table for people, and what to know of the run as a whole.
  *
  * @module
  */
-import pc from "picocolors";
-import type { Result, Times } from "./measure.js";
+import type { Column } from "../types/cli/table.js";
+import type { Colors } from "../types/cli/terminal.js";
+import { businessOf } from "./machine.js";
+import type { Machine, Results, Row } from "./results.js";
+import { longEffort } from "./run.js";
+import { duration, multiple, rate, targetText } from "./units.js";
 
-/** A benchmark and what came of it. */
-export interface Row {
-  readonly name: string;
-  readonly what: string;
-  /** How many bytes one operation moves. */
-  readonly bytes?: number;
-  /** Left out if it did not run. */
-  readonly result?: Result;
-  /** Why it did not run. */
-  readonly error?: string;
+/** A table, for whoever knows how wide it may be. */
+export interface Table {
+  readonly columns: readonly Column[];
+  readonly rows: readonly (readonly string[])[];
 }
 
-function duration(nanoseconds: number): string {
-  if (nanoseconds < 1e3) return `${nanoseconds.toFixed(0)} ns`;
-  if (nanoseconds < 1e6) return `${(nanoseconds / 1e3).toFixed(2)} µs`;
-  return `${(nanoseconds / 1e6).toFixed(2)} ms`;
+/** What a machine is called. */
+export function machineName({ where }: Machine): string {
+  return where === "host" ? "This machine" : "The rig's guest";
 }
 
-function range({ min, max }: Times): string {
-  return `${duration(min)} .. ${duration(max)}`;
+const columns: readonly Column[] = [
+  { title: "x C", align: "right" },
+  { title: "BENCHMARK" },
+  { title: "TARGET", drop: 5 },
+  { title: "", drop: 6 },
+  { title: "WHERE", drop: 4 },
+  { title: "MEDIAN", align: "right" },
+  { title: "p10 .. p90", align: "right", drop: 2 },
+  { title: "RATE", align: "right", drop: 3 },
+  { title: "C", align: "right", drop: 7 },
+  { title: "C p10 .. p90", align: "right", drop: 8 },
+  { title: "", drop: 1 },
+  { title: "ONE OPERATION", least: 20, drop: 9 },
+];
+
+function verdict(met: boolean | undefined, colors: Colors): string {
+  if (met === undefined) return "";
+  return met ? colors.green("met") : colors.red("missed");
 }
 
-function rate(nanoseconds: number, bytes: number | undefined): string {
-  if (bytes !== undefined) return `${(bytes / nanoseconds).toFixed(2)} GB/s`;
-  return `${Math.round(1e9 / nanoseconds).toLocaleString("en")}/s`;
+function range({ p10, p90 }: { readonly p10: number; readonly p90: number }): string {
+  return `${duration(p10)} .. ${duration(p90)}`;
 }
 
-const titles = ["x C", "benchmark", "median", "min .. max", "rate", "C", "C min .. max", ""];
-
-function cells({ name, bytes, result, error }: Row): readonly string[] {
-  if (result === undefined) return ["-", name, `did not run: ${error}`];
+function cells({ name, what, where, bytes, target, met, result }: Row, colors: Colors): readonly string[] {
+  if (result === undefined) return [];
   const { ours, floor, ratio, noisy } = result;
-  const note = noisy ? "noisy" : "";
-  const times = [duration(ours.median), range(ours), rate(ours.median, bytes), duration(floor.median), range(floor)];
-  return [ratio.toFixed(2), name, ...times, note];
+  return [
+    colors.bold(multiple(ratio)),
+    name,
+    target === undefined ? "" : targetText(target),
+    verdict(met, colors),
+    where,
+    duration(ours.median),
+    range(ours),
+    rate(ours.median, bytes),
+    duration(floor.median),
+    range(floor),
+    noisy ? colors.yellow("noisy") : "",
+    colors.dim(what),
+  ];
 }
 
-/** Draws the table: the ratio first, a line for each benchmark, and below what one operation of each is. */
-export function drawResults(rows: readonly Row[]): string {
-  const table = [titles, ...rows.map(cells)];
-  const widths = titles.map((_, column) =>
-    // A failure's reason may be as long as it likes.
-    Math.max(...table.filter((row) => row.length === titles.length).map((row) => row[column]?.length ?? 0)),
+/** The table: the ratio first, a line for each benchmark that ran. */
+export function tabulate({ benchmarks, machines }: Results, colors: Colors): Table {
+  const rows = benchmarks.filter(({ result }) => result !== undefined).map((row) => cells(row, colors));
+  // One machine needs no column, and neither do targets that nobody has.
+  const used = columns.map(({ title }, index) =>
+    title === "WHERE" ? machines.length > 1 : index <= 1 || rows.some((row) => row[index] !== ""),
   );
-  const nameWidth = Math.max(...rows.map(({ name }) => name.length));
-  widths[1] = Math.max(widths[1] ?? 0, nameWidth);
-  const lines = table.map((row) =>
-    row
-      .map((text, column) => {
-        const width = widths[column] ?? 0;
-        return column === 1 || column === titles.length - 1 ? text.padEnd(width) : text.padStart(width);
-      })
-      .join("  ")
-      .trimEnd(),
+  const filled = <T>(list: readonly T[]) => list.filter((_, index) => used[index]);
+  return { columns: filled(columns), rows: rows.map(filled) };
+}
+
+/** Names by the reason that they share. */
+function byReason(rows: readonly Row[], reasonOf: (row: Row) => string | undefined): ReadonlyMap<string, string[]> {
+  const reasons = new Map<string, string[]>();
+  for (const row of rows) {
+    const reason = reasonOf(row);
+    if (reason !== undefined) reasons.set(reason, [...(reasons.get(reason) ?? []), row.name]);
+  }
+  return reasons;
+}
+
+function plural(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+/** Names in one line: the first of many. */
+function some(names: readonly string[]): string {
+  const [first = ""] = names;
+  return names.length <= 3 ? names.join(", ") : `${plural(names.length, "benchmark")} (${first}, ...)`;
+}
+
+/** What to know besides: what did not run and why, what was missed, and how far the numbers are to be trusted. */
+export function remarks({ benchmarks, machines, effort }: Results, colors: Colors): readonly string[] {
+  const failed = [...byReason(benchmarks, ({ error }) => error)].map(
+    ([reason, names]) => `${colors.red("did not run:")} ${some(names)}: ${reason}`,
   );
-  const legend = rows.map(({ name, what }) => pc.dim(`${name.padEnd(nameWidth)}  ${what}`));
-  return [pc.bold(lines[0] ?? ""), ...lines.slice(1), "", ...legend].join("\n");
+  const missing = [...byReason(benchmarks, ({ missing }) => missing)].map(
+    ([reason, names]) => `${colors.yellow("left out:")} ${some(names)}: ${reason}`,
+  );
+  const wanted = benchmarks.filter(({ met }) => met !== undefined);
+  const met = wanted.filter(({ met }) => met === true).length;
+  const noisy = benchmarks.filter(({ result }) => result?.noisy === true).length;
+  const busy = machines.flatMap((machine) => {
+    const business = businessOf(machine);
+    return business === undefined
+      ? []
+      : [colors.yellow(`${machineName(machine)} did other work, too: ${business}. The numbers are rough.`)];
+  });
+  return [
+    ...failed,
+    ...missing,
+    ...(wanted.length > 0 ? [`${met} of ${plural(wanted.length, "target")} met.`] : []),
+    ...(noisy > 0
+      ? [
+          `${plural(noisy, "line")} noisy. There the middle half of the rounds of one side is wider than a fifth of its median.`,
+        ]
+      : []),
+    ...busy,
+    ...(effort.slice < longEffort.slice
+      ? ["This was the short run: it shows that everything runs, and not how fast."]
+      : []),
+    ...machines.map((machine) => {
+      const { node, kernel, cpu, cpus, load } = machine;
+      return colors.dim(
+        `${machineName(machine)}: Node ${node}, Linux ${kernel}, ${cpus} x ${cpu}, load ${load.toFixed(1)}; ${effort.rounds} rounds`,
+      );
+    }),
+  ];
 }

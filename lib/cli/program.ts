@@ -5,6 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { benchCommand } from "./bench.js";
 import { bindCommand, unbindCommand } from "./bind.js";
 import { configure, configureWords, Session } from "./command.js";
 import { completionCommand } from "./completion.js";
@@ -51,6 +52,7 @@ export function createProgram(session: Session): Command {
       ],
     ],
     ["Try without hardware:", [configureWords(session, rigCommand()), demoCommand(session)]],
+    ["Measure:", [benchCommand(session)]],
     ["Set up:", [completionCommand(session), manCommand(session)]],
   ];
   for (const [heading, commands] of groups) {

@@ -18,7 +18,7 @@ export type ProgressListener = (progress: Progress | undefined) => void;
 /** Where progress is shown. */
 export interface ProgressStream extends Writable {
     readonly isTTY?: boolean;
-    readonly columns?: number;
+    readonly columns?: number | undefined;
 }
 /**
  * Shows progress on a stream.

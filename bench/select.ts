@@ -1,0 +1,27 @@
+/**
+ * Which benchmarks are meant by the words of a command line.
+ *
+ * @module
+ */
+
+/** What some words select. */
+export interface Selection<T> {
+  readonly selected: readonly T[];
+  /** Words that select nothing. */
+  readonly unknown: readonly string[];
+}
+
+/** A word with a star is the beginning of a name, its stars standing for anything; any other is a part of a name. */
+function matches(name: string, word: string): boolean {
+  if (!word.includes("*")) return name.includes(word);
+  const parts = word.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
+  return new RegExp(`^${parts.join(".*")}`).test(name);
+}
+
+/** Selects what one of the words means, in the order in which it is; everything if there are none. */
+export function select<T extends { readonly name: string }>(all: readonly T[], words: readonly string[]): Selection<T> {
+  return {
+    selected: words.length === 0 ? all : all.filter(({ name }) => words.some((word) => matches(name, word))),
+    unknown: words.filter((word) => !all.some(({ name }) => matches(name, word))),
+  };
+}
