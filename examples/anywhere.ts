@@ -46,7 +46,8 @@ const self = fileURLToPath(import.meta.url);
 let began = performance.now();
 function say(name: string, text: string): void {
   const time = `${(performance.now() - began).toFixed(1).padStart(7)} ms`;
-  console.log(`  ${pc.green("✔")} ${name.padEnd(12)} ${text.padEnd(84)} ${pc.dim(time)}`);
+  // What takes the most room comes last, and has 50 columns of 80.
+  console.log(`  ${pc.green("✔")} ${name.padEnd(11)} ${pc.dim(time)}  ${text}`);
   began = performance.now();
 }
 
@@ -80,7 +81,7 @@ async function drive(container: Container, address: string, successor: Successor
   registers.write32(ACKNOWLEDGE, 0xffff_ffff);
   device.msi.enable(1);
   const ids = [0, 2].map((offset) => device.config.read16(offset).toString(16));
-  say("attach", `${ids.join(":")}, ${device.regions.length} regions, through ${container}`);
+  say("attach", `${ids.join(":")} with ${device.regions.length} regions, by ${container.mode}`);
 
   registers.write32(LIVENESS, 0x1234_5678);
   const version = registers.read32(IDENTIFICATION) >>> 24;
@@ -115,10 +116,7 @@ async function drive(container: Container, address: string, successor: Successor
   });
   const { blackout } = await update.handOver(carrier);
   const when = running ? "in the middle of a transfer" : "between two transfers";
-  say(
-    "live update",
-    `process ${process.pid} handed the device over ${when}: ${blackout.toFixed(1)} ms without interrupts`,
-  );
+  say("live update", `${when}: ${blackout.toFixed(1)} ms of silence`);
   await successor.ended;
 }
 
@@ -153,7 +151,7 @@ async function succeed(): Promise<void> {
   await interrupt(device);
   const [out, back] = [memory.bytes.subarray(0, LENGTH), memory.bytes.subarray(LENGTH)];
   if (!Buffer.from(out).equals(back)) throw new Error("the data that arrived is not the data that was sent");
-  say("successor", `process ${process.pid} heard of the end of the transfer, and found its ${LENGTH} bytes`);
+  say("successor", `process ${process.pid} has its end, and its ${LENGTH} bytes`);
   container.close();
   memory.close();
 }

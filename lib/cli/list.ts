@@ -165,7 +165,8 @@ function list(output: Output, options: Options): number | undefined {
     device.vfio?.name ?? "",
     sriovOf(device),
     device.numaNode === undefined ? "" : String(device.numaNode),
-    nameOfDevice(device, names),
+    // A vendor with its full name leaves no room for the device.
+    names.device(device.vendorId, device.deviceId) ?? names.vendor(device.vendorId) ?? "",
   ]);
   // What nobody has needs no column.
   const used = columns.map((_, index) => index <= 4 || rows.some((row) => row[index] !== ""));

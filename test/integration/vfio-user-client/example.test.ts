@@ -22,7 +22,7 @@ test("the demo runs without privileges, and hands its device over in the middle 
   const { stdout, stderr } = await run(program, args);
   expect(stdout).toContain("10! = 3628800, said an MSI");
   expect(stdout).toContain("4096 bytes to the device and back, the same");
-  expect(stdout).toMatch(/process \d+ handed the device over (in the middle of a transfer|between two transfers)/);
-  expect(stdout).toMatch(/process \d+ heard of the end of the transfer, and found its 4096 bytes/);
+  expect(stdout).toMatch(/live update .*(in the middle of a transfer|between two transfers): \d+\.\d ms of silence/);
+  expect(stdout).toMatch(/process \d+ has its end, and its 4096 bytes/);
   expect(stderr).toBe("");
 });

@@ -53,8 +53,8 @@ describe("the table", () => {
     expect(code).toBe(0);
     expect(out.split("\n")).toEqual([
       "ADDRESS       ID         CLASS                           DRIVER    GROUP  WITH     VFIO   SR-IOV   NUMA  NAME",
-      "0000:01:00.0  8086:10c9  Ethernet controller             igb          11                  0/7 VFs     1  Intel Corporation 82576 Gigabit Network Connection",
-      "0000:02:00.0  1b36:0010  Non-Volatile memory controller  nvme         12                                 Red Hat, Inc. QEMU NVM Express Controller",
+      "0000:01:00.0  8086:10c9  Ethernet controller             igb          11                  0/7 VFs     1  82576 Gigabit Network Connection",
+      "0000:02:00.0  1b36:0010  Non-Volatile memory controller  nvme         12                                 QEMU NVM Express Controller",
       "0000:06:01.0  1234:11e8  Unclassified device             vfio-pci     14  06:02.0  vfio0",
       "0000:06:02.0  1234:11e8  Unclassified device             none         14  06:01.0",
       "1 bridge not shown (--all)",
@@ -70,7 +70,7 @@ describe("the table", () => {
 
   test("into a pipe: as long as it must be", async () => {
     const { out } = await vfio(["list", "--host", tree.root, "--pci-ids", tree.at("pci.ids")]);
-    expect(out).toContain("Intel Corporation 82576 Gigabit Network Connection");
+    expect(out).toContain("82576 Gigabit Network Connection");
     expect(out).not.toContain("not shown");
   });
 
