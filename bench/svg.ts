@@ -155,12 +155,14 @@ function stack(parts: readonly Part[]): Part {
 // ---- bars --------------------------------------------------------------------------------------------------------------
 
 const BARS = { left: 262, right: 640, row: 21, bar: 11, gap: 7 };
-const RATIO_END = 706;
+const RATIO_END = 692;
+const VERDICT = 698;
 const TIME_END = WIDTH - MARGIN;
 // What fits beside the bars, of a font whose letters are 6.6 wide.
 const NAME_LETTERS = 36;
 // A bar that is longer would leave no room for the others: it is cut.
 const MOST_RATIO = 10;
+const MANY_BARS = 15;
 
 /** Steps of an axis that has some five of them. */
 function stepOf(end: number): number {
@@ -199,13 +201,8 @@ function bar({ rest, name, what, target, met, result }: Drawn, top: number, end:
     ...(ratioP10 < end ? [line(at(ratioP10), middle, at(ratioP90), middle, "whisker"), cap(at(ratioP10))] : []),
     ...(ratioP90 <= end ? [cap(at(ratioP90))] : []),
     ...(wanted <= end ? [element("path", { d: `M${value(mark - 4)} ${value(y - 4)}h8l-4 6z`, class: "mark" })] : []),
-    text(
-      RATIO_END,
-      middle + 4,
-      `strong ${met === undefined ? "ink" : kind}`,
-      `${multiple(ratio)}${met === undefined ? "" : met ? " ✓" : " ✗"}`,
-      "end",
-    ),
+    text(RATIO_END, middle + 4, `strong ${met === undefined ? "ink" : kind}`, multiple(ratio), "end"),
+    ...(met === undefined ? [] : [text(VERDICT, middle + 4, `strong ${kind}`, met ? "✓" : "✗")]),
     text(TIME_END, middle + 4, "quiet small", `${noisy ? "~ " : ""}${duration(ours.median)}`, "end"),
   ];
   return element("g", {}, pieces.join(""));
@@ -232,6 +229,12 @@ function bars(rows: readonly Drawn[], title: string): Part {
     return content;
   });
   const bottom = y + 3;
+  const labels = (baseline: number) => [
+    ...ticksOf(end)
+      .filter((tick) => Math.abs(at(tick) - at(1)) > 16)
+      .map((tick) => text(at(tick), baseline, "quiet small", String(tick), "middle")),
+    text(at(1), baseline, "ink small strong", "C", "middle"),
+  ];
   const pieces = [
     text(MARGIN, 20, "area ink", title),
     text(RATIO_END, 20, "quiet small", "x C", "end"),
@@ -239,10 +242,9 @@ function bars(rows: readonly Drawn[], title: string): Part {
     ...ticksOf(end).map((tick) => line(at(tick), top - 4, at(tick), bottom, "grid")),
     ...drawnRows,
     line(at(1), top - 8, at(1), bottom + 2, "c"),
-    ...ticksOf(end)
-      .filter((tick) => Math.abs(at(tick) - at(1)) > 16)
-      .map((tick) => text(at(tick), bottom + 14, "quiet small", String(tick), "middle")),
-    text(at(1), bottom + 14, "ink small strong", "C", "middle"),
+    ...labels(bottom + 14),
+    // Whoever looks at the first of many bars does not see the last.
+    ...(rows.length > MANY_BARS ? labels(top - 10) : []),
   ];
   return { height: bottom + 34, content: pieces.join("\n") };
 }
@@ -250,6 +252,7 @@ function bars(rows: readonly Drawn[], title: string): Part {
 // ---- lines -------------------------------------------------------------------------------------------------------------
 
 const CHART = { width: 370, left: 52, right: 356, top: 34, bottom: 204, height: 250 };
+const KEY_LINE = 14;
 
 /** A count, or a size as names have it: 4k, 64m, 1g. */
 function numberIn(word: string): number | undefined {
@@ -313,6 +316,31 @@ function scale(
   return { at: (x) => from + of(x) * (to - from), ticks };
 }
 
+interface Key {
+  readonly label: string;
+  readonly x: number;
+  readonly line: number;
+  readonly color: number;
+}
+
+/** Which line is which: below the chart, in as many lines of words as it takes. */
+function keys(series: readonly Series[]): readonly Key[] {
+  let x: number = CHART.left;
+  let line = 0;
+  return series.map(({ pattern }, index) => {
+    const last = pattern.split("/").at(-1) ?? "";
+    const label = last === "*" ? "ours" : last;
+    const width = 18 + 6.2 * label.length + 14;
+    if (x + width > CHART.width && x > CHART.left) {
+      x = CHART.left;
+      line++;
+    }
+    const key = { label, x, line, color: index % light.lines.length };
+    x += width;
+    return key;
+  });
+}
+
 function chart(series: readonly Series[], left: number): string {
   const [first] = series;
   if (first === undefined) return "";
@@ -330,7 +358,6 @@ function chart(series: readonly Series[], left: number): string {
   const words = new Map(points.map((each) => [each.word, each]));
   const path = (each: Series, time: (result: Result) => number) =>
     each.points.map((point) => `${value(x(point))},${value(y(time(point.result)))}`).join(" ");
-  const labels = series.map(({ pattern }) => pattern.split("/").at(-1) ?? "");
   const pieces = [
     text(0, 16, "area ink small", titleOf(first) + (first.where === "guest" ? " (guest)" : "")),
     ...ticks.flatMap((tick) => [
@@ -348,15 +375,9 @@ function chart(series: readonly Series[], left: number): string {
         ),
       ];
     }),
-    ...labels.map((label, index) => {
-      const [column, row] = [index % 4, Math.floor(index / 4)];
-      const place = CHART.left + column * 76;
-      const down = CHART.bottom + 34 + row * 14;
-      const name = label === "*" ? "ours" : label;
-      return (
-        line(place, down - 4, place + 14, down - 4, `ours line${index % light.lines.length}`) +
-        text(place + 18, down, "ink small", name)
-      );
+    ...keys(series).map(({ label, x: place, line: row, color }) => {
+      const y = CHART.bottom + 34 + row * KEY_LINE;
+      return line(place, y - 4, place + 14, y - 4, `ours line${color}`) + text(place + 18, y, "ink small", label);
     }),
   ];
   return element("g", { transform: `translate(${value(left)} 0)` }, pieces.join("\n"));
@@ -371,9 +392,9 @@ function charts(rows: readonly Drawn[]): Part {
     content: `${text(MARGIN, 20, "area ink", "How the cost grows")}${text(MARGIN, 35, "quiet small", "Time of one operation; dashed: C.")}`,
   };
   const rowsOfCharts = pairs.map((pair): Part => {
-    const deepest = Math.max(...pair.map((series) => Math.ceil(series.length / 4)));
+    const deepest = Math.max(...pair.flatMap((series) => keys(series).map((key) => key.line)));
     const content = pair.map((series, index) => chart(series, MARGIN + index * (CHART.width + 20)));
-    return { height: CHART.height + 14 * (deepest - 1), content: content.join("\n") };
+    return { height: CHART.height + KEY_LINE * deepest, content: content.join("\n") };
   });
   return stack([heading, ...rowsOfCharts]);
 }
