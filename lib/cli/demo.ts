@@ -3,14 +3,17 @@
  *
  * @module
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
+import { runInPlace } from "./child.js";
 import { act, configure, examples, type Session } from "./command.js";
-import { exitCodes } from "./failure.js";
 
 const start = fileURLToPath(new URL("./start.js", import.meta.url));
+
+/** Runs the demonstrations in a process of their own: a Ctrl-C is for them, and their guest has to be ended. */
+export async function demonstrate(...args: readonly string[]): Promise<number> {
+  return await runInPlace([process.execPath, start, "--called-by", "vfio demo", ...args]);
+}
 
 /** The subcommand. */
 export function demoCommand(session: Session): Command {
@@ -21,15 +24,9 @@ export function demoCommand(session: Session): Command {
     ["vfio demo", "needs no hardware and no privileges"],
     ["vfio demo --kernel", "a real kernel's VFIO, and the process replaced meanwhile"],
   ]);
-  return command.action(act(session, async (_output, options: { readonly kernel?: true }) => await demo(options)));
-}
-
-async function demo({ kernel }: { readonly kernel?: true }): Promise<number> {
-  const child = spawn(process.execPath, [start, ...(kernel === true ? ["--kernel"] : [])], { stdio: "inherit" });
-  // A terminal sends Ctrl-C to both: the demo tidies up, and this waits for it.
-  const wait = () => {};
-  process.on("SIGINT", wait);
-  const [code]: unknown[] = await once(child, "exit");
-  process.off("SIGINT", wait);
-  return typeof code === "number" ? code : exitCodes.interrupted;
+  return command.action(
+    act(session, (_output, { kernel }: { readonly kernel?: true }) =>
+      demonstrate(...(kernel === true ? ["--kernel"] : [])),
+    ),
+  );
 }

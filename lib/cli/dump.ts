@@ -7,7 +7,6 @@ import { once } from "node:events";
 import { open, rm } from "node:fs/promises";
 import { Argument, type Command, Option } from "commander";
 import type { Region } from "../device/region.js";
-import { messageOf } from "../errors.js";
 import { type AttachOptions, findRegion, modeOption, withDevice } from "./attach.js";
 import {
   act,
@@ -20,7 +19,7 @@ import {
   type Session,
   subcommand,
 } from "./command.js";
-import { CommandError, exitCodes } from "./failure.js";
+import { CommandError, cannotWrite, exitCodes } from "./failure.js";
 import type { Output } from "./terminal.js";
 
 interface Options extends CommonOptions, AttachOptions {
@@ -70,13 +69,7 @@ async function openSink(output: Output, file: string, force: boolean): Promise<S
     };
   }
   const handle = await open(file, force ? "w" : "wx").catch((error: unknown) => {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "EEXIST") throw new CommandError(`${file} exists`, "name another file, or replace it with --force");
-    if (code === "EACCES" || code === "EROFS") {
-      throw new CommandError(`${file} cannot be written`, "name a file in a directory of yours", exitCodes.permission);
-    }
-    const reason = messageOf(error);
-    throw new CommandError(`${file} cannot be written: ${reason}`, "name a file in a directory that exists");
+    throw cannotWrite(file, error);
   });
   return {
     write: async (bytes) => {

@@ -5,7 +5,7 @@
  */
 import { inspect } from "node:util";
 import pc from "picocolors";
-import { VfioError } from "../errors.js";
+import { messageOf, VfioError } from "../errors.js";
 import { type Output, wantsColor } from "./terminal.js";
 
 /** What the command's exit codes mean. docs/command.md and the manual page list them. */
@@ -34,6 +34,16 @@ export class CommandError extends Error {
   }
 }
 
+/** A file of the user's that could not be opened for writing. */
+export function cannotWrite(file: string, error: unknown): CommandError {
+  const code = codeOf(error);
+  if (code === "EEXIST") return new CommandError(`${file} exists`, "name another file, or replace it with --force");
+  if (code === "EACCES" || code === "EROFS") {
+    return new CommandError(`${file} cannot be written`, "name a file in a directory of yours", exitCodes.permission);
+  }
+  return new CommandError(`${file} cannot be written: ${messageOf(error)}`, "name a file in a directory that exists");
+}
+
 interface Failure {
   readonly message: string;
   readonly fix: string | undefined;
@@ -55,8 +65,8 @@ function asCommands(text: string): string {
 
 const permissionCodes = new Set(["EACCES", "EPERM", "EROFS"]);
 
-function codeOf(error: Error): string | undefined {
-  return "code" in error && typeof error.code === "string" ? error.code : undefined;
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
 function exitCodeOf(code: string | undefined, why = "", syscall = ""): number {

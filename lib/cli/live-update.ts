@@ -1,9 +1,10 @@
 /**
- * `vfio live-update check`: whether devices could be handed over to another process while they run, and in which modes.
+ * `vfio live-update`: whether devices could be handed over to another process while they run, and in which modes; and how that
+ * looks.
  *
  * @module
  */
-import { Command } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import type { ContainerMode } from "../container/container.js";
 import type { Blocker } from "../container/hand-over.js";
 import { VfioError } from "../errors.js";
@@ -19,11 +20,15 @@ import {
   type Session,
   subcommand,
 } from "./command.js";
+import { demonstrate } from "./demo.js";
 import { exitCodes, failureOf } from "./failure.js";
 import { drawTable } from "./table.js";
 import type { Output } from "./terminal.js";
 
 interface Options extends CommonOptions, AttachOptions {}
+
+/** What the example has memory for. */
+const MOST_MAPPINGS = 10_000;
 
 /** The subcommand, with its own. */
 export function liveUpdateCommand(session: Session): Command {
@@ -45,7 +50,34 @@ export function liveUpdateCommand(session: Session): Command {
   return configure(session, new Command("live-update"))
     .description("Handing devices over to a new process while they run.")
     .helpCommand(false)
-    .addCommand(check);
+    .addCommand(check)
+    .addCommand(demoCommand(session));
+}
+
+function parseCounts(text: string): string {
+  const counts = text.split(",");
+  if (counts.every((count) => /^\d+$/.test(count) && MOST_MAPPINGS % Number(count) === 0)) return text;
+  throw new InvalidArgumentError(`It must be divisors of ${MOST_MAPPINGS} with commas between: 1,100,10000.`);
+}
+
+function demoCommand(session: Session): Command {
+  const command = configure(session, new Command("demo"))
+    .description("See it: in the rig, a network card and a disk that work on while their process is replaced.")
+    .addOption(
+      new Option("--mappings <counts>", "every combination of these numbers of mappings, modes and carriers").argParser(
+        parseCounts,
+      ),
+    );
+  examples(command, [
+    ["vfio live-update demo", "some hand-overs, by socket and by exec"],
+    ["vfio live-update demo --mappings 1,100", "all combinations, and a table"],
+  ]);
+  remark(command, "The rig's kernel is built once, which takes minutes. No device of this machine is touched.");
+  return command.action(
+    act(session, (_output, { mappings }: { readonly mappings?: string }) =>
+      demonstrate("--live-update", ...(mappings === undefined ? [] : ["--mappings", mappings])),
+    ),
+  );
 }
 
 interface Result {

@@ -35,6 +35,7 @@ export const exitStatus: readonly (readonly [code: string, meaning: string])[] =
   ["4", "This user may not do it."],
   ["5", "The device is in use."],
   ["125", "The rig itself failed (vfio rig); any other code is that of the command in the guest."],
+  ["126, 127", "The program of vfio trace cannot be run; is not there. Any other code is the program's."],
   ["130", "Ctrl-C."],
 ];
 

@@ -22,6 +22,7 @@ import { readCommand, writeCommand } from "./registers.js";
 import { resetCommand } from "./reset.js";
 import { rigCommand } from "./rig.js";
 import type { Terminal } from "./terminal.js";
+import { traceCommand } from "./trace.js";
 
 function packageVersion(): string {
   const { version }: { version?: unknown } = JSON.parse(
@@ -51,6 +52,7 @@ export function createProgram(session: Session): Command {
         liveUpdateCommand(session),
       ],
     ],
+    ["See inside:", [traceCommand(session)]],
     ["Try without hardware:", [configureWords(session, rigCommand()), demoCommand(session)]],
     ["Measure:", [benchCommand(session)]],
     ["Set up:", [completionCommand(session), manCommand(session)]],

@@ -24,12 +24,18 @@ async function anywhere(): Promise<number> {
   return typeof code === "number" ? code : 1;
 }
 
-async function inRig(progress: ProgressPrinter): Promise<number> {
-  // The last two in one process: to start a Node takes seconds there.
-  const script = 'set -e; "$0" "$1" --kernel; echo; exec "$0" --import "$2" "$3"';
-  const programs = [example("anywhere"), example("demo"), example("live-update")];
+// The last two in one process: to start a Node takes seconds there.
+const everything = [
+  "sh",
+  "-c",
+  'set -e; "$0" "$1" --kernel; echo; exec "$0" --import "$2" "$3"',
+  process.execPath,
+  ...["anywhere", "demo", "live-update"].map(example),
+];
+
+async function inRig(progress: ProgressPrinter, command: readonly string[]): Promise<number> {
   const { exitCode } = await runInGuest({
-    command: ["sh", "-c", script, process.execPath, ...programs],
+    command,
     // The guest's standard output is no terminal; what it prints ends up on this one.
     env: pc.isColorSupported ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" },
     timeout: 300_000,
@@ -40,16 +46,32 @@ async function inRig(progress: ProgressPrinter): Promise<number> {
   return exitCode;
 }
 
-const { values } = parseArgs({ options: { kernel: { type: "boolean" } } });
+const { values } = parseArgs({
+  options: {
+    kernel: { type: "boolean" },
+    "live-update": { type: "boolean" },
+    mappings: { type: "string" },
+    "called-by": { type: "string", default: "npm start --" },
+  },
+});
+
+async function run(progress: ProgressPrinter): Promise<number> {
+  if (values["live-update"] === true) {
+    const options = values.mappings === undefined ? [] : ["--mappings", values.mappings];
+    return await inRig(progress, [process.execPath, example("live-update"), ...options]);
+  }
+  const exitCode = await anywhere();
+  if (exitCode !== 0) return exitCode;
+  console.log();
+  if (values.kernel === true || process.geteuid?.() === 0) return await inRig(progress, everything);
+  console.log(pc.dim(`The same on a real kernel, and more: ${values["called-by"]} --kernel`));
+  return 0;
+}
+
 using progress = new ProgressPrinter(process.stderr, "vfio");
 try {
   await ensureAddon(progress.listener);
-  process.exitCode = await anywhere();
-  if (process.exitCode === 0) {
-    console.log();
-    if (values.kernel === true || process.geteuid?.() === 0) process.exitCode = await inRig(progress);
-    else console.log(pc.dim("The same on a real kernel, and more: npm start -- --kernel"));
-  }
+  process.exitCode = await run(progress);
 } catch (error) {
   if (!(error instanceof RigError)) throw error;
   reportRigError(error);

@@ -18,6 +18,8 @@ export declare class CommandError extends Error {
     readonly exitCode: number;
     constructor(message: string, fix: string, exitCode?: number);
 }
+/** A file of the user's that could not be opened for writing. */
+export declare function cannotWrite(file: string, error: unknown): CommandError;
 interface Failure {
     readonly message: string;
     readonly fix: string | undefined;

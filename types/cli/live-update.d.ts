@@ -1,5 +1,6 @@
 /**
- * `vfio live-update check`: whether devices could be handed over to another process while they run, and in which modes.
+ * `vfio live-update`: whether devices could be handed over to another process while they run, and in which modes; and how that
+ * looks.
  *
  * @module
  */

@@ -43,7 +43,7 @@ describe.each(["bash", "zsh", "fish"])("completion for %s", (shell) => {
 
 const cases: readonly (readonly [line: string, words: readonly string[]])[] = [
   ["vfio l", ["list", "live-update"]],
-  ["vfio live-update ", ["check"]],
+  ["vfio live-update ", ["check", "demo"]],
   ["vfio irq --kind ms", ["msix", "msi"]],
   ["vfio list --cl", ["--class"]],
   ["vfio completion z", ["zsh"]],

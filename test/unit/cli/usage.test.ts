@@ -26,8 +26,8 @@ describe.each(leaves.map(({ path, arguments: list }) => ({ path, name: path.join
     const { code, out } = await vfio([...path, "--help"], { columns: 80, env: { NO_COLOR: "1" } });
     expect(code).toBe(0);
     expect(out).toContain("Examples:");
-    // The demo has nothing to say to programs.
-    if (name !== "demo") expect(out).toContain("--json");
+    // The demos have nothing to say to programs.
+    if (path.at(-1) !== "demo") expect(out).toContain("--json");
     for (const line of out.split("\n")) expect(line.length, line).toBeLessThanOrEqual(80);
     const [usage] = out.split("\n");
     expect(usage).toContain(`vfio ${name}`);
@@ -68,6 +68,12 @@ test.each([
   [["read", "00:00.0", "bar0", "--mode", "type3"], "iommufd"],
   [["completion", "tcsh"], "bash, zsh, fish"],
   [["live-update", "chek"], "unknown command"],
+  [["live-update", "demo", "--mappings", "3"], "divisors of 10000"],
+  [["trace"], "missing required argument"],
+  [["trace", "-e", "IOMMU_*,nonsense", "--", "node"], "There is no call nonsense"],
+  [["trace", "-e", "", "node"], "It is empty"],
+  [["trace", "-o", "/no/such/directory/file", "node"], "a directory that exists"],
+  [["trace", "no-such-program"], "there is no program no-such-program"],
 ])("%j is refused with advice", async (args, advice) => {
   const { code, out, err } = await vfio(args);
   expect(code).toBeGreaterThan(0);

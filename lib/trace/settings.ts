@@ -1,0 +1,51 @@
+/**
+ * What `vfio trace` tells the programs that it starts, in their environment.
+ *
+ * @module
+ */
+import { callName, type TracedCall } from "./message.js";
+
+/** The environment variable. */
+export const SETTINGS_VARIABLE = "VFIO_TRACE";
+
+/** What is to be told, how and where. */
+export interface TraceSettings {
+  /** A file that lines are appended to; standard error where there is none. */
+  readonly file?: string;
+  /** The version of the schema, where lines are JSON. */
+  readonly json?: number;
+  /** Names of calls, with `*` for anything; all of them where there is none. */
+  readonly filter: readonly string[];
+  /** Only calls that were refused. */
+  readonly failed: boolean;
+  /** Accesses to registers, too. */
+  readonly registers: boolean;
+}
+
+/** The settings, if the variable has any: it is the user's environment, and no reason to stop the user's program. */
+export function parseSettings(text: string | undefined): TraceSettings | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const { file, json, filter, failed, registers }: Partial<Record<keyof TraceSettings, unknown>> = JSON.parse(text);
+    return {
+      ...(typeof file === "string" ? { file } : {}),
+      ...(typeof json === "number" ? { json } : {}),
+      filter: Array.isArray(filter) ? filter.filter((each) => typeof each === "string") : [],
+      failed: failed === true,
+      registers: registers === true,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function pattern(word: string): RegExp {
+  const text = word.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*");
+  return new RegExp(`^${text}$`, "i");
+}
+
+/** Says of a call's name and system call whether one of the words means it. */
+export function nameFilter(words: readonly string[]): (call: Pick<TracedCall, "request" | "syscall">) => boolean {
+  const patterns = words.map(pattern);
+  return (call) => words.length === 0 || patterns.some((each) => each.test(callName(call)) || each.test(call.syscall));
+}
