@@ -5,6 +5,9 @@
  */
 import { outOfRangeError } from "./errors.js";
 
+/** The bits that are looked at at once. */
+const WORD = 32;
+
 /** Neighbouring pages that were written, within the range that a bitmap is about. */
 export interface DirtyRange {
   /** Where they begin, in bytes from the start of the range. */
@@ -26,25 +29,24 @@ export function* dirtyRanges(bitmap: BigUint64Array, pageSize: number): Generato
   if (!Number.isSafeInteger(pageSize) || pageSize < 1) throw outOfRangeError("pageSize", "a number of bytes", pageSize);
   // Halves: bigint arithmetic would cost more than all the rest. Linux on x86 and arm64 is little-endian, so the lower is first.
   const words = new Uint32Array(bitmap.buffer, bitmap.byteOffset, bitmap.length * 2);
-  // The first page of the part that is being gathered; -1 between two.
-  let first = -1;
-  for (let at = 0; at < words.length; at++) {
-    const word = words[at] ?? 0;
-    if (word === (first < 0 ? 0 : 0xffff_ffff)) continue;
-    let bit = 0;
-    while (bit < 32) {
-      // The next page from here on that differs: a dirty one between two parts, a clean one within.
-      const rest = ((first < 0 ? word : ~word) >>> bit) << bit;
-      if (rest === 0) break;
-      bit = 31 - Math.clz32(rest & -rest);
-      const page = at * 32 + bit;
-      if (first < 0) {
-        first = page;
-      } else {
-        yield { offset: first * pageSize, length: (page - first) * pageSize };
-        first = -1;
-      }
-    }
+  const pages = words.length * WORD;
+  for (let first = findPage(words, 0, true); first < pages; ) {
+    const end = findPage(words, first, false);
+    yield { offset: first * pageSize, length: (end - first) * pageSize };
+    first = findPage(words, end, true);
   }
-  if (first >= 0) yield { offset: first * pageSize, length: (words.length * 32 - first) * pageSize };
+}
+
+/** The first page from `from` on that is dirty, or that is clean; the number of pages if there is none. */
+function findPage(words: Uint32Array, from: number, dirty: boolean): number {
+  const flip = dirty ? 0 : -1;
+  let at = Math.floor(from / WORD);
+  // Only what is not before `from`.
+  let word = ((words[at] ?? 0) ^ flip) & (-1 << (from % WORD));
+  while (word === 0) {
+    at++;
+    if (at >= words.length) return words.length * WORD;
+    word = (words[at] ?? 0) ^ flip;
+  }
+  return at * WORD + 31 - Math.clz32(word & -word);
 }

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -63,9 +62,11 @@ template <typename T>
 inline bool read_integer(napi_env env, napi_value value, double low, double high, T* out) {
   double number = 0;
   if (napi_get_value_double(env, value, &number) != napi_ok) return false;
-  if (!(number >= low && number <= high) || number != std::trunc(number)) return false;
-  *out = static_cast<T>(number);
-  return true;
+  if (!(number >= low && number <= high)) return false;
+  // Within 2^53 either way, so this is exact; std::trunc would be a call into the library.
+  const auto integer = static_cast<std::int64_t>(number);
+  *out = static_cast<T>(integer);
+  return static_cast<double>(integer) == number;
 }
 
 template <>
@@ -99,9 +100,11 @@ struct Arg<std::uint64_t> {
     // Numbers first: a bigint costs about 20 ns more to read.
     double number = 0;
     if (napi_get_value_double(env, value, &number) == napi_ok) {
-      if (!(number >= 0.0 && number <= 9007199254740991.0) || number != std::trunc(number)) return false;
-      *out = static_cast<std::uint64_t>(number);
-      return true;
+      if (!(number >= 0.0 && number <= 9007199254740991.0)) return false;
+      // By way of the signed type, for which there is an instruction.
+      const auto integer = static_cast<std::int64_t>(number);
+      *out = static_cast<std::uint64_t>(integer);
+      return static_cast<double>(integer) == number;
     }
     bool lossless = false;
     return napi_get_value_bigint_uint64(env, value, out, &lossless) == napi_ok && lossless;
@@ -120,19 +123,39 @@ template <>
 struct Arg<Bytes> {
   static constexpr const char* expected = "a Uint8Array, another typed array or a DataView";
   static bool read(napi_env env, napi_value value, Bytes* out) {
-    const Napi::Value bytes(env, value);
-    if (bytes.IsTypedArray()) {
-      const auto array = bytes.As<Napi::TypedArray>();
-      auto* start = static_cast<std::uint8_t*>(array.ArrayBuffer().Data());
-      *out = {start + array.ByteOffset(), array.ByteLength()};
+    // One call tells all of a typed array, and refuses everything else: node-addon-api makes several.
+    napi_typedarray_type type = napi_uint8_array;
+    std::size_t length = 0;
+    void* data = nullptr;
+    if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) == napi_ok) {
+      *out = {static_cast<std::uint8_t*>(data), length * element_size(type)};
       return true;
     }
-    if (bytes.IsDataView()) {
-      const auto view = bytes.As<Napi::DataView>();
-      *out = {static_cast<std::uint8_t*>(view.Data()), view.ByteLength()};
-      return true;
+    bool view = false;
+    napi_is_dataview(env, value, &view);
+    if (!view) return false;
+    napi_get_dataview_info(env, value, &length, &data, nullptr, nullptr);
+    *out = {static_cast<std::uint8_t*>(data), length};
+    return true;
+  }
+
+ private:
+  static std::size_t element_size(napi_typedarray_type type) {
+    switch (type) {
+      case napi_int8_array:
+      case napi_uint8_array:
+      case napi_uint8_clamped_array:
+        return 1;
+      case napi_int16_array:
+      case napi_uint16_array:
+        return 2;
+      case napi_int32_array:
+      case napi_uint32_array:
+      case napi_float32_array:
+        return 4;
+      default:
+        return 8;
     }
-    return false;
   }
 };
 
@@ -222,44 +245,55 @@ inline Napi::Value to_js(napi_env, Napi::Value value) { return value; }
 
 // ---- binding --------------------------------------------------------------------------------------------------------
 
-inline void throw_bad_argument(const Napi::CallbackInfo& info, std::size_t index, const char* expected) {
-  const auto* name = static_cast<const char*>(info.Data());
-  Napi::TypeError::New(info.Env(),
-                       std::string(name) + ": argument " + std::to_string(index + 1) + " must be " + expected)
+// Node-API itself and not node-addon-api's CallbackInfo, which asks for six arguments whatever there is and allocates
+// more: some 15 ns of every call.
+inline const char* function_name(napi_env env, napi_callback_info info) {
+  void* name = nullptr;
+  napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &name);
+  return static_cast<const char*>(name);
+}
+
+inline void throw_bad_argument(napi_env env, napi_callback_info info, std::size_t index, const char* expected) {
+  Napi::TypeError::New(
+      env, std::string(function_name(env, info)) + ": argument " + std::to_string(index + 1) + " must be " + expected)
       .ThrowAsJavaScriptException();
 }
 
-template <std::size_t I, typename T>
-inline bool read_argument(const Napi::CallbackInfo& info, T* out) {
-  if (Arg<T>::read(info.Env(), info[I], out)) return true;
-  throw_bad_argument(info, I, Arg<T>::expected);
-  return false;
-}
-
 template <typename... A, std::size_t... I>
-inline bool read_arguments([[maybe_unused]] const Napi::CallbackInfo& info, [[maybe_unused]] std::tuple<A...>* args,
-                           std::index_sequence<I...>) {
-  return (read_argument<I>(info, &std::get<I>(*args)) && ...);
+inline bool read_arguments(napi_env env, napi_callback_info info, std::tuple<A...>* args, std::index_sequence<I...>) {
+  if constexpr (sizeof...(A) > 0) {
+    std::size_t count = sizeof...(A);
+    // Those that were left out become undefined.
+    napi_value values[sizeof...(A)];
+    napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+    const auto read = [&]<std::size_t index, typename T>(T* out) {
+      if (Arg<T>::read(env, values[index], out)) return true;
+      throw_bad_argument(env, info, index, Arg<T>::expected);
+      return false;
+    };
+    return (read.template operator()<I>(&std::get<I>(*args)) && ...);
+  }
+  return true;
 }
 
 template <typename R, typename... A>
-inline Napi::Value invoke(const Napi::CallbackInfo& info, R (*shim)(A...)) {
+inline napi_value invoke(napi_env env, napi_callback_info info, R (*shim)(A...)) {
   std::tuple<A...> args{};
-  if (!read_arguments(info, &args, std::index_sequence_for<A...>{})) return {};
-  return to_js(info.Env(), std::apply(shim, args));
+  if (!read_arguments(env, info, &args, std::index_sequence_for<A...>{})) return nullptr;
+  return to_js(env, std::apply(shim, args));
 }
 
 // A shim that makes JavaScript values of its own takes the environment first.
 template <typename R, typename... A>
-inline Napi::Value invoke(const Napi::CallbackInfo& info, R (*shim)(Napi::Env, A...)) {
+inline napi_value invoke(napi_env env, napi_callback_info info, R (*shim)(Napi::Env, A...)) {
   std::tuple<A...> args{};
-  if (!read_arguments(info, &args, std::index_sequence_for<A...>{})) return {};
-  return to_js(info.Env(), std::apply([&](A... each) { return shim(info.Env(), each...); }, args));
+  if (!read_arguments(env, info, &args, std::index_sequence_for<A...>{})) return nullptr;
+  return to_js(env, std::apply([&](A... each) { return shim(env, each...); }, args));
 }
 
 template <auto shim>
-inline Napi::Value call(const Napi::CallbackInfo& info) {
-  return invoke(info, shim);
+inline napi_value call(napi_env env, napi_callback_info info) {
+  return invoke(env, info, shim);
 }
 
 // The same shim on libuv's thread pool, as a promise for the same number. The descriptor is duplicated for as long as
@@ -279,12 +313,11 @@ struct AsyncBinder<shim> {
     std::int64_t value = 0;
   };
 
-  static Napi::Value call(const Napi::CallbackInfo& info) {
-    const Napi::Env env = info.Env();
+  static napi_value call(napi_env env, napi_callback_info info) {
     auto* work = new Work();
-    if (!read_arguments(info, &work->args, std::index_sequence_for<Fd, A...>{})) {
+    if (!read_arguments(env, info, &work->args, std::index_sequence_for<Fd, A...>{})) {
       delete work;
-      return {};
+      return nullptr;
     }
     napi_value promise = nullptr;
     napi_create_promise(env, &work->deferred, &promise);
@@ -293,13 +326,13 @@ struct AsyncBinder<shim> {
     if (work->duplicate < 0) {
       napi_resolve_deferred(env, work->deferred, to_js(env, -static_cast<std::int64_t>(errno)));
       delete work;
-      return {env, promise};
+      return promise;
     }
     fd.value = work->duplicate;
-    napi_create_async_work(env, nullptr, Napi::String::New(env, static_cast<const char*>(info.Data())), execute,
-                           complete, work, &work->work);
+    napi_create_async_work(env, nullptr, Napi::String::New(env, function_name(env, info)), execute, complete, work,
+                           &work->work);
     napi_queue_async_work(env, work->work);
-    return {env, promise};
+    return promise;
   }
 
   static void execute(napi_env, void* data) {
@@ -322,14 +355,20 @@ struct AsyncBinder<shim> {
   }
 };
 
+inline void define_function(Napi::Object exports, const char* name, napi_callback callback) {
+  napi_value function = nullptr;
+  napi_create_function(exports.Env(), name, NAPI_AUTO_LENGTH, callback, const_cast<char*>(name), &function);
+  napi_set_named_property(exports.Env(), exports, name, function);
+}
+
 template <auto shim>
 inline void bind(Napi::Object exports, const char* name) {
-  exports.Set(name, Napi::Function::New<call<shim>>(exports.Env(), name, const_cast<char*>(name)));
+  define_function(exports, name, call<shim>);
 }
 
 template <auto shim>
 inline void bind_async(Napi::Object exports, const char* name) {
-  exports.Set(name, Napi::Function::New<AsyncBinder<shim>::call>(exports.Env(), name, const_cast<char*>(name)));
+  define_function(exports, name, AsyncBinder<shim>::call);
 }
 
 // One per source file, called from addon.cc.

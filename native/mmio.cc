@@ -26,8 +26,11 @@ inline void after_register_read() {
 #endif
 }
 
+// Of the first word of a program's access.
+constexpr std::uint32_t kWrite = 0x100;
+
 template <typename T>
-volatile T* locate(const Mapping& mapping, std::uint64_t offset) {
+inline volatile T* locate(const Mapping& mapping, std::uint64_t offset) {
   if (mapping.address == nullptr || offset % sizeof(T) != 0 || offset > mapping.length ||
       sizeof(T) > mapping.length - offset) {
     return nullptr;
@@ -77,38 +80,42 @@ Napi::Value mmio_write(Napi::Env env, Mapping* mapping, std::uint64_t offset, Ar
 
 // A program is a sequence of accesses, four words each: width in bytes (bit 8: write), offset, low word, high word.
 // What is read replaces the last two. Returns how many accesses were made; one that does not fit ends the program.
-std::int64_t mmio_run(Mapping* mapping, Bytes program) {
-  const std::size_t steps = program.length / 16;
+//
+// All that the loop needs is in locals: behind each access the compiler has to believe that memory has changed.
+template <typename T>
+inline bool run_access(const Mapping& mapping, std::uint32_t* words) {
+  volatile T* location = locate<T>(mapping, words[1]);
+  if (location == nullptr) return false;
+  if ((words[0] & kWrite) != 0) {
+    before_register_write();
+    *location = static_cast<T>(words[2] | static_cast<std::uint64_t>(words[3]) << 32);
+  } else {
+    const std::uint64_t value = *location;
+    after_register_read();
+    words[2] = static_cast<std::uint32_t>(value);
+    words[3] = static_cast<std::uint32_t>(value >> 32);
+  }
+  return true;
+}
+
+std::int64_t mmio_run(Mapping* handle, Bytes program) {
+  const Mapping mapping = *handle;
+  const std::size_t steps = program.length / (4 * sizeof(std::uint32_t));
   auto* words = reinterpret_cast<std::uint32_t*>(program.data);
   for (std::size_t step = 0; step < steps; ++step, words += 4) {
-    const bool write = (words[0] & 0x100u) != 0;
-    const auto access = [&]<typename T>(T) {
-      volatile T* location = locate<T>(*mapping, words[1]);
-      if (location == nullptr) return false;
-      if (write) {
-        before_register_write();
-        *location = static_cast<T>(words[2] | static_cast<std::uint64_t>(words[3]) << 32);
-      } else {
-        const std::uint64_t value = *location;
-        after_register_read();
-        words[2] = static_cast<std::uint32_t>(value);
-        words[3] = static_cast<std::uint32_t>(value >> 32);
-      }
-      return true;
-    };
     bool done = false;
-    switch (words[0] & 0xffu) {
+    switch (words[0] & ~kWrite) {
       case 1:
-        done = access(std::uint8_t{});
+        done = run_access<std::uint8_t>(mapping, words);
         break;
       case 2:
-        done = access(std::uint16_t{});
+        done = run_access<std::uint16_t>(mapping, words);
         break;
       case 4:
-        done = access(std::uint32_t{});
+        done = run_access<std::uint32_t>(mapping, words);
         break;
       case 8:
-        done = access(std::uint64_t{});
+        done = run_access<std::uint64_t>(mapping, words);
         break;
       default:
         break;

@@ -78,6 +78,9 @@ const WORDS = 4;
 export class RegisterProgram {
   #words = new Uint32Array(16 * WORDS);
   #length = 0;
+  #writes = false;
+  // Kept from one run to the next: a view costs more than the accesses of a short program.
+  #packed: Uint32Array | undefined;
 
   /** How many accesses it makes. */
   get length(): number {
@@ -142,6 +145,7 @@ export class RegisterProgram {
 
   #write(width: Width, offset: number, value: bigint): this {
     const at = this.#add(width | WRITE, offset);
+    this.#writes = true;
     this.#set(at, value);
     return this;
   }
@@ -159,6 +163,7 @@ export class RegisterProgram {
     this.#words[at] = code;
     this.#words[at + 1] = offset;
     this.#length += 1;
+    this.#packed = undefined;
     return at;
   }
 
@@ -173,7 +178,8 @@ export class RegisterProgram {
 
   /** The packed form that the addon runs; what is read comes back in it. @internal */
   get words(): Uint32Array {
-    return this.#words.subarray(0, this.#length * WORDS);
+    this.#packed ??= this.#words.subarray(0, this.#length * WORDS);
+    return this.#packed;
   }
 
   /** @internal */
@@ -195,10 +201,7 @@ export class RegisterProgram {
 
   /** Whether it writes anything. @internal */
   get writes(): boolean {
-    for (let at = 0; at < this.#length * WORDS; at += WORDS) {
-      if (((this.#words[at] ?? 0) & WRITE) !== 0) return true;
-    }
-    return false;
+    return this.#writes;
   }
 }
 
