@@ -3,8 +3,16 @@
  *
  * @module
  */
+import { ioctlBenchmarks } from "./ioctl.js";
 import type { Benchmark } from "./measure.js";
+import { memoryBenchmarks } from "./memory.js";
+import { registerBenchmarks } from "./registers.js";
 import { vfioUserBenchmarks } from "./vfio-user.js";
 
 /** All of them. */
-export const benchmarks: readonly Benchmark[] = [...vfioUserBenchmarks];
+export const benchmarks: readonly Benchmark[] = [
+  ...ioctlBenchmarks,
+  ...registerBenchmarks,
+  ...memoryBenchmarks,
+  ...vfioUserBenchmarks,
+];
