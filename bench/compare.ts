@@ -6,7 +6,7 @@
 import type { Column } from "../types/cli/table.js";
 import type { Colors } from "../types/cli/terminal.js";
 import { machineName, type Table } from "./report.js";
-import type { Results, Row } from "./results.js";
+import type { Machine, Results, Row } from "./results.js";
 import { multiple } from "./units.js";
 
 /** What became of a benchmark's ratio. The same: the rounds of the two runs overlap. */
@@ -79,20 +79,25 @@ export function tabulatePairs(pairs: readonly Pair[], colors: Colors): Table {
   return { columns, rows };
 }
 
-/** What of the machines was not the same. */
+/** What was not the same beside the code: how long was measured, and on what. */
 export function differences(before: Results, after: Results): readonly string[] {
-  return after.machines.flatMap((now) => {
-    const old = before.machines.find(({ where }) => where === now.where);
-    if (old === undefined) return [];
-    const facts: readonly (readonly [what: string, old: string | number, now: string | number])[] = [
-      ["Node", old.node, now.node],
-      ["Linux", old.kernel, now.kernel],
-      ["CPU", old.cpu, now.cpu],
-      ["CPUs", old.cpus, now.cpus],
-    ];
-    const changed = facts.filter(([, first, second]) => first !== second);
-    if (changed.length === 0) return [];
-    const text = changed.map(([what, first, second]) => `${what} ${first}, now ${second}`).join("; ");
-    return [`${machineName(now)} was another: ${text}.`];
-  });
+  const [old, now] = [before.effort, after.effort];
+  const same = old.rounds === now.rounds && old.slice === now.slice;
+  const effort = `The runs were not as long as each other: ${old.rounds} rounds of ${old.slice} ms, now ${now.rounds} of ${now.slice} ms.`;
+  return [...(same ? [] : [effort]), ...after.machines.flatMap((machine) => machineDifference(before, machine))];
+}
+
+function machineDifference(before: Results, now: Machine): readonly string[] {
+  const old = before.machines.find(({ where }) => where === now.where);
+  if (old === undefined) return [];
+  const facts: readonly (readonly [what: string, old: string | number, now: string | number])[] = [
+    ["Node", old.node, now.node],
+    ["Linux", old.kernel, now.kernel],
+    ["CPU", old.cpu, now.cpu],
+    ["CPUs", old.cpus, now.cpus],
+  ];
+  const changed = facts.filter(([, first, second]) => first !== second);
+  if (changed.length === 0) return [];
+  const text = changed.map(([what, first, second]) => `${what} ${first}, now ${second}`).join("; ");
+  return [`${machineName(now)} was another: ${text}.`];
 }

@@ -184,4 +184,10 @@ describe("two runs", () => {
     const elsewhere = { ...after, machines: [{ ...machine, node: "v24.0.0", load: 9 }] };
     expect(differences(before, elsewhere)).toEqual(["This machine was another: Node v20.19.0, now v24.0.0."]);
   });
+
+  test("a short run beside a long one is told", () => {
+    expect(differences(before, { ...after, effort: { rounds: 5, slice: 5 } })).toEqual([
+      "The runs were not as long as each other: 5 rounds of 150 ms, now 5 of 5 ms.",
+    ]);
+  });
 });

@@ -103,8 +103,9 @@ describe("a benchmark", () => {
       [Symbol.asyncDispose]: close,
     });
     const { ours, floor } = await measure(benchmark("a", { open }), { rounds: 3, slice: 1 });
-    // The first of each finds out how many operations it takes.
-    expect(turns).toEqual(["ours", "floor", "ours", "floor", "ours", "floor", "ours", "floor"]);
+    // The first two of each find out how many operations it takes.
+    expect(turns.slice(0, 4)).toEqual(["ours", "ours", "floor", "floor"]);
+    expect(turns.slice(4)).toEqual(["ours", "floor", "ours", "floor", "ours", "floor"]);
     expect([ours.rounds.length, floor.rounds.length]).toEqual([3, 3]);
     expect(close).toHaveBeenCalledOnce();
   });
