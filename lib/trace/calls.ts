@@ -293,7 +293,7 @@ export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | L
   vfioGetApiVersion: bare("VFIO_GET_API_VERSION", []),
   vfioCheckExtension: bare("VFIO_CHECK_EXTENSION", [["extension", oneOf(names.vfioExtensions)]]),
   vfioSetIommu: bare("VFIO_SET_IOMMU", [["type", oneOf(names.vfioExtensions)]]),
-  vfioIommuGetInfo: ioctl("VFIO_IOMMU_GET_INFO", [argsz], answer),
+  vfioIommuGetInfo: ioctl("VFIO_IOMMU_GET_INFO", [argsz], answer(names.iommuInfoFlags)),
   vfioIommuMapDma: ioctl("VFIO_IOMMU_MAP_DMA", mapDma),
   vfioIommuMapDmaAsync: ioctl("VFIO_IOMMU_MAP_DMA", mapDma),
   vfioIommuMapDmaBatch: {
@@ -315,9 +315,17 @@ export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | L
   vfioGroupUnsetContainer: bare("VFIO_GROUP_UNSET_CONTAINER", []),
   vfioGroupGetDeviceFd: bare("VFIO_GROUP_GET_DEVICE_FD", [["name", text]], descriptor),
 
-  vfioDeviceGetInfo: ioctl("VFIO_DEVICE_GET_INFO", [argsz], answer),
-  vfioDeviceGetRegionInfo: ioctl("VFIO_DEVICE_GET_REGION_INFO", [["index", oneOf(names.regionIndexes)], argsz], answer),
-  vfioDeviceGetIrqInfo: ioctl("VFIO_DEVICE_GET_IRQ_INFO", [["index", oneOf(names.irqIndexes)]], answer),
+  vfioDeviceGetInfo: ioctl("VFIO_DEVICE_GET_INFO", [argsz], answer(names.deviceFlags)),
+  vfioDeviceGetRegionInfo: ioctl(
+    "VFIO_DEVICE_GET_REGION_INFO",
+    [["index", oneOf(names.regionIndexes)], argsz],
+    answer(names.regionFlags),
+  ),
+  vfioDeviceGetIrqInfo: ioctl(
+    "VFIO_DEVICE_GET_IRQ_INFO",
+    [["index", oneOf(names.irqIndexes)]],
+    answer(names.irqInfoFlags),
+  ),
   vfioDeviceSetIrqs: ioctl("VFIO_DEVICE_SET_IRQS", [
     ["flags", flags(names.irqSetFlags)],
     ["index", oneOf(names.irqIndexes)],
@@ -327,7 +335,11 @@ export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | L
   ]),
   vfioDeviceReset: bare("VFIO_DEVICE_RESET", []),
   vfioDeviceResetAsync: bare("VFIO_DEVICE_RESET", []),
-  vfioDeviceGetPciHotResetInfo: ioctl("VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", [["room", decimal]], answer),
+  vfioDeviceGetPciHotResetInfo: ioctl(
+    "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO",
+    [["room", decimal]],
+    answer(names.hotResetFlags),
+  ),
   vfioDevicePciHotReset: ioctl("VFIO_DEVICE_PCI_HOT_RESET", [["group_fds", descriptors]]),
   vfioDeviceIoeventfd: ioctl("VFIO_DEVICE_IOEVENTFD", [
     ["flags", hex],
@@ -353,7 +365,7 @@ export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | L
 
   iommufdDestroy: ioctl("IOMMU_DESTROY", [["id", decimal]]),
   iommufdIoasAlloc: ioctl("IOMMU_IOAS_ALLOC", []),
-  iommufdIoasIovaRanges: ioctl("IOMMU_IOAS_IOVA_RANGES", [ioas, ["num_iovas", countOf(16)]], answer),
+  iommufdIoasIovaRanges: ioctl("IOMMU_IOAS_IOVA_RANGES", [ioas, ["num_iovas", countOf(16)]], answer()),
   iommufdIoasAllowIovas: ioctl("IOMMU_IOAS_ALLOW_IOVAS", [ioas, ["num_iovas", countOf(16)]]),
   iommufdIoasMap: ioctl("IOMMU_IOAS_MAP", ioasMap(mapFlags), hex),
   iommufdIoasMapFixedAsync: ioctl("IOMMU_IOAS_MAP", ioasMap(fixedFlags)),

@@ -82,15 +82,19 @@ export function countOf(size: number): Show {
   return (value) => (ArrayBuffer.isView(value) ? String(value.byteLength / size) : "none");
 }
 
-const inHex = new Set(["size", "offset", "alignment", "iovaPgsizes", "flags"]);
+const inHex = new Set(["size", "offset", "alignment", "iovaPgsizes"]);
 
-/** An answer of more than one value. Its bytes are the same once more. */
-export const answer: Show = (value, shown) => {
-  if (typeof value !== "object" || value === null) return String(value);
-  const fields = Object.entries(value).flatMap(([name, each]: [string, unknown]) => {
-    if (Array.isArray(each)) return [`${name}=[${each.map((one) => answer(one, shown)).join(", ")}]`];
-    if (ArrayBuffer.isView(each) || name === "status") return [];
-    return [`${name}=${(inHex.has(name) ? hex : decimal)(each, shown)}`];
-  });
-  return `{${fields.join(", ")}}`;
-};
+/** An answer of more than one value, whose flags have names. Its bytes are the same once more. */
+export function answer(names: Names = new Map()): Show {
+  const showFlags = flags(names);
+  return function show(value, shown): string {
+    if (typeof value !== "object" || value === null) return String(value);
+    const fields = Object.entries(value).flatMap(([name, each]: [string, unknown]) => {
+      if (Array.isArray(each)) return [`${name}=[${each.map((one) => show(one, shown)).join(", ")}]`];
+      if (ArrayBuffer.isView(each) || name === "status") return [];
+      const how = name === "flags" ? showFlags : inHex.has(name) ? hex : decimal;
+      return [`${name}=${how(each, shown)}`];
+    });
+    return `{${fields.join(", ")}}`;
+  };
+}

@@ -30,5 +30,5 @@ export declare const descriptors: Show;
 export declare const bytes: Show;
 /** How many there are of something that takes so many bytes each. */
 export declare function countOf(size: number): Show;
-/** An answer of more than one value. Its bytes are the same once more. */
-export declare const answer: Show;
+/** An answer of more than one value, whose flags have names. Its bytes are the same once more. */
+export declare function answer(names?: Names): Show;
