@@ -78,6 +78,7 @@ export class DmaBlock implements Disposable {
     this.#blocks.free.push(this);
   }
 
+  /** {@link free}, for `using`. */
   [Symbol.dispose](): void {
     this.free();
   }

@@ -32,6 +32,7 @@ export declare class DmaBlock implements Disposable {
      * @throws an error with `code` `ERR_INVALID_STATE` if it was given back already
      */
     free(): void;
+    /** {@link free}, for `using`. */
     [Symbol.dispose](): void;
 }
 /**
