@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { inspect } from "node:util";
 import { Command, InvalidArgumentError, Option } from "commander";
 import pc from "picocolors";
 import {
@@ -30,6 +31,7 @@ interface Options {
   shell?: true;
   keep?: true;
   timeout: number;
+  verbose?: true;
 }
 
 function number(what: string, least: number, most: number): (text: string) => number {
@@ -76,14 +78,16 @@ export function rigCommand(): Command {
         .argParser(number("a number of seconds", 0, 1e6))
         .default(600),
     )
+    .option("-v, --verbose", "say all there is to an error of the rig's own")
     .passThroughOptions()
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : failureCode))
     .addHelpText(
       "after",
       `
-The guest's file system is the host's, under an overlay that is thrown away: a command may write anywhere.
-The exit code is the command's; ${failureCode} means that the rig itself failed.
-The guest's kernel is built once, which takes minutes. docs/rig.md describes the machine.`,
+The guest's file system is the host's, under an overlay that is thrown away: a
+command may write anywhere. The exit code is the command's; ${failureCode} means that the
+rig itself failed. The guest's kernel is built once, which takes minutes.
+docs/rig.md describes the machine.`,
     )
     .action(run);
 }
@@ -136,21 +140,30 @@ async function run(command: string[], options: Options, self: Command): Promise<
     }
     if (!(error instanceof RigError)) throw error;
     process.exitCode = failureCode;
-    reportRigError(error);
+    reportRigError("vfio rig", error, options.verbose === true);
   } finally {
     // An open standard input would keep this process alive.
     process.stdin.destroy();
   }
 }
 
-/** Say what went wrong, and show the console or log that belongs to it. A panic's message has its text already. */
-export function reportRigError(error: RigError): void {
-  const lines = [`${pc.red("rig:")} ${error.message}`];
+/**
+ * Says what went wrong, in one line where the message is no list of commands; then, where a guest or a build has ended, what it
+ * said last: it cannot be asked again.
+ */
+export function reportRigError(name: string, error: RigError, verbose = false): void {
+  const parts = error.message.split("\n");
+  const message = parts.length > 2 ? error.message : `${parts.join(" ").replace(/\.$/, "")}.`;
+  const lines = [
+    `${pc.red(`${name}:`)} ${message}${error.fix === undefined ? "" : ` ${pc.bold("Fix:")} ${error.fix}`}`,
+  ];
+  // A panic's message has its text already.
   if (error.log !== "" && error.code !== "ERR_RIG_PANIC") {
     const what =
       error.code === "ERR_RIG_KERNEL" || error.code === "ERR_RIG_MISSING" ? "its last lines" : "the guest's console";
     lines.push(pc.dim(`--- ${what}:`), tail(error.log, 40), pc.dim("---"));
   }
+  if (verbose) lines.push(pc.dim(inspect(error)));
   process.stderr.write(`${lines.join("\n")}\n`);
 }
 
