@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { type ChildProcessByStdio, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Readable, Writable } from "node:stream";
+import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Took } from "./measure.js";
 
@@ -72,23 +72,31 @@ export function buildAll(): void {
 /** A C program of `bench/floor/`, built and running. */
 export class Floor implements AsyncDisposable {
   readonly #name: string;
-  readonly #process: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #process: ChildProcess;
+  readonly #stdin: Writable;
   readonly #answers: AsyncIterator<string>;
 
-  /** @throws if it cannot be built: a C compiler (`$CC`, or `cc`) is needed */
-  static start(name: string): Floor {
-    return new Floor(name, build(name));
+  /**
+   * @param descriptors what it has from 3 on; they stay the caller's
+   * @throws if it cannot be built: a C compiler (`$CC`, or `cc`) is needed
+   */
+  static start(name: string, descriptors: readonly number[] = []): Floor {
+    return new Floor(name, build(name), descriptors);
   }
 
-  private constructor(name: string, program: string) {
+  private constructor(name: string, program: string, descriptors: readonly number[]) {
     this.#name = name;
-    this.#process = spawn(program, [], { stdio: ["pipe", "pipe", "inherit"] });
-    this.#answers = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
+    const child = spawn(program, [], { stdio: ["pipe", "pipe", "inherit", ...descriptors] });
+    const { stdin, stdout } = child;
+    if (stdin === null || stdout === null) throw new Error(`${name} has no pipes`);
+    this.#process = child;
+    this.#stdin = stdin;
+    this.#answers = createInterface({ input: stdout })[Symbol.asyncIterator]();
   }
 
   /** Has it do something. Returns how long that took, by its own clocks. */
   async order(line: string): Promise<Took> {
-    this.#process.stdin.write(`${line}\n`);
+    this.#stdin.write(`${line}\n`);
     const answer = await this.#answers.next();
     if (answer.done === true) throw new Error(`${this.#name} ended at "${line}"`);
     const [wall = Number.NaN, cpu = Number.NaN] = answer.value.split(" ").map(Number);
@@ -97,7 +105,7 @@ export class Floor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const over = once(this.#process, "close");
-    this.#process.stdin.end();
+    this.#stdin.end();
     await over;
   }
 }

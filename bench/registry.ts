@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { interruptBenchmarks } from "./interrupts.js";
 import { ioctlBenchmarks } from "./ioctl.js";
 import type { Benchmark } from "./measure.js";
 import { memoryBenchmarks } from "./memory.js";
@@ -14,5 +15,6 @@ export const benchmarks: readonly Benchmark[] = [
   ...ioctlBenchmarks,
   ...registerBenchmarks,
   ...memoryBenchmarks,
+  ...interruptBenchmarks,
   ...vfioUserBenchmarks,
 ];

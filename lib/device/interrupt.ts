@@ -23,6 +23,8 @@ export interface WaitOptions {
   readonly signal?: AbortSignal;
 }
 
+const nobody: readonly Waiter[] = [];
+
 /** What an interrupt needs of the kind that it belongs to. @internal */
 export interface InterruptOwner {
   /** Throws while the device is between two processes. */
@@ -212,7 +214,8 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
   }
 
   #deliver(count: number): void {
-    const waiters = [...this.#waiters];
+    // Mostly there are listeners only, who are not to wait for a copy of nothing.
+    const waiters = this.#waiters.size === 0 ? nobody : [...this.#waiters];
     this.#waiters.clear();
     if (count < 0) {
       const error = new VfioError({ errno: count, syscall: "read", object: this.label });
