@@ -4,6 +4,7 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import pc from "picocolors";
@@ -91,7 +92,13 @@ export function subcommand(session: Session, name: string, description: string):
 
 /** `--host`, for commands that only look into files. */
 export function hostOption(): Option {
-  return new Option("--host <root>", "look at the system whose /sys, /dev and /proc are mounted below this directory");
+  return new Option(
+    "--host <root>",
+    "look at the system whose /sys, /dev and /proc are mounted below this directory",
+  ).argParser((root) => {
+    if (existsSync(join(root, "sys"))) return root;
+    throw new InvalidArgumentError(`There is no ${join(root, "sys")}.`);
+  });
 }
 
 /** How wide texts are that are not wrapped by commander: as wide as the narrowest terminal that anybody has. */

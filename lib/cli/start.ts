@@ -74,6 +74,6 @@ try {
   process.exitCode = await run(progress);
 } catch (error) {
   if (!(error instanceof RigError)) throw error;
-  reportRigError(error);
+  reportRigError("vfio", error);
   process.exitCode = 1;
 }

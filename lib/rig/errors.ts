@@ -34,12 +34,19 @@ export class RigError extends Error {
   readonly code: RigErrorCode;
   /** The text that explains it: the guest's console, or the end of a build's log; empty if there is none. */
   readonly log: string;
+  /** What to do about it, where the message does not say so itself. */
+  readonly fix: string | undefined;
 
-  constructor(code: RigErrorCode, message: string, options: { log?: string; cause?: unknown } = {}) {
+  constructor(
+    code: RigErrorCode,
+    message: string,
+    options: { log?: string; fix?: string | undefined; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "RigError";
     this.code = code;
     this.log = options.log ?? "";
+    this.fix = options.fix;
   }
 }
 

@@ -233,7 +233,8 @@ class Guest {
       if (!missing()) return;
       const booting = this.#ready === undefined;
       const text = `The guest did not ${booting ? "come up" : "end"} within ${milliseconds / 1000} s and was killed`;
-      this.#fail(new RigError(booting ? "ERR_RIG_BOOT" : "ERR_RIG_TIMEOUT", text));
+      const fix = booting ? undefined : "give it longer with --timeout <seconds>; 0 is for ever";
+      this.#fail(new RigError(booting ? "ERR_RIG_BOOT" : "ERR_RIG_TIMEOUT", text, { fix }));
     });
   }
 
@@ -248,7 +249,8 @@ class Guest {
     const panic = panicText(log);
     if (panic !== undefined) throw new RigError("ERR_RIG_PANIC", `The guest's kernel panicked:\n${panic}`, { log });
     if (this.#failure !== undefined) {
-      throw new RigError(this.#failure.code, this.#failure.message, { log, cause: this.#failure.cause });
+      const { code, message, fix, cause } = this.#failure;
+      throw new RigError(code, message, { log, fix, cause });
     }
     if (this.#exitCode !== undefined) return this.#ended(this.#exitCode);
     const { exitCode, signalCode } = this.#qemu;
@@ -256,7 +258,8 @@ class Guest {
       const how = signalCode === null ? `exit code ${exitCode}` : `signal ${signalCode}`;
       // It always warns that the network cards are connected to nobody.
       const errors = this.#qemuErrors.split("\n").filter((line) => !line.includes(": warning: hub "));
-      throw new RigError("ERR_RIG_QEMU", `QEMU ended with ${how}:\n${tail(errors.join("\n"), 20)}`, { log });
+      const fix = "for what --device takes, see qemu-system-x86_64 -device help";
+      throw new RigError("ERR_RIG_QEMU", `QEMU ended with ${how}:\n${tail(errors.join("\n"), 20)}`, { log, fix });
     }
     if (this.#ready === undefined) throw new RigError("ERR_RIG_BOOT", "The guest ended before it was up", { log });
     // Whoever has a shell may power off as they like.

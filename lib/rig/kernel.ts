@@ -56,6 +56,7 @@ export async function ensureKernel(options: ProvideOptions = {}): Promise<string
  * @throws RigError `ERR_RIG_KERNEL` if it is not
  */
 export async function checkKernel(path: string): Promise<void> {
+  const fix = "name a bzImage, or none: the rig has a kernel of its own";
   const magic = Buffer.alloc(4);
   try {
     const file = await open(path, "r");
@@ -67,9 +68,10 @@ export async function checkKernel(path: string): Promise<void> {
     }
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new RigError("ERR_RIG_KERNEL", `The kernel ${path} cannot be read: ${why}`, { cause });
+    throw new RigError("ERR_RIG_KERNEL", `The kernel ${path} cannot be read: ${why}`, { cause, fix });
   }
-  if (magic.toString("latin1") !== "HdrS") throw new RigError("ERR_RIG_KERNEL", `${path} is not an x86 bzImage`);
+  if (magic.toString("latin1") !== "HdrS")
+    throw new RigError("ERR_RIG_KERNEL", `${path} is not an x86 bzImage`, { fix });
 }
 
 /** What is missing to build the kernel; undefined if nothing, or if the cache has it. */

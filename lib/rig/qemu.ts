@@ -49,6 +49,8 @@ async function ask(path: string, args: readonly string[]): Promise<Outcome> {
   });
 }
 
+const namedQemu = "name another QEMU, or none: the rig finds or installs one";
+
 /** What a QEMU lacks of the default machine; undefined if nothing. */
 async function shortcoming(path: string): Promise<string | undefined> {
   const { status, output } = await ask(path, ["-device", "help"]);
@@ -102,10 +104,11 @@ export async function ensureQemu(options: QemuOptions = {}): Promise<string> {
   const missing = await missingQemu(options);
   if (missing !== undefined) await installMissing([missing], options);
   const path = await find(options.qemu ?? program);
-  if (path === undefined) throw new RigError("ERR_RIG_MISSING", `There is no program ${options.qemu ?? program}`);
+  if (path === undefined)
+    throw new RigError("ERR_RIG_MISSING", `There is no program ${options.qemu ?? program}`, { fix: namedQemu });
   // What was found good a moment ago is not asked again.
   const problem = options.qemu === undefined && missing === undefined ? undefined : await shortcoming(path);
-  if (problem !== undefined) throw new RigError("ERR_RIG_MISSING", problem);
+  if (problem !== undefined) throw new RigError("ERR_RIG_MISSING", problem, { fix: namedQemu });
   await checkIommu(path, options.iommu);
   return path;
 }

@@ -26,7 +26,9 @@ export function formatCall({ syscall, request, args, structure, answer, duration
   const behind = structure && rest.length > 0 ? [`{${rest.join(", ")}}`] : rest;
   const all = [first, request, ...behind].filter((word) => word !== undefined);
   const took = `${(duration / 1000).toFixed(6)}${batch === 1 ? "" : ` in a batch of ${batch}`}`;
-  return `${syscall}(${all.join(", ")})${answer === "" ? "" : ` = ${answer}`} <${took}>`;
+  const call = `${syscall}(${all.join(", ")})${answer === "" ? "" : ` = ${answer}`}`;
+  // Of a call that does not come back, nobody knows how long it takes.
+  return answer === "?" ? call : `${call} <${took}>`;
 }
 
 /** Which process and thread this is. */

@@ -24,8 +24,11 @@ export declare class RigError extends Error {
     readonly code: RigErrorCode;
     /** The text that explains it: the guest's console, or the end of a build's log; empty if there is none. */
     readonly log: string;
+    /** What to do about it, where the message does not say so itself. */
+    readonly fix: string | undefined;
     constructor(code: RigErrorCode, message: string, options?: {
         log?: string;
+        fix?: string | undefined;
         cause?: unknown;
     });
 }

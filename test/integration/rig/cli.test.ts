@@ -59,6 +59,7 @@ describe("without a guest", () => {
   ])("'%s' is the rig's own failure", async (message, args) => {
     const { code, out, err } = await run(args);
     expect(err).toContain(message);
+    expect(err).toMatch(/^vfio rig: .+\n$/);
     expect(out).toBe("");
     expect(code).toBe(125);
     expect(await readdir(temporary)).toEqual([]);

@@ -57,6 +57,8 @@ test.each([
   [["lst"], "Did you mean list?"],
   [["list", "--id", "nonsense"], "8086:10c9"],
   [["list", "--group", "-1"], "a number from 0"],
+  [["list", "--host", "/no/such"], "There is no /no/such/sys"],
+  [["doctor", "--host", "/no/such"], "There is no /no/such/sys"],
   [["list", "--pci-ids", "/no/such/file"], "leave --pci-ids out"],
   [["read", "00:00.0", "bar0", "ten"], "in decimal or hexadecimal"],
   [["read", "00:00.0", "bar0", "--width", "3"], "1, 2, 4 or 8"],
