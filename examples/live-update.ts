@@ -12,7 +12,6 @@
  * @module
  */
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { release } from "node:os";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -273,18 +272,15 @@ function printLine(
   { carrier, mappings }: Case,
   { blackout }: LiveUpdateReport,
   oldPid: number,
-  { arrived, igb, nvme }: Saved,
+  { arrived }: Saved,
   crossed: readonly string[],
   after: number,
 ): void {
   const KiB = ((arrived + crossed.length + after) * BLOCK) / 1024;
   const pids = carrier === "exec" ? `pid ${process.pid} again` : `pid ${oldPid} → ${process.pid}`;
-  const inFlight = `${igb.frames.length} frames, ${nvme.io.pending.length} commands in flight`;
   const blocks = `${KiB} KiB (${arrived}+${crossed.length}+${after} blocks)`;
-  const digest = createHash("sha256").update(crossed.join()).digest("hex").slice(0, 8);
   const what = `${carrier.padEnd(6)} ${plural(mappings, "mapping").padEnd(15)} ${pids.padEnd(15)}`;
-  const came = `${inFlight.padEnd(32)} ${blocks.padEnd(24)} sha256 ${digest}…`;
-  console.log(`  ${pc.green("✔")} ${what} ${came} ${pc.dim(`${blackout.toFixed(1).padStart(7)} ms`)}`);
+  console.log(`  ${pc.green("✔")} ${what}${pc.dim(`${blackout.toFixed(1).padStart(7)} ms`)}  ${blocks}`);
 }
 
 function printTable(rows: readonly Row[]): void {
@@ -301,8 +297,9 @@ function printTable(rows: readonly Row[]): void {
   }
   console.log(
     pc.dim(
-      "blackout: from the first freeze until the last interrupt is back; prepare and stop come before it. By exec, the new\n" +
-        "program is started and made ready within it (transfer). The drivers' rings take two mappings more.",
+      "blackout: from the first freeze until the last interrupt is back; prepare and\n" +
+        "stop come before it. By exec, the new program is started and made ready within\n" +
+        "it (transfer). The drivers' rings take two mappings more.",
     ),
   );
 }
@@ -310,13 +307,11 @@ function printTable(rows: readonly Row[]): void {
 // ---- the beginning ---------------------------------------------------------------------------------------------------
 
 async function begin(mappings: readonly number[] | undefined): Promise<number> {
-  console.log(pc.bold("\nvfio: a network card and a disk go on while the process that drives them is replaced"));
+  console.log(pc.bold("\nvfio: a network card and a disk go on while their driver's process is replaced"));
   console.log(
     pc.dim(`Linux ${release()}, Node ${process.versions.node}, blocks of ${BLOCK / 1024} KiB by way of both devices`),
   );
-  console.log(
-    pc.dim("Checked: what arrived in the old process, what was on its way meanwhile, what set off in the new one.\n"),
-  );
+  console.log(pc.dim("Checked: every block that arrived before + was on its way + set off afterwards.\n"));
   const find = (vendorId: number, deviceId: number) =>
     listPciDevices().find((each) => each.vendorId === vendorId && each.deviceId === deviceId)?.address;
   const [igb, nvme] = [find(0x8086, 0x10c9), find(0x1b36, 0x0010)];
