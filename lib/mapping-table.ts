@@ -26,6 +26,13 @@ function tieOf(address: bigint, key: number): number {
   return key < EXACT ? 0 : Number(address - BigInt(key));
 }
 
+/** How far an address is behind a mapping's first one. In numbers where both are exact: they take a tenth of a bigint's time. */
+function distance(address: bigint, mapping: Mapped): number | bigint {
+  const to = approximate(address);
+  const from = approximate(mapping.iova);
+  return to < EXACT && from < EXACT ? to - from : address - mapping.iova;
+}
+
 function lastOf(mapping: Mapped): bigint {
   return mapping.iova + BigInt(mapping.length) - 1n;
 }
@@ -191,14 +198,14 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
   #at(iova: bigint): M | undefined {
     const key = approximate(iova);
     const mapping = this.#iovas.floor(key, tieOf(iova, key));
-    return mapping !== undefined && iova - mapping.iova < mapping.length ? mapping : undefined;
+    return mapping !== undefined && distance(iova, mapping) < mapping.length ? mapping : undefined;
   }
 
   #firstOverlap(start: bigint, last: bigint): M | undefined {
     // Mappings do not overlap, so if the last one that begins in the range or before it ends before it, they all do.
     const lastKey = approximate(last);
     const final = this.#iovas.floor(lastKey, tieOf(last, lastKey));
-    if (final === undefined || start - final.iova >= final.length) return undefined;
+    if (final === undefined || distance(start, final) >= final.length) return undefined;
     const key = approximate(start);
     return this.#at(start) ?? this.#iovas.ceiling(key, tieOf(start, key));
   }

@@ -169,7 +169,7 @@ export class IommufdContainer extends Container {
     return { done, errno: Number(batch[0]) };
   }
 
-  protected kernelUnmap(iova: bigint, length: bigint): number | bigint {
+  protected kernelUnmap(iova: bigint, length: number | bigint): number | bigint {
     const removed = native.iommufdIoasUnmap(this.iommufd.fd, this.ioas.id, iova, length);
     // Nothing there: type1 answers 0 bytes, iommufd ENOENT.
     return removed === -ENOENT ? 0 : removed;

@@ -267,7 +267,7 @@ export class LegacyContainer extends Container {
     return mapFrom(this.#fd.number, packMaps(mappings, mapFlags), 0);
   }
 
-  protected kernelUnmap(iova: bigint, length: bigint): number | bigint {
+  protected kernelUnmap(iova: bigint, length: number | bigint): number | bigint {
     return native.vfioIommuUnmapDma(this.#fd.number, 0, iova, length);
   }
 

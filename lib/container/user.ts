@@ -410,7 +410,7 @@ export class UserContainer extends Container {
     return { done: failed, errno: first.errno };
   }
 
-  protected kernelUnmap(iova: bigint, length: bigint): number {
+  protected kernelUnmap(iova: bigint, length: number | bigint): number {
     // A server forgets ranges exactly as it was told of them.
     const removed = this.kernelUnmapMany(this.#told.overlapping(iova, length));
     const refused = removed.find((bytes) => bytes < 0);
