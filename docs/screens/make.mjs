@@ -39,6 +39,19 @@ const inGuest = [
   { name: "bind", lines: ["vfio bind 01:00.0 --dry-run", "vfio bind 02:00.0"], widths: [WIDE] },
   { name: "doctor", lines: ["vfio doctor 02:00.0"], widths: [WIDE, NARROW] },
   { name: "info", lines: ["vfio info 02:00.0"], widths: [WIDE, NARROW] },
+  { name: "live-update", lines: ["vfio live-update check 02:00.0"], widths: [NARROW] },
+  {
+    name: "irq",
+    before: "vfio bind 00:02.0 >/dev/null 2>&1",
+    lines: ["vfio irq 00:02.0", "vfio irq 00:02.0 --watch --write bar0:0x60=1 --count 1"],
+    widths: [NARROW],
+  },
+  {
+    name: "trace",
+    lines: ["vfio trace -- node first-device.js"],
+    instead: "vfio trace -- node dist/examples/first-device.js",
+    widths: [WIDE],
+  },
   {
     name: "errors",
     before: "vfio bind 06:01.0 >/dev/null 2>&1",
