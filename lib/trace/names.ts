@@ -6,22 +6,34 @@
 import { constants } from "node:fs";
 import * as uapi from "../uapi.js";
 
-/** Which name a number has. */
-export type Names = ReadonlyMap<number, string>;
+/** Which name a number has. Found out when it is asked for: most programs never are. */
+export type Names = () => ReadonlyMap<number, string>;
+
+function lazy(make: () => ReadonlyMap<number, string>): Names {
+  let made: ReadonlyMap<number, string> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
 
 /** The constants of `uapi.ts` that a pattern matches; what it captures is the name. */
 function matching(pattern: RegExp): Names {
-  return new Map(
-    Object.entries(uapi).flatMap(([key, value]) => {
+  return lazy(() => {
+    const names = new Map<number, string>();
+    for (const [key, value] of Object.entries(uapi)) {
       const name = pattern.exec(key)?.[1];
-      return name === undefined ? [] : [[value, name]];
-    }),
-  );
+      if (name !== undefined) names.set(value, name);
+    }
+    return names;
+  });
 }
 
 function named(names: Readonly<Record<string, number>>): Names {
-  return new Map(Object.entries(names).map(([name, value]) => [value, name]));
+  return lazy(() => new Map(Object.entries(names).map(([name, value]) => [value, name])));
 }
+
+export const none: Names = lazy(() => new Map());
 
 export const dmaMapFlags = matching(/^VFIO_DMA_MAP_FLAG_(.+)$/);
 export const dmaUnmapFlags = matching(/^VFIO_DMA_UNMAP_FLAG_(.+)$/);
@@ -47,10 +59,13 @@ export const ioeventfdFlags = matching(/^KVM_IOEVENTFD_FLAG_(.+)$/);
 export const kvmDeviceTypes = matching(/^KVM_(DEV_TYPE_.+)$/);
 
 /** BAR0 to BAR5 are in a row; the constants are its ends. */
-export const regionIndexes: Names = new Map([
-  ...matching(/^VFIO_PCI_(.+)_REGION_INDEX$/),
-  ...[1, 2, 3, 4].map((bar) => [uapi.VFIO_PCI_BAR0_REGION_INDEX + bar, `BAR${bar}`] as const),
-]);
+export const regionIndexes: Names = lazy(
+  () =>
+    new Map([
+      ...matching(/^VFIO_PCI_(.+)_REGION_INDEX$/)(),
+      ...[1, 2, 3, 4].map((bar) => [uapi.VFIO_PCI_BAR0_REGION_INDEX + bar, `BAR${bar}`] as const),
+    ]),
+);
 
 // The numbers below are Linux's on x86-64 and arm64.
 const { O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_SYNC } = constants;

@@ -4,7 +4,7 @@
  * @module
  */
 import { readlinkSync } from "node:fs";
-import type { Names } from "./names.js";
+import { type Names, none } from "./names.js";
 
 /** What a value is shown with. */
 export interface Shown {
@@ -33,7 +33,7 @@ export const mapping: Show = (value, { addressOf }) => hex(addressOf(value), { a
 export function flags(names: Names): Show {
   return (value) => {
     if (typeof value !== "number" || value <= 0) return String(value);
-    const known = [...names].filter(([bit]) => bit !== 0 && (value & bit) === bit);
+    const known = [...names()].filter(([bit]) => bit !== 0 && (value & bit) === bit);
     const rest = known.reduce((left, [bit]) => left & ~bit, value) >>> 0;
     return [...known.map(([, name]) => name), ...(rest === 0 ? [] : [`0x${rest.toString(16)}`])].join("|");
   };
@@ -41,7 +41,7 @@ export function flags(names: Names): Show {
 
 /** A number by its name. */
 export function oneOf(names: Names): Show {
-  return (value) => (typeof value === "number" ? names.get(value) : undefined) ?? String(value);
+  return (value) => (typeof value === "number" ? names().get(value) : undefined) ?? String(value);
 }
 
 /** What a descriptor is: its path, `eventfd`, `memfd:name`, `socket:[123]`. Undefined for one that is not open. */
@@ -85,7 +85,7 @@ export function countOf(size: number): Show {
 const inHex = new Set(["size", "offset", "alignment", "iovaPgsizes"]);
 
 /** An answer of more than one value, whose flags have names. Its bytes are the same once more. */
-export function answer(names: Names = new Map()): Show {
+export function answer(names: Names = none): Show {
   const showFlags = flags(names);
   return function show(value, shown): string {
     if (typeof value !== "object" || value === null) return String(value);

@@ -1,5 +1,6 @@
-/** Which name a number has. */
-export type Names = ReadonlyMap<number, string>;
+/** Which name a number has. Found out when it is asked for: most programs never are. */
+export type Names = () => ReadonlyMap<number, string>;
+export declare const none: Names;
 export declare const dmaMapFlags: Names;
 export declare const dmaUnmapFlags: Names;
 export declare const dirtyPagesFlags: Names;

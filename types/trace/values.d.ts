@@ -1,4 +1,4 @@
-import type { Names } from "./names.js";
+import { type Names } from "./names.js";
 /** What a value is shown with. */
 export interface Shown {
     /** All arguments of the call, since one may say what another is. */
