@@ -62,6 +62,7 @@ export const bench: Bench = {
     const { selected, unknown } = select(benchmarks, names);
     return {
       unknown,
+      onDemand: benchmarks.flatMap((each) => (names.length === 0 && each.onDemand === true ? [each.name] : [])),
       benchmarks: selected.map((each) => ({ name: each.name, what: each.what, missing: each.missing?.() })),
     };
   },

@@ -268,10 +268,19 @@ interface Point {
 
 /** Benchmarks whose names differ in one number alone. */
 interface Series {
-  /** The names, with a star for the number. */
-  readonly pattern: string;
+  /** Their names with a star for the number, but for the word that tells them from others in the same chart. */
+  readonly title: string;
+  readonly label: string;
   readonly where: Place;
   readonly points: readonly Point[];
+}
+
+/** What stands at a chart, and at the line in it: the last word that is not the number's, unless that is the area. */
+function namesOf(pattern: string): Pick<Series, "title" | "label"> {
+  const words = pattern.split("/");
+  const last = words.findLastIndex((word) => word !== "*");
+  if (last <= 0) return { title: pattern, label: "ours" };
+  return { title: words.toSpliced(last, 1).join("/"), label: words[last] ?? "" };
 }
 
 function seriesOf(rows: readonly Drawn[]): readonly Series[] {
@@ -285,19 +294,8 @@ function seriesOf(rows: readonly Drawn[]): readonly Series[] {
     const [first] = points;
     // Two points are no line.
     if (first === undefined || points.length < 3) return [];
-    return [{ pattern: first.pattern, where: first.where, points: points.toSorted((a, b) => a.x - b.x) }];
+    return [{ ...namesOf(first.pattern), where: first.where, points: points.toSorted((a, b) => a.x - b.x) }];
   });
-}
-
-/** What the last word of a pattern distinguishes is in one chart, a line for each. */
-function chartKey({ pattern, where }: Series): string {
-  const words = pattern.split("/");
-  return `${where} ${words.at(-1) === "*" ? pattern : words.slice(0, -1).join("/")}`;
-}
-
-function titleOf({ pattern }: Series): string {
-  const words = pattern.split("/");
-  return words.at(-1) === "*" ? words.slice(0, -1).join("/") : words.slice(0, -1).join("/").replace("/*", "");
 }
 
 /** A scale from the least to the most, by their logarithms where they are far from each other. */
@@ -327,9 +325,7 @@ interface Key {
 function keys(series: readonly Series[]): readonly Key[] {
   let x: number = CHART.left;
   let line = 0;
-  return series.map(({ pattern }, index) => {
-    const last = pattern.split("/").at(-1) ?? "";
-    const label = last === "*" ? "ours" : last;
+  return series.map(({ label }, index) => {
     const width = 18 + 6.2 * label.length + 14;
     if (x + width > CHART.width && x > CHART.left) {
       x = CHART.left;
@@ -359,7 +355,7 @@ function chart(series: readonly Series[], left: number): string {
   const path = (each: Series, time: (result: Result) => number) =>
     each.points.map((point) => `${value(x(point))},${value(y(time(point.result)))}`).join(" ");
   const pieces = [
-    text(0, 16, "area ink small", titleOf(first) + (first.where === "guest" ? " (guest)" : "")),
+    text(0, 16, "area ink small", first.title + (first.where === "guest" ? " (guest)" : "")),
     ...ticks.flatMap((tick) => [
       line(CHART.left, y(tick), CHART.right, y(tick), "grid"),
       text(CHART.left - 5, y(tick) + 4, "quiet small", tick === 0 ? "0" : duration(tick).replace(/\.0+ /, " "), "end"),
@@ -384,7 +380,7 @@ function chart(series: readonly Series[], left: number): string {
 }
 
 function charts(rows: readonly Drawn[]): Part {
-  const all = groups(seriesOf(rows), chartKey);
+  const all = groups(seriesOf(rows), ({ title, where }) => `${where} ${title}`);
   if (all.length === 0) return { height: 0, content: "" };
   const pairs = Array.from({ length: Math.ceil(all.length / 2) }, (_, index) => all.slice(2 * index, 2 * index + 2));
   const heading: Part = {

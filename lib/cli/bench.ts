@@ -60,9 +60,10 @@ export interface BenchOutcome {
 export interface Bench {
   /** Whether the floor cannot be built here. */
   lacksCompiler(): boolean;
-  /** The benchmarks that names select, and the names that select none. */
+  /** The benchmarks that names select, the names that select none, and those that run only if they are named, which they are not. */
   list(names: readonly string[]): {
     readonly unknown: readonly string[];
+    readonly onDemand: readonly string[];
     readonly benchmarks: readonly {
       readonly name: string;
       readonly what: string;
@@ -88,7 +89,10 @@ interface Options extends CommonOptions {
 /** The subcommand. */
 export function benchCommand(session: Session): Command {
   const command = subcommand(session, "bench", "Measure what the package costs over plain C, on this machine.")
-    .argument("[names...]", "parts of names, or beginnings with stars: map, 'map/*/4k'; all if left out")
+    .argument(
+      "[names...]",
+      "parts of names, or beginnings with stars: map, 'map/*/4k'; all but the largest sets if left out",
+    )
     .option("--list", "print what there is, and what this machine lacks for it")
     .option("--short", "a few seconds: shows that everything runs, and not how fast")
     .option("--rig", "run in the rig's guest what needs a kernel with VFIO that is not here")
@@ -149,9 +153,10 @@ function readRun(measures: Bench, file: string): string {
   throw new CommandError(`${file} has no results: ${wrong}`, "name a file that this version's vfio bench --json wrote");
 }
 
-function list(output: Output, benchmarks: ReturnType<Bench["list"]>["benchmarks"]): void {
+function list(output: Output, { benchmarks, onDemand }: ReturnType<Bench["list"]>): void {
   output.printJson({
     benchmarks: benchmarks.map((each) => ({ name: each.name, what: each.what, missing: each.missing ?? null })),
+    onDemand,
   });
   const rows = benchmarks.map(({ name, what, missing }) => [name, what, missing ?? ""]);
   const columns = [
@@ -161,6 +166,10 @@ function list(output: Output, benchmarks: ReturnType<Bench["list"]>["benchmarks"
   ];
   const used = rows.some(([, , missing]) => missing !== "") ? columns : columns.slice(0, 2);
   output.print(drawTable(used, rows, { width: output.width, head: (text) => output.colors.dim(text) }));
+  if (onDemand.length > 0) {
+    const areas = [...new Set(onDemand.map((name) => name.replace(/\/.*/, "")))];
+    output.print(`\n${onDemand.length} more run only if they are named; see: vfio bench --list ${areas.join(" ")}`);
+  }
 }
 
 /** A bar on a terminal; elsewhere nobody wants to read one. */
@@ -238,12 +247,16 @@ async function bench(output: Output, names: readonly string[], options: Options)
   const view: BenchView = { names, colors: output.colors, compare: earlier };
   let outcome: BenchOutcome | undefined;
   if (options.from === undefined) {
-    const { benchmarks, unknown } = measures.list(names);
-    if (unknown.length > 0) {
-      throw new CommandError(`no benchmark is called ${unknown.join(", ")}`, "see vfio bench --list", exitCodes.usage);
+    const there = measures.list(names);
+    if (there.unknown.length > 0) {
+      throw new CommandError(
+        `no benchmark is called ${there.unknown.join(", ")}`,
+        "see vfio bench --list",
+        exitCodes.usage,
+      );
     }
     if (options.list === true) {
-      list(output, benchmarks);
+      list(output, there);
       return undefined;
     }
     if (measures.lacksCompiler()) {

@@ -47,9 +47,10 @@ export interface BenchOutcome {
 export interface Bench {
     /** Whether the floor cannot be built here. */
     lacksCompiler(): boolean;
-    /** The benchmarks that names select, and the names that select none. */
+    /** The benchmarks that names select, the names that select none, and those that run only if they are named, which they are not. */
     list(names: readonly string[]): {
         readonly unknown: readonly string[];
+        readonly onDemand: readonly string[];
         readonly benchmarks: readonly {
             readonly name: string;
             readonly what: string;
