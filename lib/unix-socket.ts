@@ -205,6 +205,7 @@ export class UnixSocket implements Disposable {
           fix: "see that they are received, or raise the limit of open files (ulimit -n, LimitNOFILE= of a systemd unit)",
         });
       }
+      if (sent >= 0) return sent;
       if (sent !== -EINTR) return this.#check(sent, "sendmsg", { descriptors: descriptors.length });
     }
   }
@@ -254,8 +255,10 @@ export class UnixSocket implements Disposable {
     do length = native.recvmsg(this.fd, into, 0, into.byteLength, out, MSG_DONTWAIT);
     while (length === -EINTR);
     if (length === -EAGAIN) return undefined;
-    this.#check(length, "recvmsg");
-    const [count = 0, flags = 0] = out;
+    if (length < 0) throw this.#error({ errno: length, syscall: "recvmsg" });
+    const count = out[0] ?? 0;
+    const flags = out[1] ?? 0;
+    if (count === 0 && flags === 0) return { length, descriptors: [] };
     const descriptors = Array.from(
       out.subarray(2, 2 + count),
       (fd) => new OwnedFd(fd, `descriptor from ${this.label}`),

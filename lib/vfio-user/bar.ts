@@ -156,13 +156,10 @@ export class DeviceBar implements BarRegister {
     const whole = this.#covering(offset, into.length);
     if (whole !== undefined) return whole.read(offset - whole.offset, into);
     const view = new DataView(into.buffer, into.byteOffset, into.length);
-    const { read, read64 } = this.#options;
-    return inSteps(offset, into.length, read64 !== undefined, (at, width) => {
+    return inSteps(offset, into.length, this.#options.read64 !== undefined, (at, width) => {
       const part = this.#covering(offset + at, width);
       if (part !== undefined) return part.read(offset + at - part.offset, into.subarray(at, at + width));
-      if (width === 8)
-        return after(read64?.(offset + at) ?? 0n, (value) => view.setBigUint64(at, BigInt.asUintN(64, value), true));
-      return after(read?.(offset + at, width) ?? 0, (value) => store(view, at, width, value));
+      return this.readRegister(offset + at, width, view, at);
     });
   }
 
@@ -171,13 +168,44 @@ export class DeviceBar implements BarRegister {
     const whole = this.#covering(offset, bytes.length);
     if (whole !== undefined) return whole.write(offset - whole.offset, bytes);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const { write, write64 } = this.#options;
-    return inSteps(offset, bytes.length, write64 !== undefined, (at, width) => {
+    return inSteps(offset, bytes.length, this.#options.write64 !== undefined, (at, width) => {
       const part = this.#covering(offset + at, width);
       if (part !== undefined) return part.write(offset + at - part.offset, bytes.subarray(at, at + width));
-      if (width === 8) return write64?.(offset + at, view.getBigUint64(at, true));
-      return write?.(offset + at, load(view, at, width), width);
+      return this.writeRegister(offset + at, width, view, at);
     });
+  }
+
+  /**
+   * Whether an access is one call of a handler, and no more: then it can be made by {@link readRegister} or {@link writeRegister},
+   * without memory of its own.
+   *
+   * @internal
+   */
+  isRegister(how: "read" | "write", offset: number, width: number): boolean {
+    if (width === 8) {
+      if (this.#options[how === "read" ? "read64" : "write64"] === undefined) return false;
+    } else if (width !== 4 && width !== 2 && width !== 1) return false;
+    if (offset % width !== 0 || offset + width > this.size) return false;
+    for (const part of this.#parts) {
+      if (offset < part.offset + part.length && part.offset < offset + width) return false;
+    }
+    return true;
+  }
+
+  /** Reads a register into a view, now or later. @internal */
+  readRegister(offset: number, width: AccessWidth | 8, into: DataView, at: number): void | Promise<void> {
+    const { read, read64 } = this.#options;
+    if (width !== 8) return storeLater(read?.(offset, width) ?? 0, into, at, width);
+    const value = read64?.(offset) ?? 0n;
+    if (value instanceof Promise) return value.then((late) => into.setBigUint64(at, BigInt.asUintN(64, late), true));
+    into.setBigUint64(at, BigInt.asUintN(64, value), true);
+  }
+
+  /** Writes what stands in a view into a register. @internal */
+  writeRegister(offset: number, width: AccessWidth | 8, from: DataView, at: number): void | Promise<void> {
+    const { write, write64 } = this.#options;
+    if (width === 8) return write64?.(offset, from.getBigUint64(at, true));
+    return write?.(offset, load(from, at, width), width);
   }
 
   // ---- doorbells ---------------------------------------------------------------------------------------------------
@@ -230,10 +258,15 @@ export class DeviceBar implements BarRegister {
   }
 }
 
-/** Goes on with a value that is there, or once it is. */
-function after<T>(value: T | Promise<T>, use: (value: T) => void): void | Promise<void> {
-  if (value instanceof Promise) return value.then(use);
-  use(value);
+/** Stores a value that is there, or once it is. */
+function storeLater(
+  value: number | Promise<number>,
+  view: DataView,
+  at: number,
+  width: AccessWidth,
+): void | Promise<void> {
+  if (value instanceof Promise) return value.then((late) => store(view, at, width, late));
+  store(view, at, width, value);
 }
 
 /** Makes accesses one after the other, each of its widest possible width: in one go, unless one of them takes its time. */

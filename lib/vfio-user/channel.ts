@@ -6,18 +6,21 @@
 import { constants } from "node:os";
 import { asError, invalidStateError, VfioError } from "../errors.js";
 import { MAX_DESCRIPTORS, type UnixSocket } from "../unix-socket.js";
-import { type Frame, type FrameLimits, FrameReader, FrameWriter } from "./framing.js";
+import { type Frame, type FrameLimits, FrameReader, FrameWriter, release, Scratch } from "./framing.js";
 import type { Command } from "./messages.js";
 import {
   commandName,
   errorReply,
   HEADER_COMMAND,
   HEADER_ERROR,
+  HEADER_NO_REPLY,
   HEADER_REPLY,
+  headerAt,
   isReply,
   ProtocolError,
   replyErrno,
   stampHeader,
+  stampHeaderAt,
   wantsReply,
 } from "./protocol.js";
 
@@ -34,6 +37,14 @@ export interface Answer {
 
 /** What a channel asks of whoever made it. */
 export interface ChannelOwner {
+  /**
+   * Answers a small request where it lies, without descriptors, or leaves it to {@link answer}: then it has not touched anything.
+   *
+   * @param request a view of what was received: the message begins at `at`, with its header
+   * @param reply the reply's memory, {@link SMALL} bytes. Its header is written by the channel
+   * @returns the reply's length with its header; 0 to leave it; a promise if it takes its time, for which the request is gone
+   */
+  answerAtOnce?(request: DataView, at: number, size: number, reply: DataView): number | Promise<Answer>;
   /** Answers a request. What it throws becomes the error reply. The frame's descriptors are closed afterwards. */
   answer(frame: Frame): Answer | Promise<Answer>;
   /** Something threw what is no refusal: a fault of the device's program. The peer was told EIO. */
@@ -41,6 +52,11 @@ export interface ChannelOwner {
   /** The connection is over. `error` is undefined if the peer closed it between two messages. */
   ended(error: Error | undefined): void;
 }
+
+/** The longest reply that is made at once, in bytes. */
+const SMALL = 64;
+const noFds: Frame["fds"] = [];
+const noBytes = new Uint8Array(0);
 
 // Requests that wait for their turn. Beyond it nothing is read, and the peer's own socket buffer fills up.
 const MOST_REQUESTS = 4096;
@@ -63,6 +79,10 @@ export class Channel {
   readonly #owner: ChannelOwner;
   readonly #reader: FrameReader;
   readonly #writer: FrameWriter;
+  readonly #reply = new Scratch(SMALL);
+  // Made once: a closure for each turn is garbage for each turn.
+  readonly #readable = () => this.#receive();
+  readonly #takeAtOnce = (view: DataView, at: number, size: number) => this.#answerAtOnce(view, at, size);
   readonly #requests: Frame[] = [];
   #requestBytes = 0;
   #requestFds = 0;
@@ -101,7 +121,7 @@ export class Channel {
       this.#writer.queued < MOST_REPLY_BYTES;
     if (this.#ended || room === this.#reading) return;
     this.#reading = room;
-    this.#socket.onReadable(room ? () => this.#receive() : undefined);
+    this.#socket.onReadable(room ? this.#readable : undefined);
   }
 
   #receive(): void {
@@ -115,7 +135,10 @@ export class Channel {
           this.#end(this.#reader.inMessage ? lost("the peer closed the connection within a message") : undefined);
           return;
         }
-        this.#take(this.#reader.advance(received.length, received.descriptors));
+        const { length, descriptors } = received;
+        const rest = descriptors.length > 0 ? length : this.#reader.offer(length, this.#takeAtOnce);
+        if (rest > 0) this.#take(this.#reader.advance(rest, descriptors));
+        else this.#listen();
         // Less than there was room for: that was all.
         if (received.length < into.length && received.descriptors.length === 0) return;
       } catch (error) {
@@ -141,6 +164,37 @@ export class Channel {
 
   // ---- answering ---------------------------------------------------------------------------------------------------
 
+  /** Answers a request where it lies, if nothing is before it. */
+  #answerAtOnce(view: DataView, at: number, size: number): boolean {
+    const owner = this.#owner;
+    if (this.#ended || this.#answering || this.#requests.length > 0 || this.#writer.queued > 0) return false;
+    const flags = view.getUint32(at + 8, true);
+    if (owner.answerAtOnce === undefined || (flags & ~HEADER_NO_REPLY) !== HEADER_COMMAND) return false;
+    const id = view.getUint16(at, true);
+    const command = view.getUint16(at + 2, true);
+    let length: number | Promise<Answer>;
+    try {
+      length = owner.answerAtOnce(view, at, size, this.#reply.view);
+    } catch (error) {
+      this.#refuse({ header: headerAt(view, at), payload: noBytes, fds: noFds, fault: undefined }, error);
+      return true;
+    }
+    if (length === 0) return false;
+    if (typeof length !== "number") {
+      this.#answerLate({ header: headerAt(view, at), payload: noBytes, fds: noFds, fault: undefined }, length);
+      return true;
+    }
+    if (this.#ended || (flags & HEADER_NO_REPLY) !== 0) return true;
+    stampHeaderAt(this.#reply.view, length, id, command, HEADER_REPLY);
+    try {
+      this.#writer.writeCopy(this.#reply.message(length));
+      if (this.#writer.queued > 0) void this.#flush();
+    } catch (error) {
+      this.#end(asError(error));
+    }
+    return true;
+  }
+
   /** Answers what waits, until one takes its time or the peer does not read its replies. */
   #answerAll(): void {
     while (!this.#answering && !this.#ended && this.#writer.queued < MOST_REPLY_BYTES) {
@@ -155,25 +209,27 @@ export class Channel {
         this.#refuse(frame, error);
         continue;
       }
-      if (!(answer instanceof Promise)) {
-        this.#reply(frame, answer);
-        continue;
-      }
-      this.#answering = true;
-      answer
-        .then(
-          (late) => this.#reply(frame, late),
-          (error: unknown) => this.#refuse(frame, error),
-        )
-        .finally(() => {
-          this.#answering = false;
-          this.#answerAll();
-          this.#listen();
-        });
+      if (answer instanceof Promise) this.#answerLate(frame, answer);
+      else this.#respond(frame, answer);
     }
   }
 
-  #reply(frame: Frame, { message, fds, sent }: Answer): void {
+  /** What follows waits for it. */
+  #answerLate(frame: Frame, answer: Promise<Answer>): void {
+    this.#answering = true;
+    answer
+      .then(
+        (late) => this.#respond(frame, late),
+        (error: unknown) => this.#refuse(frame, error),
+      )
+      .finally(() => {
+        this.#answering = false;
+        this.#answerAll();
+        this.#listen();
+      });
+  }
+
+  #respond(frame: Frame, { message, fds, sent }: Answer): void {
     release(frame);
     if (this.#ended || !wantsReply(frame.header)) {
       sent?.();
@@ -323,10 +379,6 @@ export function checkFrame({ header, fault }: Frame): void {
   if (fault === undefined) return;
   const why = fault === "length" ? `a message of ${header.size} bytes` : "more descriptors than it may have";
   throw new ProtocolError(EINVAL, commandName(header.command), why);
-}
-
-function release(frame: Frame): void {
-  for (const fd of frame.fds) fd.close();
 }
 
 function lost(why: string): VfioError {

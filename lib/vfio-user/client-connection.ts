@@ -20,7 +20,7 @@ import { native } from "../native.js";
 import { READABLE, WRITABLE } from "../readiness.js";
 import { MAX_DESCRIPTORS, UnixSocket } from "../unix-socket.js";
 import type { Agreement, ConnectionState } from "./client-state.js";
-import { type Frame, type FrameLimits, FrameReader, FrameWriter } from "./framing.js";
+import { type Frame, type FrameLimits, FrameReader, FrameWriter, release, Scratch } from "./framing.js";
 import { type Command, version } from "./messages.js";
 import {
   commandName,
@@ -36,6 +36,7 @@ import {
   ProtocolError,
   replyErrno,
   stampHeader,
+  stampHeaderAt,
   wantsReply,
 } from "./protocol.js";
 import { type Capabilities, defaultCapabilities } from "./version.js";
@@ -64,6 +65,9 @@ const WINDOW = 128;
 const MOST_QUEUED = 4 << 20;
 // A server that sends without a pause leaves the thread to others after this many receptions.
 const RECEPTIONS = 16;
+// The longest request that is written in place, in bytes: a program's.
+const LONGEST_IN_PLACE = 8192;
+const noBytes = new Uint8Array(0);
 const CLOSED = "the server closed the connection";
 // A worker that is told to terminate does so between two calls into the addon, never during one.
 const SLICE_MS = 100;
@@ -168,8 +172,11 @@ class Link {
   /** Requests of the server's that wait until there is room for their answers: at most those that came in one reception. */
   readonly requests: Frame[] = [];
   flushing = false;
+  /** Made once: the event loop is told whom to call after each message. */
+  readonly readable: () => void;
 
-  constructor(socket: UnixSocket) {
+  constructor(socket: UnixSocket, readable: () => void) {
+    this.readable = readable;
     this.socket = socket;
     this.reader = new FrameReader(LIMITS);
     this.writer = new FrameWriter((bytes, fds) => socket.trySend(bytes, fds));
@@ -195,6 +202,11 @@ class Link {
   }
 }
 
+/** Whether the other side has closed its end. */
+function isGone(error: unknown): boolean {
+  return error instanceof VfioError && (error.errno === -EPIPE || error.errno === -ECONNRESET);
+}
+
 /** How a connection is made. */
 export interface ConnectionOptions {
   /** For messages: the socket's path. */
@@ -216,6 +228,11 @@ export class ClientConnection {
   readonly #main: Link;
   readonly #links: Link[];
   #table = new Int32Array(0);
+  readonly #request = new Scratch(LONGEST_IN_PLACE);
+  /** The request that waits for a reply in place, and how long that was. */
+  #awaited = { id: -1, command: 0, size: 0 };
+  readonly #takeReply = (view: DataView, at: number, size: number) => this.#isAwaited(view, at, size);
+  readonly #readable = () => this.#ready();
   readonly #calls = new Map<number, AnyCall>();
   #nextId = 0;
   #asynchronous = 0;
@@ -253,7 +270,7 @@ export class ClientConnection {
     options: ConnectionOptions,
   ): ClientConnection {
     const connection = new ClientConnection(socket, options);
-    if (twin !== undefined) connection.#links.push(new Link(twin));
+    if (twin !== undefined) connection.#links.push(new Link(twin, connection.#readable));
     connection.#agreement = agreement;
     connection.#suspended = true;
     return connection;
@@ -264,7 +281,7 @@ export class ClientConnection {
     this.#timeout = timeout;
     this.#answer = answer;
     this.#onLost = lost;
-    this.#main = new Link(socket);
+    this.#main = new Link(socket, this.#readable);
     this.#links = [this.#main];
   }
 
@@ -362,7 +379,7 @@ export class ClientConnection {
       native.close(copy);
       throw this.#error(EPROTO, version.name, "the twin socket is something else", asError(error));
     }
-    if (socket.type === "stream") return new Link(socket);
+    if (socket.type === "stream") return new Link(socket, this.#readable);
     socket.close();
     throw this.#error(EPROTO, version.name, "the twin socket is not one of a stream");
   }
@@ -457,9 +474,134 @@ export class ClientConnection {
     this.#refuseOver(command.name);
     const { writer } = this.#main;
     if (writer.queued >= MOST_QUEUED) this.#waitUntil(command.name, () => writer.queued < MOST_QUEUED);
-    const message = command.request.encode(value);
-    this.#write(stampHeader(message, this.#id(), command.number, HEADER_COMMAND | HEADER_NO_REPLY), [], command.name);
+    this.#post(command.request.encode(value), command);
+  }
+
+  #post(blank: Uint8Array, { number, name }: Asked<unknown>): void {
+    this.#write(stampHeader(blank, this.#id(), number, HEADER_COMMAND | HEADER_NO_REPLY), [], name);
     this.#watch(this.#main);
+  }
+
+  // ---- in place ----------------------------------------------------------------------------------------------------
+
+  /**
+   * Memory for a small request to be written in place, behind its header's 16 bytes. An access to a register is a message of 32
+   * bytes: memory, a view and objects made for each take longer than the exchange itself.
+   */
+  get request(): DataView {
+    return this.#request.view;
+  }
+
+  /** Where the reply of {@link exchange} stands, from 0 on with its header, until the next call. */
+  get reply(): DataView {
+    return this.#main.reader.view;
+  }
+
+  /**
+   * Sends what was written into {@link request}, and blocks until the reply is there.
+   *
+   * @param size of the request with its header, in bytes
+   * @returns the size of the reply, if it came alone and stands in {@link reply}; else what {@link call} returns
+   * @throws as {@link call}
+   */
+  exchange<Reply>(command: Asked<Reply>, size: number): number | Exclude<Outcome<Reply>, { thrown: Error }> {
+    this.#refuseOver(command.name);
+    const since = performance.now();
+    const outcome = this.#atRest
+      ? this.#exchangeAtRest(command, size, since)
+      : this.#wait(this.#beginInTurn(command, size));
+    if (typeof outcome === "number" || outcome.ok || outcome.thrown === undefined) return outcome;
+    throw outcome.thrown;
+  }
+
+  /** As {@link post}, for what was written into {@link request}. */
+  postInPlace(command: Asked<unknown>, size: number): void {
+    this.#refuseOver(command.name);
+    const { writer } = this.#main;
+    if (writer.queued > 0) {
+      // What is answered meanwhile may be a request of somebody else's in the same memory.
+      const message = this.#request.message(size).slice();
+      if (writer.queued >= MOST_QUEUED) this.#waitUntil(command.name, () => writer.queued < MOST_QUEUED);
+      this.#post(message, command);
+      return;
+    }
+    stampHeaderAt(this.#request.view, size, this.#id(), command.number, HEADER_COMMAND | HEADER_NO_REPLY);
+    if (this.#writeInPlace(command.name, size) !== undefined) this.#watch(this.#main);
+  }
+
+  /** Whether nothing is under way that a reply could be mixed up with. */
+  get #atRest(): boolean {
+    const { writer, reader, requests } = this.#main;
+    return this.#calls.size === 0 && writer.queued === 0 && requests.length === 0 && !reader.inMessage;
+  }
+
+  /** The request as any other, behind those before it. */
+  #beginInTurn<Reply>(command: Asked<Reply>, size: number): Call<Reply> {
+    // What is answered meanwhile may write a request of its own.
+    const message = this.#request.message(size).slice();
+    const { writer } = this.#main;
+    if (writer.queued > 0) this.#waitUntil(command.name, () => writer.queued === 0);
+    this.#refuseOver(command.name);
+    return this.#begin(command, message, {});
+  }
+
+  #exchangeAtRest<Reply>(command: Asked<Reply>, size: number, since: number): number | Outcome<Reply> {
+    const awaited = this.#awaited;
+    awaited.id = this.#id();
+    awaited.command = command.number;
+    awaited.size = 0;
+    stampHeaderAt(this.#request.view, size, awaited.id, command.number, HEADER_COMMAND);
+    const waiting = this.#writeInPlace(command.name, size);
+    const { socket, reader } = this.#main;
+    let call: Call<Reply> | undefined;
+    try {
+      const received =
+        waiting === undefined && this.#isMainReady() ? socket.tryReceive(reader.room(), MAX_DESCRIPTORS) : undefined;
+      if (received !== undefined) {
+        const { length, descriptors } = received;
+        const rest = descriptors.length > 0 ? length : reader.offer(length, this.#takeReply);
+        if (rest === 0 && length > 0) return awaited.size;
+        // Something else behind it, or before it, a refusal, or the end.
+        if (awaited.size === 0) call = this.#await(command, waiting);
+        this.#takeIn(this.#main, rest, descriptors);
+        if (call === undefined) return awaited.size;
+      }
+    } catch (error) {
+      this.#lose(asError(error), command.name);
+      return failure(this.#ended(command.name));
+    }
+    return this.#wait(call ?? this.#await(command, waiting), since);
+  }
+
+  /** From here on the request in place is one as any other. */
+  #await<Reply>(command: Asked<Reply>, waiting: Uint8Array | undefined): Call<Reply> {
+    const call = new Call(this.#awaited.id, command, waiting ?? noBytes, {}, undefined);
+    this.#calls.set(call.id, call);
+    return call;
+  }
+
+  #isAwaited(view: DataView, at: number, size: number): boolean {
+    const awaited = this.#awaited;
+    if (at !== 0 || view.getUint32(8, true) !== HEADER_REPLY) return false;
+    if (view.getUint16(0, true) !== awaited.id || view.getUint16(2, true) !== awaited.command) return false;
+    awaited.size = size;
+    return true;
+  }
+
+  /** @returns what waits for room, if any of it does */
+  #writeInPlace(name: string, size: number): Uint8Array | undefined {
+    try {
+      return this.#main.writer.writeCopy(this.#request.message(size));
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      this.#lose(asError(error), name);
+      throw this.#ended(name);
+    }
+  }
+
+  /** Blocks until there is something to receive, and only on the first socket. */
+  #isMainReady(): boolean {
+    return this.#pollTable(Math.min(Math.ceil(this.#timeout), SLICE_MS)) === 1 && this.#table[2] === READABLE;
   }
 
   /** An id that no request under way has: there are only 65536. */
@@ -484,8 +626,17 @@ export class ClientConnection {
     settled?: (outcome: Outcome<Reply>) => void,
   ): Call<Reply> {
     this.#refuseOver(command.name);
+    return this.#begin(command, command.request.encode(value), options, settled);
+  }
+
+  #begin<Reply>(
+    command: Asked<Reply>,
+    blank: Uint8Array,
+    options: CallOptions,
+    settled?: (outcome: Outcome<Reply>) => void,
+  ): Call<Reply> {
     const id = this.#id();
-    const message = stampHeader(command.request.encode(value), id, command.number, HEADER_COMMAND);
+    const message = stampHeader(blank, id, command.number, HEADER_COMMAND);
     const call = new Call(id, command, message, options, settled);
     this.#calls.set(id, call);
     try {
@@ -502,9 +653,8 @@ export class ClientConnection {
     try {
       writer.write(message, fds);
     } catch (error) {
-      const gone = error instanceof VfioError && (error.errno === -EPIPE || error.errno === -ECONNRESET);
       // A descriptor that is none, or too many that are under way: the others do not suffer from it.
-      if (!gone && writer.withdraw(message)) throw error;
+      if (!isGone(error) && writer.withdraw(message)) throw error;
       this.#lose(asError(error), name);
       this.#refuseOver(name);
     }
@@ -513,9 +663,9 @@ export class ClientConnection {
   // ---- waiting -----------------------------------------------------------------------------------------------------
 
   /** Blocks until a call is settled. */
-  #wait<Reply>(call: Call<Reply>): Outcome<Reply> {
+  #wait<Reply>(call: Call<Reply>, since = performance.now()): Outcome<Reply> {
     try {
-      this.#waitUntil(call.command.name, () => call.outcome !== undefined);
+      this.#waitUntil(call.command.name, () => call.outcome !== undefined, since);
     } catch (error) {
       this.#abandon(call);
       return failure(asError(error));
@@ -524,8 +674,8 @@ export class ClientConnection {
   }
 
   /** @throws VfioError ENOTCONN, ETIMEDOUT */
-  #waitUntil(name: string, done: () => boolean): void {
-    const deadline = performance.now() + this.#timeout;
+  #waitUntil(name: string, done: () => boolean, since = performance.now()): void {
+    const deadline = since + this.#timeout;
     while (!done()) {
       this.#refuseOver(name);
       const left = deadline - performance.now();
@@ -536,17 +686,25 @@ export class ClientConnection {
 
   /** Blocks until there is something to do. Returns for which links: the others would cost a system call each. */
   #poll(timeout: number): readonly Link[] {
+    const ready = this.#pollTable(timeout);
+    return ready > 0 ? this.#links.filter((_, i) => this.#table[3 * i + 2] !== 0) : [];
+  }
+
+  /** The same; what is ready stands in the table. Returns how many are. */
+  #pollTable(timeout: number): number {
     const links = this.#links;
     if (this.#table.length !== 3 * links.length) this.#table = new Int32Array(3 * links.length);
-    for (const [i, { socket, writer, open }] of links.entries()) {
-      this.#table[3 * i] = socket.fd;
-      this.#table[3 * i + 1] = (open ? READABLE : 0) | (writer.queued > 0 ? WRITABLE : 0);
+    let at = 0;
+    for (const { socket, writer, open } of links) {
+      this.#table[at] = socket.fd;
+      this.#table[at + 1] = (open ? READABLE : 0) | (writer.queued > 0 ? WRITABLE : 0);
+      at += 3;
     }
     const status = native.pollFds(this.#table, timeout);
     if (status < 0 && status !== -EINTR && status !== -EAGAIN) {
       throw new VfioError({ errno: status, syscall: "poll", object: this.label });
     }
-    return status > 0 ? links.filter((_, i) => this.#table[3 * i + 2] !== 0) : [];
+    return status;
   }
 
   #giveUp(call: AnyCall, timeout: number): void {
@@ -599,19 +757,23 @@ export class ClientConnection {
       const received = link.socket.tryReceive(into, MAX_DESCRIPTORS);
       if (received === undefined) return;
       const { length, descriptors } = received;
-      if (length === 0) {
-        for (const fd of descriptors) fd.close();
-        const why = link.reader.inMessage ? `${CLOSED} within a message` : CLOSED;
-        throw this.#error(ECONNRESET, "recvmsg", why);
-      }
-      for (const frame of link.reader.advance(length, descriptors)) {
-        if (isReply(frame.header)) this.#settle(frame);
-        else link.requests.push(frame);
-      }
-      this.#serveAll(link);
+      this.#takeIn(link, length, descriptors);
       // Less than there was room for: that was all.
       if (length < into.length && descriptors.length === 0) return;
     }
+  }
+
+  #takeIn(link: Link, length: number, descriptors: readonly OwnedFd[]): void {
+    if (length === 0) {
+      for (const fd of descriptors) fd.close();
+      const why = link.reader.inMessage ? `${CLOSED} within a message` : CLOSED;
+      throw this.#error(ECONNRESET, "recvmsg", why);
+    }
+    for (const frame of link.reader.advance(length, descriptors)) {
+      if (isReply(frame.header)) this.#settle(frame);
+      else link.requests.push(frame);
+    }
+    this.#serveAll(link);
   }
 
   #settle(frame: Frame): void {
@@ -654,7 +816,7 @@ export class ClientConnection {
   /** Has the event loop read while there is room for answers, and send what waits. */
   #watch(link: Link): void {
     if (this.#over !== undefined || this.#suspended) return;
-    link.socket.onReadable(link.open ? () => this.#ready() : undefined);
+    link.socket.onReadable(link.open ? link.readable : undefined);
     if (link.writer.queued > 0 && !link.flushing) void this.#flush(link);
   }
 
@@ -709,8 +871,7 @@ export class ClientConnection {
     const [call] = [...this.#calls.values()].filter(({ abandoned }) => !abandoned);
     const what = during ?? call?.command.name;
     const when = `at ${new Date().toISOString()}, ${what === undefined ? "between two requests" : `during ${what}`}`;
-    const gone = cause instanceof VfioError && (cause.errno === -EPIPE || cause.errno === -ECONNRESET);
-    const why = (cause instanceof VfioError ? cause.why : undefined) ?? (gone ? CLOSED : cause.message);
+    const why = (cause instanceof VfioError ? cause.why : undefined) ?? (isGone(cause) ? CLOSED : cause.message);
     this.#end(`the connection was lost ${when}: ${why}`, cause);
     const error = this.#ended("connection");
     queueMicrotask(() => this.#onLost(error));
@@ -728,8 +889,4 @@ export class ClientConnection {
   close(): void {
     if (this.#over === undefined) this.#end("the connection is closed", undefined);
   }
-}
-
-function release({ fds }: Frame): void {
-  for (const fd of fds) fd.close();
 }

@@ -30,13 +30,14 @@ import {
   deviceSetIrqs,
   FEATURE_SIZE,
   IRQ_INFO_SIZE,
-  type RegionData,
+  RegionAccessLayout,
   type RegionInfoReply,
   regionRead,
   regionWrite,
   regionWriteMulti,
+  WriteMultiLayout,
 } from "./messages.js";
-import { ProtocolError } from "./protocol.js";
+import { HEADER_SIZE, ProtocolError } from "./protocol.js";
 
 const { EINVAL, EIO, ENOTTY, EPROTO } = constants.errno;
 
@@ -47,6 +48,9 @@ const MOST_IRQS = 50;
 const REGION_INFO_ROOM = 1024;
 // One message takes so many writes of QEMU's.
 const MOST_WRITES = 200;
+
+// The widest register: its message is written and read in place.
+const MOST_IN_PLACE = 8;
 
 const F_SEAL_SHRINK = 0x2;
 // linux/pci_regs.h: PCI_BASE_ADDRESS_0, and its bit that says "I/O ports"
@@ -75,6 +79,22 @@ interface KnownRegion {
 
 function errnoOf<Reply>(outcome: Exclude<Outcome<Reply>, { ok: true }>): number {
   return -outcome.errno;
+}
+
+/** Gives what a server has read to whoever asked for it. */
+function takeData(data: Uint8Array, bytes: Uint8Array, count: number): number {
+  if (data.length > count) {
+    throw new ProtocolError(EPROTO, regionRead.name, `${data.length} bytes came, and ${count} were asked for`);
+  }
+  bytes.set(data);
+  return data.length;
+}
+
+/** How many writes follow each other from a step on, as many as one message takes. */
+function writesFrom(steps: readonly ProgramStep[], from: number): number {
+  let count = 0;
+  while (count < MOST_WRITES && steps[from + count]?.write === true) count++;
+  return count;
 }
 
 /** What a server says does not change: it is asked once, and remembered. */
@@ -265,26 +285,65 @@ export class UserPort implements DevicePort {
 
   read({ index }: PortRegion, offset: number, bytes: Uint8Array): number {
     const count = Math.min(bytes.length, this.#connection.agreement.maxTransfer);
+    if (count <= MOST_IN_PLACE) return this.#readInPlace(index, offset, bytes, count);
     const outcome = this.#connection.call(regionRead, { region: index, offset: BigInt(offset), count });
-    if (!outcome.ok) return errnoOf(outcome);
-    const { data } = outcome.value;
-    if (data.length > count) {
-      throw new ProtocolError(EPROTO, regionRead.name, `${data.length} bytes came, and ${count} were asked for`);
+    return outcome.ok ? takeData(outcome.value.data, bytes, count) : errnoOf(outcome);
+  }
+
+  #readInPlace(index: number, offset: number, bytes: Uint8Array, count: number): number {
+    const connection = this.#connection;
+    this.#placeAccess(index, offset, count);
+    const answer = connection.exchange(regionRead, RegionAccessLayout.data);
+    if (typeof answer !== "number") return answer.ok ? takeData(answer.value.data, bytes, count) : errnoOf(answer);
+    const { reply } = connection;
+    const length = answer - RegionAccessLayout.data;
+    // What does not fit together is for the decoder to say.
+    if (length < 0 || length > count || reply.getUint32(RegionAccessLayout.count, true) !== length) {
+      const payload = new Uint8Array(reply.buffer, HEADER_SIZE, answer - HEADER_SIZE);
+      return takeData(regionRead.reply.decode(payload).data, bytes, count);
     }
-    bytes.set(data);
-    return data.length;
+    for (let i = 0; i < length; i++) bytes[i] = reply.getUint8(RegionAccessLayout.data + i);
+    return length;
   }
 
   write({ index }: PortRegion, offset: number, bytes: Uint8Array): number {
     const count = Math.min(bytes.length, this.#connection.agreement.maxTransfer);
+    if (count <= MOST_IN_PLACE) return this.#writeInPlace(index, offset, bytes, count);
     const request = { region: index, offset: BigInt(offset), data: bytes.subarray(0, count) };
     if (this.#isPosted(index)) {
       this.#connection.post(regionWrite, request);
       return count;
     }
     const outcome = this.#connection.call(regionWrite, request);
-    if (!outcome.ok) return errnoOf(outcome);
-    return Math.min(outcome.value.count, count);
+    return outcome.ok ? Math.min(outcome.value.count, count) : errnoOf(outcome);
+  }
+
+  #writeInPlace(index: number, offset: number, bytes: Uint8Array, count: number): number {
+    const connection = this.#connection;
+    const { data } = RegionAccessLayout;
+    // Before the message is written: it may be asked for.
+    const posted = this.#isPosted(index);
+    this.#placeAccess(index, offset, count);
+    for (let i = 0; i < count; i++) connection.request.setUint8(data + i, bytes[i] ?? 0);
+    if (posted) {
+      connection.postInPlace(regionWrite, data + count);
+      return count;
+    }
+    const answer = connection.exchange(regionWrite, data + count);
+    if (typeof answer !== "number") return answer.ok ? Math.min(answer.value.count, count) : errnoOf(answer);
+    const { reply } = connection;
+    const payload = answer < data ? new Uint8Array(reply.buffer, HEADER_SIZE, answer - HEADER_SIZE) : undefined;
+    const done =
+      payload === undefined ? reply.getUint32(RegionAccessLayout.count, true) : regionWrite.reply.decode(payload).count;
+    return Math.min(done, count);
+  }
+
+  #placeAccess(index: number, offset: number, count: number): void {
+    const { request } = this.#connection;
+    request.setUint32(RegionAccessLayout.offset, offset, true);
+    request.setUint32(RegionAccessLayout.offsetHigh, offset / 2 ** 32, true);
+    request.setUint32(RegionAccessLayout.region, index, true);
+    request.setUint32(RegionAccessLayout.count, count, true);
   }
 
   /** Whether writes to a region are sent without waiting for an answer: to memory, of a device of which nothing can be mapped. */
@@ -317,11 +376,11 @@ export class UserPort implements DevicePort {
     for (let at = 0; at < steps.length; ) {
       const step = steps[at];
       if (step === undefined) break;
-      const writes = this.#connection.agreement.writeMultiple ? this.#writesFrom(region, steps, at) : [];
-      if (writes.length > 1) {
-        const { done, status } = this.#writeMany(region, writes);
+      const writes = step.write && this.#connection.agreement.writeMultiple ? writesFrom(steps, at) : 0;
+      if (writes > 1) {
+        const { done, status } = this.#writeMany(region, steps, at, writes);
         at += done;
-        if (done < writes.length) return { done: at, status };
+        if (done < writes) return { done: at, status };
         continue;
       }
       view.setBigUint64(0, step.write ? step.value : 0n, true);
@@ -334,26 +393,41 @@ export class UserPort implements DevicePort {
     return { done: steps.length, status: 0 };
   }
 
-  /** The writes that follow each other from a step on, as many as one message takes. */
-  #writesFrom({ index }: PortRegion, steps: readonly ProgramStep[], from: number): RegionData[] {
-    const writes: RegionData[] = [];
-    for (const { write, offset, width, value } of steps.slice(from, from + MOST_WRITES)) {
-      if (!write) break;
-      const data = new Uint8Array(8);
-      new DataView(data.buffer).setBigUint64(0, value, true);
-      writes.push({ region: index, offset: BigInt(offset), data: data.subarray(0, width) });
+  #writeMany(
+    { index }: PortRegion,
+    steps: readonly ProgramStep[],
+    from: number,
+    count: number,
+  ): { done: number; status: number } {
+    const connection = this.#connection;
+    const layout = WriteMultiLayout;
+    // Before the message is written: it may be asked for.
+    const posted = this.#isPosted(index);
+    const { request } = connection;
+    request.setUint32(layout.count, count, true);
+    request.setUint32(layout.countHigh, 0, true);
+    for (let i = 0; i < count; i++) {
+      const step = steps[from + i];
+      if (step === undefined) break;
+      const at = layout.first + i * layout.size;
+      request.setUint32(at + layout.offset, step.offset, true);
+      request.setUint32(at + layout.offsetHigh, step.offset / 2 ** 32, true);
+      request.setUint32(at + layout.region, index, true);
+      request.setUint32(at + layout.width, step.width, true);
+      request.setBigUint64(at + layout.data, step.write ? step.value : 0n, true);
     }
-    return writes;
-  }
-
-  #writeMany({ index }: PortRegion, writes: readonly RegionData[]): { done: number; status: number } {
-    if (this.#isPosted(index)) {
-      this.#connection.post(regionWriteMulti, writes);
-      return { done: writes.length, status: 0 };
+    const size = layout.first + count * layout.size;
+    if (posted) {
+      connection.postInPlace(regionWriteMulti, size);
+      return { done: count, status: 0 };
     }
-    const outcome = this.#connection.call(regionWriteMulti, writes);
-    if (!outcome.ok) return { done: 0, status: errnoOf(outcome) };
-    return { done: Math.min(outcome.value, writes.length), status: -EIO };
+    const answer = connection.exchange(regionWriteMulti, size);
+    if (typeof answer !== "number") {
+      if (!answer.ok) return { done: 0, status: errnoOf(answer) };
+      return { done: Math.min(answer.value, count), status: -EIO };
+    }
+    const payload = new Uint8Array(connection.reply.buffer, HEADER_SIZE, answer - HEADER_SIZE);
+    return { done: Math.min(regionWriteMulti.reply.decode(payload), count), status: -EIO };
   }
 
   regionFile(region: PortRegion): RegionFile | number {

@@ -12,8 +12,8 @@ import {
   HEADER_SIZE,
   HEADER_TYPE_MASK,
   type Header,
+  headerAt,
   ProtocolError,
-  readHeader,
 } from "./protocol.js";
 
 const { EPROTO } = constants.errno;
@@ -60,6 +60,7 @@ interface Incomplete {
 }
 
 const noFds: readonly OwnedFd[] = [];
+const noNumbers: readonly number[] = [];
 const noBytes = new Uint8Array(0);
 
 /**
@@ -75,6 +76,8 @@ const noBytes = new Uint8Array(0);
 export class FrameReader {
   #limits: FrameLimits;
   readonly #chunk = new Uint8Array(CHUNK);
+  /** What small messages are received into: see {@link offer}. */
+  readonly view = new DataView(this.#chunk.buffer);
   /** The part of the chunk that holds the beginning of the message under way. */
   #begin = 0;
   #end = 0;
@@ -100,12 +103,42 @@ export class FrameReader {
   room(): Uint8Array {
     const current = this.#current;
     if (current?.body !== undefined) return current.body.subarray(current.filled);
+    if (this.#begin === this.#end) {
+      this.#begin = 0;
+      this.#end = 0;
+      // Nothing is left over, nearly always: a view of its own would cost more than the reception.
+      return this.#chunk;
+    }
     if (this.#begin > 0) {
       this.#chunk.copyWithin(0, this.#begin, this.#end);
       this.#end -= this.#begin;
       this.#begin = 0;
     }
     return this.#chunk.subarray(this.#end);
+  }
+
+  /**
+   * Offers what was received into {@link room}, without descriptors, to somebody who reads messages where they lie: whole ones
+   * within the limit, from the first on, until one is not taken.
+   *
+   * @param take is given a view, and where in it the message begins and how long it is. All of it is there until {@link room} is
+   *   asked for again
+   * @returns how many bytes were not taken: they are for {@link advance}
+   */
+  offer(count: number, take: (view: DataView, at: number, size: number) => boolean): number {
+    if (this.#current !== undefined) return count;
+    const end = this.#end + count;
+    let at = this.#end;
+    while (end - at >= HEADER_SIZE) {
+      const size = this.view.getUint32(at + 4, true);
+      if (size < HEADER_SIZE || size > end - at || size > this.#limits.messageSize) break;
+      if (!take(this.view, at, size)) break;
+      at += size;
+    }
+    this.#received += at - this.#end;
+    this.#begin = at;
+    this.#end = at;
+    return end - at;
   }
 
   /**
@@ -198,7 +231,7 @@ export class FrameReader {
   }
 
   #header(current: Incomplete): Header {
-    const header = readHeader(this.#chunk.subarray(this.#begin, this.#begin + HEADER_SIZE));
+    const header = headerAt(this.view, this.#begin);
     this.#begin += HEADER_SIZE;
     const type = header.flags & HEADER_TYPE_MASK;
     if (header.size < HEADER_SIZE) {
@@ -225,6 +258,35 @@ export class FrameReader {
   }
 }
 
+/** Closes the descriptors of a message that nobody wants. */
+export function release({ fds }: Frame): void {
+  for (const fd of fds) fd.close();
+}
+
+/** Memory for one small message after the other. */
+export class Scratch {
+  readonly view: DataView;
+  readonly #bytes: Uint8Array;
+  /** By their lengths: a view that is made anew costs as much as the rest of the message. */
+  readonly #messages = new Map<number, Uint8Array>();
+
+  /** @param length of the longest message, in bytes */
+  constructor(length: number) {
+    this.#bytes = new Uint8Array(length);
+    this.view = new DataView(this.#bytes.buffer);
+  }
+
+  /** Its first bytes. */
+  message(length: number): Uint8Array {
+    let message = this.#messages.get(length);
+    if (message === undefined) {
+      message = this.#bytes.subarray(0, length);
+      this.#messages.set(length, message);
+    }
+    return message;
+  }
+}
+
 // How many messages are gone before the queue forgets them.
 const DONE_AT_ONCE = 1024;
 
@@ -247,7 +309,7 @@ export type Send = (bytes: Uint8Array, fds: readonly number[]) => number;
 export class FrameWriter {
   readonly #send: Send;
   /** What waits, from {@link #next} on. Shifting an array of many thousands moves them all. */
-  #waiting: Outgoing[] = [];
+  readonly #waiting: Outgoing[] = [];
   #next = 0;
   #queued = 0;
 
@@ -267,10 +329,25 @@ export class FrameWriter {
    * @param sent called when message and descriptors are not needed any more
    * @throws what the socket throws: then what waits will not go
    */
-  write(message: Uint8Array, fds: readonly number[] = [], sent?: () => void): void {
+  write(message: Uint8Array, fds: readonly number[] = noNumbers, sent?: () => void): void {
     this.#waiting.push({ message, fds, sent, offset: 0 });
     this.#queued += message.length;
     if (this.#waiting.length - this.#next === 1) this.flush();
+  }
+
+  /**
+   * The same for a message without descriptors whose memory is used again: what there is no room for is copied. If this throws,
+   * nothing of it has gone or waits.
+   *
+   * @returns the copy, if there is one
+   */
+  writeCopy(message: Uint8Array): Uint8Array | undefined {
+    const sent = this.#queued > 0 ? 0 : this.#send(message, noNumbers);
+    if (sent === message.length) return undefined;
+    const copy = message.slice();
+    this.#waiting.push({ message: copy, fds: noNumbers, sent: undefined, offset: sent });
+    this.#queued += copy.length - sent;
+    return copy;
   }
 
   /** Sends what waits, as much as there is room for. Throws as {@link write}. */
@@ -278,13 +355,13 @@ export class FrameWriter {
     for (;;) {
       const next = this.#waiting[this.#next];
       if (next === undefined) {
-        this.#waiting = [];
+        this.#waiting.length = 0;
         this.#next = 0;
         return;
       }
       const first = next.offset === 0;
       // The descriptors with the first part only: a peer would get them twice.
-      const sent = this.#send(first ? next.message : next.message.subarray(next.offset), first ? next.fds : []);
+      const sent = this.#send(first ? next.message : next.message.subarray(next.offset), first ? next.fds : noNumbers);
       if (sent === 0) return;
       next.offset += sent;
       this.#queued -= sent;

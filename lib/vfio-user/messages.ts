@@ -538,6 +538,18 @@ export interface RegionData {
 
 const REGION_ACCESS_SIZE = 16;
 
+/**
+ * Where the parts of an access to a region stand in its message, for those who read and write it where it lies: an object, a view
+ * and memory for each message cost more than the message.
+ */
+export const RegionAccessLayout = {
+  offset: HEADER_SIZE,
+  offsetHigh: HEADER_SIZE + 4,
+  region: HEADER_SIZE + 8,
+  count: HEADER_SIZE + 12,
+  data: HEADER_SIZE + REGION_ACCESS_SIZE,
+} as const;
+
 function regionAccess(name: string): Format<RegionAccess> {
   return {
     encode({ offset, region, count }) {
@@ -595,6 +607,19 @@ export const regionWrite: Command<RegionData, RegionAccess> = command(CommandNum
 // Each write has room for 8 bytes of data.
 const WRITE_MULTI_DATA = 8;
 const WRITE_MULTI_SIZE = REGION_ACCESS_SIZE + WRITE_MULTI_DATA;
+
+/** The same for many writes: `first` is where the first one stands, and `size` what each takes. The rest counts from a write. */
+export const WriteMultiLayout = {
+  count: HEADER_SIZE,
+  countHigh: HEADER_SIZE + 4,
+  first: HEADER_SIZE + 8,
+  size: WRITE_MULTI_SIZE,
+  offset: 0,
+  offsetHigh: 4,
+  region: 8,
+  width: 12,
+  data: REGION_ACCESS_SIZE,
+} as const;
 
 export const regionWriteMulti: Command<readonly RegionData[], number> = command(
   CommandNumber.regionWriteMulti,

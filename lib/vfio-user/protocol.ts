@@ -111,25 +111,47 @@ export interface Header {
 
 /** Reads the header at the beginning of `bytes`, which are at least {@link HEADER_SIZE}. */
 export function readHeader(bytes: Uint8Array): Header {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_SIZE);
+  return headerAt(new DataView(bytes.buffer, bytes.byteOffset, HEADER_SIZE), 0);
+}
+
+/** Reads the header at an offset of what was received, where there are {@link HEADER_SIZE} bytes. */
+export function headerAt(view: DataView, at: number): Header {
   return {
-    id: view.getUint16(0, true),
-    command: view.getUint16(2, true),
-    size: view.getUint32(4, true),
-    flags: view.getUint32(8, true),
-    error: view.getUint32(12, true),
+    id: view.getUint16(at, true),
+    command: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    flags: view.getUint32(at + 8, true),
+    error: view.getUint32(at + 12, true),
   };
 }
 
 /** Writes a message's header into its first {@link HEADER_SIZE} bytes; the size is the message's own length. */
 export function stampHeader(message: Uint8Array, id: number, command: number, flags: number, error = 0): Uint8Array {
-  const view = new DataView(message.buffer, message.byteOffset, HEADER_SIZE);
+  stampHeaderAt(
+    new DataView(message.buffer, message.byteOffset, HEADER_SIZE),
+    message.length,
+    id,
+    command,
+    flags,
+    error,
+  );
+  return message;
+}
+
+/** The same at the beginning of a view, for a message of `size` bytes. */
+export function stampHeaderAt(
+  view: DataView,
+  size: number,
+  id: number,
+  command: number,
+  flags: number,
+  error = 0,
+): void {
   view.setUint16(0, id, true);
   view.setUint16(2, command, true);
-  view.setUint32(4, message.length, true);
+  view.setUint32(4, size, true);
   view.setUint32(8, flags, true);
   view.setUint32(12, error, true);
-  return message;
 }
 
 /** Whether the message answers one of ours. */

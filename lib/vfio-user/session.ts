@@ -28,7 +28,7 @@ import {
   VFIO_REGION_INFO_FLAG_WRITE,
 } from "../uapi.js";
 import { UnixSocket } from "../unix-socket.js";
-import type { BarArea, DeviceBar } from "./bar.js";
+import type { AccessWidth, BarArea, DeviceBar } from "./bar.js";
 import { type Answer, Channel, checkFrame } from "./channel.js";
 import { LOG_PAGE_SIZE } from "./dirty-log.js";
 import type { Frame, FrameLimits } from "./framing.js";
@@ -59,11 +59,13 @@ import {
   migrationFeature,
   migrationStateFeature,
   REGION_INFO_SIZE,
+  RegionAccessLayout,
   type RegionData,
   regionRead,
   regionWrite,
   regionWriteMulti,
   version,
+  WriteMultiLayout,
 } from "./messages.js";
 import type { PciDevice } from "./pci-device.js";
 import {
@@ -158,6 +160,7 @@ export class Session {
       socket,
       { messageSize: HEADER_SIZE + MAX_VERSION_SIZE, fds: options.maxFds },
       {
+        answerAtOnce: (request, at, size, reply) => this.#answerAtOnce(request, at, size, reply),
         answer: (frame) => this.#answer(frame),
         failed: (error, frame) => owner.fault(error, commandName(frame.header.command)),
         ended: (error) => this.#end(error),
@@ -509,22 +512,125 @@ export class Session {
     return bar?.write(at, data);
   }
 
-  /** Writes one after the other, up to one that is refused: the reply says how many were made. */
-  async #regionWriteMulti(payload: Uint8Array): Promise<Answer> {
+  #regionWriteMulti(payload: Uint8Array): Promise<Answer> {
     const command = CommandNumber.regionWriteMulti;
     if (this.#client?.write_multiple !== true) throw refuse(command, "it was not negotiated");
-    const writes = regionWriteMulti.request.decode(payload);
-    let completed = 0;
-    for (const write of writes) {
+    return this.#writeEach(regionWriteMulti.request.decode(payload), 0);
+  }
+
+  /**
+   * Writes one after the other, up to one that is refused: the reply says how many were made.
+   *
+   * @param completed how many were made already
+   * @param pending the one behind those, which is under way
+   */
+  async #writeEach(writes: readonly RegionData[], completed: number, pending?: Promise<void>): Promise<Answer> {
+    let made = completed;
+    let underWay = pending;
+    for (const write of writes.slice(completed)) {
       try {
-        await this.#write(command, write);
+        await (underWay ?? this.#write(CommandNumber.regionWriteMulti, write));
       } catch (error) {
-        if (completed === 0) throw error;
+        if (made === 0) throw error;
         break;
       }
-      completed++;
+      underWay = undefined;
+      made++;
     }
-    return { message: regionWriteMulti.reply.encode(completed) };
+    return { message: regionWriteMulti.reply.encode(made) };
+  }
+
+  // ---- registers, at once ------------------------------------------------------------------------------------------
+
+  /** An access to a register of a BAR, or writes to many: most of what a client asks. Everything else is left alone. */
+  #answerAtOnce(request: DataView, at: number, size: number, reply: DataView): number | Promise<Answer> {
+    if (this.#client === undefined || this.#device.migration.state !== "running") return 0;
+    switch (request.getUint16(at + 2, true)) {
+      case CommandNumber.regionRead:
+        return this.#readAtOnce(request, at, size, reply);
+      case CommandNumber.regionWrite:
+        return this.#writeAtOnce(request, at, size, reply);
+      case CommandNumber.regionWriteMulti:
+        return this.#writeMultiAtOnce(request, at, size, reply);
+      default:
+        return 0;
+    }
+  }
+
+  #readAtOnce(request: DataView, at: number, size: number, reply: DataView): number | Promise<Answer> {
+    const { offset: offsetAt, offsetHigh, region: regionAt, count: countAt, data: dataAt } = RegionAccessLayout;
+    if (size !== dataAt || request.getUint32(at + offsetHigh, true) !== 0) return 0;
+    const offset = request.getUint32(at + offsetAt, true);
+    const region = request.getUint32(at + regionAt, true);
+    const count = request.getUint32(at + countAt, true);
+    const bar = this.#device.findBar(region);
+    if (!isWidth(count) || count > this.#options.maxTransfer || bar?.isRegister("read", offset, count) !== true)
+      return 0;
+    const reading = bar.readRegister(offset, count, reply, dataAt);
+    if (reading !== undefined) {
+      // Nothing else is answered before it: the value is still there.
+      return reading.then(() => {
+        const data = new Uint8Array(count);
+        for (let i = 0; i < count; i++) data[i] = reply.getUint8(dataAt + i);
+        return { message: regionRead.reply.encode({ offset: BigInt(offset), region, data }) };
+      });
+    }
+    writeAccess(reply, offset, region, count);
+    return dataAt + count;
+  }
+
+  #writeAtOnce(request: DataView, at: number, size: number, reply: DataView): number | Promise<Answer> {
+    const { offset: offsetAt, offsetHigh, region: regionAt, count: countAt, data: dataAt } = RegionAccessLayout;
+    if (size <= dataAt || request.getUint32(at + offsetHigh, true) !== 0) return 0;
+    const offset = request.getUint32(at + offsetAt, true);
+    const region = request.getUint32(at + regionAt, true);
+    const count = request.getUint32(at + countAt, true);
+    const bar = this.#device.findBar(region);
+    if (size !== dataAt + count || !isWidth(count) || count > this.#options.maxTransfer) return 0;
+    if (bar?.isRegister("write", offset, count) !== true) return 0;
+    const writing = bar.writeRegister(offset, count, request, at + dataAt);
+    if (writing instanceof Promise) {
+      return writing.then(() => ({ message: regionWrite.reply.encode({ offset: BigInt(offset), region, count }) }));
+    }
+    writeAccess(reply, offset, region, count);
+    return dataAt;
+  }
+
+  #writeMultiAtOnce(request: DataView, at: number, size: number, reply: DataView): number | Promise<Answer> {
+    const layout = WriteMultiLayout;
+    if (this.#client?.write_multiple !== true || size <= layout.first) return 0;
+    const count = request.getUint32(at + layout.count, true);
+    if (request.getUint32(at + layout.countHigh, true) !== 0 || size !== layout.first + count * layout.size) return 0;
+    // All of them first: what is left to others must not have begun.
+    for (let i = 0; i < count; i++) {
+      const write = at + layout.first + i * layout.size;
+      const width = request.getUint32(write + layout.width, true);
+      const bar = this.#device.findBar(request.getUint32(write + layout.region, true));
+      if (request.getUint32(write + layout.offsetHigh, true) !== 0 || !isWidth(width)) return 0;
+      const offset = request.getUint32(write + layout.offset, true);
+      if (width > this.#options.maxTransfer || bar?.isRegister("write", offset, width) !== true) return 0;
+    }
+    let made = 0;
+    for (; made < count; made++) {
+      const write = at + layout.first + made * layout.size;
+      const width = request.getUint32(write + layout.width, true);
+      const bar = this.#device.findBar(request.getUint32(write + layout.region, true));
+      if (!isWidth(width)) break;
+      try {
+        const offset = request.getUint32(write + layout.offset, true);
+        const writing = bar?.writeRegister(offset, width, request, write + layout.data);
+        if (writing instanceof Promise) {
+          const payload = new Uint8Array(request.buffer, at + HEADER_SIZE, size - HEADER_SIZE).slice();
+          return this.#writeEach(regionWriteMulti.request.decode(payload), made, writing);
+        }
+      } catch (error) {
+        if (made === 0) throw error;
+        break;
+      }
+    }
+    reply.setUint32(layout.count, made, true);
+    reply.setUint32(layout.countHigh, 0, true);
+    return layout.first;
   }
 
   // ---- features ----------------------------------------------------------------------------------------------------
@@ -630,6 +736,18 @@ export class Session {
     const most = Math.min(this.#options.maxTransfer, this.#client?.max_data_xfer_size ?? this.#options.maxTransfer);
     if (size > most) throw refuse(command, `${size} bytes, and ${most} are the most`);
   }
+}
+
+function isWidth(count: number): count is AccessWidth | 8 {
+  return count === 4 || count === 8 || count === 1 || count === 2;
+}
+
+/** What the reply to an access says of it. */
+function writeAccess(reply: DataView, offset: number, region: number, count: number): void {
+  reply.setUint32(RegionAccessLayout.offset, offset, true);
+  reply.setUint32(RegionAccessLayout.offsetHigh, 0, true);
+  reply.setUint32(RegionAccessLayout.region, region, true);
+  reply.setUint32(RegionAccessLayout.count, count, true);
 }
 
 interface Feature {

@@ -11,6 +11,14 @@ export interface Answer {
 }
 /** What a channel asks of whoever made it. */
 export interface ChannelOwner {
+    /**
+     * Answers a small request where it lies, without descriptors, or leaves it to {@link answer}: then it has not touched anything.
+     *
+     * @param request a view of what was received: the message begins at `at`, with its header
+     * @param reply the reply's memory, {@link SMALL} bytes. Its header is written by the channel
+     * @returns the reply's length with its header; 0 to leave it; a promise if it takes its time, for which the request is gone
+     */
+    answerAtOnce?(request: DataView, at: number, size: number, reply: DataView): number | Promise<Answer>;
     /** Answers a request. What it throws becomes the error reply. The frame's descriptors are closed afterwards. */
     answer(frame: Frame): Answer | Promise<Answer>;
     /** Something threw what is no refusal: a fault of the device's program. The peer was told EIO. */

@@ -23,6 +23,8 @@ export interface CallOptions {
     /** Called if the server has done it after all, when it was given up already. */
     readonly late?: () => void;
 }
+/** What a call needs of its command. */
+type Asked<Reply> = Pick<Command<never, Reply>, "number" | "name" | "reply">;
 /** How a connection is made. */
 export interface ConnectionOptions {
     /** For messages: the socket's path. */
@@ -99,6 +101,26 @@ export declare class ClientConnection {
      * @throws VfioError ENOTCONN if the connection is over; ETIMEDOUT if the server does not read what was sent before
      */
     post<Request>(command: Command<Request, unknown>, value: Request): void;
+    /**
+     * Memory for a small request to be written in place, behind its header's 16 bytes. An access to a register is a message of 32
+     * bytes: memory, a view and objects made for each take longer than the exchange itself.
+     */
+    get request(): DataView;
+    /** Where the reply of {@link exchange} stands, from 0 on with its header, until the next call. */
+    get reply(): DataView;
+    /**
+     * Sends what was written into {@link request}, and blocks until the reply is there.
+     *
+     * @param size of the request with its header, in bytes
+     * @returns the size of the reply, if it came alone and stands in {@link reply}; else what {@link call} returns
+     * @throws as {@link call}
+     */
+    exchange<Reply>(command: Asked<Reply>, size: number): number | Exclude<Outcome<Reply>, {
+        thrown: Error;
+    }>;
+    /** As {@link post}, for what was written into {@link request}. */
+    postInPlace(command: Asked<unknown>, size: number): void;
     /** Closes the sockets. A second call does nothing. */
     close(): void;
 }
+export {};

@@ -32,6 +32,8 @@ export interface FrameLimits {
  */
 export declare class FrameReader {
     #private;
+    /** What small messages are received into: see {@link offer}. */
+    readonly view: DataView<ArrayBuffer>;
     constructor(limits: FrameLimits);
     /** What was negotiated. Counts from the next message on. */
     set limits(limits: FrameLimits);
@@ -39,6 +41,15 @@ export declare class FrameReader {
     get inMessage(): boolean;
     /** Where to receive next: fill it from its beginning, as far as there is something. Never empty. */
     room(): Uint8Array;
+    /**
+     * Offers what was received into {@link room}, without descriptors, to somebody who reads messages where they lie: whole ones
+     * within the limit, from the first on, until one is not taken.
+     *
+     * @param take is given a view, and where in it the message begins and how long it is. All of it is there until {@link room} is
+     *   asked for again
+     * @returns how many bytes were not taken: they are for {@link advance}
+     */
+    offer(count: number, take: (view: DataView, at: number, size: number) => boolean): number;
     /**
      * Takes in what was received into {@link room}.
      *
@@ -50,6 +61,17 @@ export declare class FrameReader {
     advance(count: number, fds?: readonly OwnedFd[]): readonly Frame[];
     /** Closes the descriptors of a message that will not be completed. */
     close(): void;
+}
+/** Closes the descriptors of a message that nobody wants. */
+export declare function release({ fds }: Frame): void;
+/** Memory for one small message after the other. */
+export declare class Scratch {
+    #private;
+    readonly view: DataView;
+    /** @param length of the longest message, in bytes */
+    constructor(length: number);
+    /** Its first bytes. */
+    message(length: number): Uint8Array;
 }
 /**
  * Sends part of a message; the descriptors go with its first byte.
@@ -71,6 +93,13 @@ export declare class FrameWriter {
      * @throws what the socket throws: then what waits will not go
      */
     write(message: Uint8Array, fds?: readonly number[], sent?: () => void): void;
+    /**
+     * The same for a message without descriptors whose memory is used again: what there is no room for is copied. If this throws,
+     * nothing of it has gone or waits.
+     *
+     * @returns the copy, if there is one
+     */
+    writeCopy(message: Uint8Array): Uint8Array | undefined;
     /** Sends what waits, as much as there is room for. Throws as {@link write}. */
     flush(): void;
     /** Takes a message back, with its descriptors. False if some of it has gone already. */

@@ -153,8 +153,31 @@ export interface RegionData {
     readonly region: number;
     readonly data: Uint8Array;
 }
+/**
+ * Where the parts of an access to a region stand in its message, for those who read and write it where it lies: an object, a view
+ * and memory for each message cost more than the message.
+ */
+export declare const RegionAccessLayout: {
+    readonly offset: 16;
+    readonly offsetHigh: number;
+    readonly region: number;
+    readonly count: number;
+    readonly data: number;
+};
 export declare const regionRead: Command<RegionAccess, RegionData>;
 export declare const regionWrite: Command<RegionData, RegionAccess>;
+/** The same for many writes: `first` is where the first one stands, and `size` what each takes. The rest counts from a write. */
+export declare const WriteMultiLayout: {
+    readonly count: 16;
+    readonly countHigh: number;
+    readonly first: number;
+    readonly size: number;
+    readonly offset: 0;
+    readonly offsetHigh: 4;
+    readonly region: 8;
+    readonly width: 12;
+    readonly data: 16;
+};
 export declare const regionWriteMulti: Command<readonly RegionData[], number>;
 /** A part of the client's memory. */
 export interface DmaAccess {

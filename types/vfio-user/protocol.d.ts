@@ -71,8 +71,12 @@ export interface Header {
 }
 /** Reads the header at the beginning of `bytes`, which are at least {@link HEADER_SIZE}. */
 export declare function readHeader(bytes: Uint8Array): Header;
+/** Reads the header at an offset of what was received, where there are {@link HEADER_SIZE} bytes. */
+export declare function headerAt(view: DataView, at: number): Header;
 /** Writes a message's header into its first {@link HEADER_SIZE} bytes; the size is the message's own length. */
 export declare function stampHeader(message: Uint8Array, id: number, command: number, flags: number, error?: number): Uint8Array;
+/** The same at the beginning of a view, for a message of `size` bytes. */
+export declare function stampHeaderAt(view: DataView, size: number, id: number, command: number, flags: number, error?: number): void;
 /** Whether the message answers one of ours. */
 export declare function isReply(header: Header): boolean;
 /** Whether the sender waits for an answer. */
