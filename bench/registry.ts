@@ -5,6 +5,7 @@
  */
 import { interruptBenchmarks } from "./interrupts.js";
 import { ioctlBenchmarks } from "./ioctl.js";
+import { loadBenchmarks } from "./load.js";
 import type { Benchmark } from "./measure.js";
 import { memoryBenchmarks } from "./memory.js";
 import { registerBenchmarks } from "./registers.js";
@@ -17,4 +18,5 @@ export const benchmarks: readonly Benchmark[] = [
   ...memoryBenchmarks,
   ...interruptBenchmarks,
   ...vfioUserBenchmarks,
+  ...loadBenchmarks,
 ];

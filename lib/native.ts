@@ -10,6 +10,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { packageRoot } from "./package-root.js";
 import { offerTracing } from "./trace/tracing.js";
 
 declare const mappingHandle: unique symbol;
@@ -271,12 +272,11 @@ function load(): Native {
   if (process.platform !== "linux") {
     throw new Error(`vfio needs Linux: VFIO and iommufd are Linux interfaces (this is ${process.platform})`);
   }
-  const root = new URL("..", import.meta.url);
   const candidates = [
     "build/Release/vfio.node",
     "build/Debug/vfio.node",
     `prebuilds/linux-${process.arch}/vfio.${libc()}.node`,
-  ].map((path) => fileURLToPath(new URL(path, root)));
+  ].map((path) => fileURLToPath(new URL(path, packageRoot)));
   const found = candidates.find((path) => existsSync(path));
   if (found === undefined) {
     throw new Error(

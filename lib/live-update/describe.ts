@@ -14,6 +14,7 @@ import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
 import { invalidStateError } from "../errors.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
 import type { MessageConnection } from "../kvm/message-connection.js";
+import { packageRoot } from "../package-root.js";
 import type {
   ConnectionItem,
   ContainerItem,
@@ -28,7 +29,7 @@ import type { Plan, PlannedConnection } from "./plan.js";
 
 /** This package's version, which a manifest is signed with. */
 function version(): string {
-  const parsed: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  const parsed: unknown = JSON.parse(readFileSync(new URL("package.json", packageRoot), "utf8"));
   return typeof parsed === "object" && parsed !== null && "version" in parsed ? String(parsed.version) : "unknown";
 }
 

@@ -131,7 +131,10 @@ describe("DmaPool", () => {
     const { label, address, length, pageSize } = buffer;
     const bar: DmaMemory = {
       kind: "bar",
-      ...{ label, address, length, pageSize },
+      label,
+      address,
+      length,
+      pageSize,
       backing: () => undefined,
       hold() {},
       release() {},
