@@ -53,12 +53,17 @@ const knownFields = new Set(
   "keepsState vectors enabled wide table pending type functionReset maxPayload link linkMost".split(" "),
 );
 
-async function json(...args: string[]): Promise<Record<string, unknown>> {
-  const { code, out, err } = await vfio([...args, "--json"]);
-  expect({ code, err }).toEqual({ code: 0, err: "" });
+/** What was printed, if every field of it is documented. */
+function checked(out: string): Record<string, unknown> {
   const value: Record<string, unknown> = JSON.parse(out);
   for (const key of keysOf(value)) if (!knownFields.has(key)) expect(documented, key).toContain(`\`${key}\``);
   return value;
+}
+
+async function json(...args: string[]): Promise<Record<string, unknown>> {
+  const { code, out, err } = await vfio([...args, "--json"]);
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  return checked(out);
 }
 
 let directory: string;
@@ -135,6 +140,13 @@ describe("without the permission", () => {
     expect(err).toMatch(new RegExp(`^vfio ${command}: .+\\. Fix: .*root.*\\n$`));
   });
 
+  test("a file that may not be written is the user's fault, and said before the program runs", async () => {
+    const { code, out, err } = await asNobody(() => vfio(["trace", "-o", "/etc/calls", "--", "touch", "/tmp/was-run"]));
+    expect({ code, out }).toEqual({ code: 4, out: "" });
+    expect(err).toMatch(/^vfio trace: \/etc\/calls cannot be written\. Fix: name a file in a directory of yours\n$/);
+    expect(existsSync("/tmp/was-run")).toBe(false);
+  });
+
   test("doctor says which nodes do not open, list and info show what they may", async () => {
     using _bound = bind(edu);
     const { code, out } = await spawned(["doctor", edu], nobody);
@@ -199,7 +211,7 @@ describe("a device", () => {
     using _bound = bind(edu);
     const one = await vfio(["irq", edu, "--watch", "--write", "bar0:0x60=1", "--count", "1", "--json"]);
     expect(one.code).toBe(0);
-    expect(JSON.parse(one.out)).toMatchObject({ kind: "msi", vector: 0, count: 1, total: 1 });
+    expect(checked(one.out)).toMatchObject({ kind: "msi", vector: 0, count: 1, total: 1 });
     const line = await vfio(["irq", edu, "--watch", "--kind", "intx", "--trigger", "--count", "1"]);
     expect(line).toMatchObject({ code: 0, out: expect.stringMatching(/intx {2}\+1 {2}total 1\n$/) });
     // Nothing raises one.
@@ -216,7 +228,7 @@ describe("a device", () => {
     const again = await vfio(args);
     expect(again).toMatchObject({ code: 1, out: "" });
     expect(again.err).toMatch(/exists\. Fix: .*--force/);
-    expect((await vfio([...args, "--force"])).code).toBe(0);
+    expect(await json(...args, "--force")).toMatchObject({ region: "bar2", offset: 4096, length: 200_000, file });
     const config = join(directory, "config");
     await vfio(["dump", ivshmem, "config", config]);
     expect(readFileSync(config).readUInt32LE(0)).toBe(0x1110_1af4);

@@ -3,7 +3,7 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { CALL_CHANNEL, DmaBuffer, formatCall, OwnedFd, type TracedCall, traceCalls } from "vfio";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { native } from "../../lib/native.js";
 import { nativeCalls } from "../../lib/trace/calls.js";
 import * as uapi from "../../lib/uapi.js";
@@ -53,6 +53,16 @@ describe("while nobody listens", () => {
       native.memfdCreate("", -1 >>> 0);
     });
     expect(calls).toHaveLength(2);
+  });
+
+  test("two copies of the package in one process: each call is told once, and both are bare again afterwards", async () => {
+    vi.resetModules();
+    const { native: other } = await import("../../lib/native.js");
+    expect(other).not.toBe(native);
+    const before = [native.dup, other.dup];
+    const calls = await told(() => [native.dup(-1), other.dup(-1)]);
+    expect(calls).toMatchObject([{ error: "EBADF" }, { error: "EBADF" }]);
+    expect([native.dup, other.dup]).toEqual(before);
   });
 
   test("the table has every function of the addon", () => {

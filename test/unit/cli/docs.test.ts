@@ -34,10 +34,11 @@ test("it has every field of what --json prints", async () => {
     ["doctor", "01:00.0"],
     ["info", "01:00.0"],
     ["bind", "-n", "01:00.0"],
+    ["unbind", "-n", "01:00.0"],
     ["info", "02:00.0"],
-  ];
-  for (const args of commands) {
-    const { out } = await vfio([...args, "--host", tree.root, "--json"]);
+  ].map((args) => [...args, "--host", tree.root]);
+  for (const args of [...commands, ["completion", "bash"], ["man"]]) {
+    const { out } = await vfio([...args, "--json"]);
     for (const key of keysOf(JSON.parse(out))) expect(text, `${key} of vfio ${args[0]}`).toContain(`\`${key}\``);
   }
 });

@@ -50,6 +50,13 @@ describe.each(leaves.map(({ path, arguments: list }) => ({ path, name: path.join
     expect({ code: absent.code, out: absent.out }).toEqual({ code: 3, out: "" });
     expect(absent.err).toMatch(oneLine(`vfio ${name}`));
     expect(absent.err).toMatch(/there is no such device.*vfio list/);
+
+    const forPrograms = await vfio([...path, "fff0:00:00.0", ...more, "--json"]);
+    expect(JSON.parse(forPrograms.out)).toMatchObject({ schema: 1, error: { code: "ENODEV", exitCode: 3 } });
+    expect({ code: forPrograms.code, err: forPrograms.err }).toEqual({ code: 3, err: absent.err });
+
+    const verbose = await vfio([...path, "fff0:00:00.0", ...more, "--verbose"]);
+    expect(verbose.err).toMatch(/syscall: 'open'/);
   });
 });
 
