@@ -8,7 +8,7 @@ import { constants } from "node:os";
 import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "./errors.js";
 import { OwnedFd } from "./fd.js";
 import { watchForLeak } from "./leak.js";
-import { type MappingHandle, native } from "./native.js";
+import { type MappingHandle, native, PAGE_SIZE } from "./native.js";
 
 /**
  * Memory that a container can map for a device: a {@link DmaBuffer}, or a BAR's mapped part.
@@ -58,7 +58,7 @@ export interface DmaBufferOptions {
 }
 
 const { EINVAL } = constants.errno;
-const PAGE = native.pageSize();
+
 const MiB = 1 << 20;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 0x01;
@@ -149,7 +149,7 @@ export class DmaBuffer implements DmaMemory, Disposable {
     if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
     if (length <= 0) throw outOfRangeError("length", "greater than 0", length);
     const { pages = "normal", backing = "memfd", locked = false } = options;
-    const pageSize = pages === "2M" || pages === "1G" ? 2 ** hugeLog2[pages] : PAGE;
+    const pageSize = pages === "2M" || pages === "1G" ? 2 ** hugeLog2[pages] : PAGE_SIZE;
     if (pages !== "normal" && pages !== "transparent" && length % pageSize !== 0) {
       throw outOfRangeError("length", `a multiple of ${pageSize} with pages of ${pages}`, length);
     }
@@ -180,7 +180,7 @@ export class DmaBuffer implements DmaMemory, Disposable {
     const { length = file.size, locked = false, label = `${fd.label} (${length} bytes)` } = options;
     if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
     const { type, bsize } = statfsSync(`/proc/self/fd/${fd.number}`);
-    const pageSize = type === HUGETLBFS_MAGIC ? bsize : PAGE;
+    const pageSize = type === HUGETLBFS_MAGIC ? bsize : PAGE_SIZE;
     if (!file.isFile() || length <= 0 || length > file.size || length % pageSize !== 0) {
       throw new VfioError({
         errno: EINVAL,

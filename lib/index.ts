@@ -31,5 +31,6 @@ export {
 export * from "./kvm/index.js";
 export * from "./live-update/index.js";
 export { type LockedMemory, lockedMemory } from "./memlock.js";
+export { type Support, support } from "./native.js";
 export * from "./sysfs/index.js";
 export * from "./trace/index.js";

@@ -10,6 +10,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { messageOf } from "./errors.js";
 import { packageRoot } from "./package-root.js";
 import { offerTracing } from "./trace/tracing.js";
 
@@ -268,24 +269,73 @@ function libc(): "glibc" | "musl" {
   return readFileSync("/proc/self/maps", "latin1").includes("/ld-musl-") ? "musl" : "glibc";
 }
 
-function load(): Native {
-  if (process.platform !== "linux") {
-    throw new Error(`vfio needs Linux: VFIO and iommufd are Linux interfaces (this is ${process.platform})`);
+/** Whether this package can do anything here, and if not, why and what to do about it. */
+export type Support =
+  | { readonly supported: true }
+  | {
+      readonly supported: false;
+      /** Why not: the system, or what became of its addon. */
+      readonly reason: string;
+      /** What to do about it. */
+      readonly fix: string;
+    };
+
+const builds = "for Linux on x64 and arm64 there are prebuilt addons, with glibc and with musl";
+
+function load(): Native | Exclude<Support, { supported: true }> {
+  const { platform, arch } = process;
+  if (platform !== "linux") {
+    return {
+      supported: false,
+      reason: `VFIO and iommufd are interfaces of Linux, and this is ${platform}`,
+      fix: "run the program on Linux, on the machine that has the device; everywhere else it can be imported, and no more",
+    };
   }
   const candidates = [
     "build/Release/vfio.node",
     "build/Debug/vfio.node",
-    `prebuilds/linux-${process.arch}/vfio.${libc()}.node`,
+    `prebuilds/linux-${arch}/vfio.${libc()}.node`,
   ].map((path) => fileURLToPath(new URL(path, packageRoot)));
   const found = candidates.find((path) => existsSync(path));
+  const fix = `build it, which takes a C++20 compiler, make, Python 3 and Node's headers: node ${fileURLToPath(new URL("scripts/install.mjs", packageRoot))}`;
   if (found === undefined) {
-    throw new Error(
-      `no native addon for linux-${process.arch} (${libc()}): looked for ${candidates.join(", ")}. ` +
-        "Prebuilt ones exist for x64 and arm64; for anything else, build it from a checkout: npm ci && npm run build",
-    );
+    return {
+      supported: false,
+      reason: `no native addon for linux-${arch} with ${libc()}: looked for ${candidates.join(", ")} (${builds})`,
+      fix,
+    };
   }
-  return createRequire(import.meta.url)(found);
+  try {
+    return createRequire(import.meta.url)(found);
+  } catch (error) {
+    return { supported: false, reason: `the native addon does not load: ${messageOf(error)}`, fix };
+  }
 }
+
+/** Stands in for an addon that is not there, so that a program that may not need it can be loaded. */
+function absent({ reason, fix }: Exclude<Support, { supported: true }>): Native {
+  return new Proxy(Object.create(null), {
+    get() {
+      throw Object.assign(new Error(`vfio does not work here: ${reason}\n  fix: ${fix}`), {
+        code: "ERR_VFIO_UNSUPPORTED",
+      });
+    },
+  });
+}
+
+const loaded = load();
+
+/**
+ * Whether the package works on this system. To import it works everywhere; the first call that needs the kernel fails with
+ * the same words (`code` is `ERR_VFIO_UNSUPPORTED`) where this says no. It does not say that there is a device:
+ * {@link diagnose} does.
+ *
+ * ```ts
+ * import { support } from "vfio";
+ * if (!support.supported) console.error(`${support.reason}. To do: ${support.fix}`);
+ * ```
+ */
+export const support: Support = "supported" in loaded ? loaded : { supported: true };
 
 /**
  * The addon's functions. In an object of their own: that of the addon is a dictionary to the engine, and a call through it
@@ -293,6 +343,9 @@ function load(): Native {
  *
  * Call them through this object, always: tracing replaces them in it.
  */
-export const native: Native = { ...load() };
+export const native: Native = "supported" in loaded ? absent(loaded) : { ...loaded };
 
-offerTracing(native);
+/** The bytes in a page of memory. */
+export const PAGE_SIZE = support.supported ? native.pageSize() : 4096;
+
+if (support.supported) offerTracing(native);

@@ -17,5 +17,6 @@ export { type IovaAllocateOptions, IovaAllocator, type IovaAllocatorOptions, typ
 export * from "./kvm/index.js";
 export * from "./live-update/index.js";
 export { type LockedMemory, lockedMemory } from "./memlock.js";
+export { type Support, support } from "./native.js";
 export * from "./sysfs/index.js";
 export * from "./trace/index.js";

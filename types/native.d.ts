@@ -182,6 +182,27 @@ export interface Native {
     kvmHasDeviceAttr(device: number, group: number, attribute: U64): number;
     kvmSetDeviceAttrFd(device: number, group: number, attribute: U64, file: number): number;
 }
+/** Whether this package can do anything here, and if not, why and what to do about it. */
+export type Support = {
+    readonly supported: true;
+} | {
+    readonly supported: false;
+    /** Why not: the system, or what became of its addon. */
+    readonly reason: string;
+    /** What to do about it. */
+    readonly fix: string;
+};
+/**
+ * Whether the package works on this system. To import it works everywhere; the first call that needs the kernel fails with
+ * the same words (`code` is `ERR_VFIO_UNSUPPORTED`) where this says no. It does not say that there is a device:
+ * {@link diagnose} does.
+ *
+ * ```ts
+ * import { support } from "vfio";
+ * if (!support.supported) console.error(`${support.reason}. To do: ${support.fix}`);
+ * ```
+ */
+export declare const support: Support;
 /**
  * The addon's functions. In an object of their own: that of the addon is a dictionary to the engine, and a call through it
  * took 4 ns more.
@@ -189,4 +210,6 @@ export interface Native {
  * Call them through this object, always: tracing replaces them in it.
  */
 export declare const native: Native;
+/** The bytes in a page of memory. */
+export declare const PAGE_SIZE: number;
 export {};

@@ -4,6 +4,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
+import { support } from "../native.js";
 import { cacheDirectory } from "../rig/cache.js";
 import { Debian, missingPackages, readRelease } from "../rig/debian.js";
 import { RigError, tail } from "../rig/errors.js";
@@ -23,23 +24,13 @@ async function missingTools(): Promise<string[]> {
   return packages.filter((_, index) => there[index] !== true);
 }
 
-/** Whether there is an addon for this system: one that was built here, or a prebuilt one. */
-async function loads(): Promise<boolean> {
-  try {
-    await import("../native.js");
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /**
  * Builds the addon if it is not built yet, after installing what that takes where this process may.
  *
  * @throws RigError `ERR_RIG_MISSING` that says what to install, or shows why the build failed
  */
 export async function ensureAddon(onProgress?: ProgressListener): Promise<void> {
-  if (await loads()) return;
+  if (support.supported) return;
   const missing = await missingTools();
   if (missing.length > 0) await installTools(missing, onProgress);
   onProgress?.({ step: "building the native addon" });

@@ -5,7 +5,7 @@
  */
 import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
-import { native, type PollHandle } from "../native.js";
+import { native, PAGE_SIZE, type PollHandle } from "../native.js";
 import type { BarRegister } from "./pci-config.js";
 import { SharedMemory } from "./shared-memory.js";
 
@@ -68,8 +68,6 @@ export interface BarPart extends BarArea {
   write(offset: number, bytes: Uint8Array): void;
 }
 
-const PAGE = native.pageSize();
-
 /** @throws RangeError */
 function checkSize(size: number, least: number): number {
   if (typeof size !== "number") throw argTypeError("size", "a number", size);
@@ -105,8 +103,14 @@ export class DeviceBar implements BarRegister {
     const { memory = false } = options;
     this.areas = memory === false ? [] : memory === true ? [{ offset: 0, length: this.size }] : memory.areas;
     for (const { offset, length } of this.areas) {
-      if (offset % PAGE !== 0 || length % PAGE !== 0 || length <= 0 || offset < 0 || offset + length > this.size) {
-        throw outOfRangeError("areas", `whole pages of ${PAGE} bytes within the BAR`, { offset, length });
+      if (
+        offset % PAGE_SIZE !== 0 ||
+        length % PAGE_SIZE !== 0 ||
+        length <= 0 ||
+        offset < 0 ||
+        offset + length > this.size
+      ) {
+        throw outOfRangeError("areas", `whole pages of ${PAGE_SIZE} bytes within the BAR`, { offset, length });
       }
     }
     if (this.wide && this.space === "io") throw outOfRangeError("wide", "false for I/O ports", true);

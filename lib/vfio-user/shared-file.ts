@@ -7,12 +7,11 @@ import { fstatSync } from "node:fs";
 import { constants } from "node:os";
 import { VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
-import { type MappingHandle, native } from "../native.js";
+import { type MappingHandle, native, PAGE_SIZE } from "../native.js";
 import { ProtocolError } from "./protocol.js";
 
 const { EINVAL } = constants.errno;
 
-const PAGE = native.pageSize();
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
@@ -85,7 +84,7 @@ class MappedFile implements SharedFile {
 
   constructor(fd: OwnedFd, offset: bigint, size: bigint, writable: boolean, identity: string) {
     this.identity = identity;
-    this.#start = Number(offset % BigInt(PAGE));
+    this.#start = Number(offset % BigInt(PAGE_SIZE));
     this.#length = this.#start + Number(size);
     // What may only be read is mapped privately: a stray write of the device's stays here, instead of ending the process.
     const flags = writable ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE;
