@@ -31,6 +31,12 @@ describe("selection", () => {
     expect(select(all, ["map.*"])).toEqual({ selected: [], unknown: ["map.*"] });
   });
 
+  test("what is on demand is selected by words alone", () => {
+    const some = [{ name: "map/4k" }, { name: "matrix/4k", onDemand: true }];
+    expect(select(some, []).selected).toEqual([{ name: "map/4k" }]);
+    expect(select(some, ["4k"]).selected).toEqual(some);
+  });
+
   test("words that select nothing are told", () => {
     expect(select(all, ["api", "nonsense", "type3*"]).unknown).toEqual(["nonsense", "type3*"]);
   });
