@@ -45,6 +45,8 @@ if (readFileSync(join(dist, "index.js"), "utf8").includes('"./core.js"')) {
 }
 
 const core = new Set(await needed("index.js"));
+// In every process that is traced, also in those without the library: it must not bring the library along.
+const tracer = new Set(await needed("trace/preload.js"));
 const modules = await needed(...libraries, ...programs);
 
 /** A file, and what goes into it: of the modules that no file before it has, those of a directory, with all that they need. */
@@ -52,9 +54,9 @@ const group = (name, priority, has) => ({ name, priority, test: (id) => has(rela
 const within = (directory) => (path) => path.startsWith(`${directory}/`) && !programs.includes(path);
 // Each is as deep as the modules in it that ask where they are.
 const groups = [
+  group("trace/all", 5, (path) => tracer.has(path) && !programs.includes(path)),
   group("core", 4, (path) => core.has(path)),
   group("server", 3, within("vfio-user")),
-  group("trace/all", 3, within("trace")),
   group("rig/all", 2, within("rig")),
   group("cli/all", 1, within("cli")),
 ];

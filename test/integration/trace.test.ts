@@ -128,6 +128,12 @@ describe("vfio trace", () => {
     });
   });
 
+  test("loads nothing of the package's native part into programs that do not", async () => {
+    const objects = "console.log(JSON.stringify(process.report.getReport().sharedObjects))";
+    const { out } = await trace(process.execPath, "-e", objects);
+    expect(JSON.parse(out).filter((file: string) => file.endsWith("vfio.node"))).toEqual([]);
+  });
+
   test("passes signals on, and says which one the program died of", async () => {
     const waiting = join(directory, "waiting.mjs");
     writeFileSync(
