@@ -7,7 +7,8 @@ import { VfioError } from "../../lib/errors.js";
 const PAGE = 4096;
 
 /** A mapping without a container, as far as a pool can tell. */
-function map(memory: DmaMemory, { iova = 0x1_0000_0000n, offset = 0, length = memory.length - offset } = {}) {
+function map(memory: DmaMemory, where: { iova?: bigint; offset?: number; length?: number } = {}) {
+  const { iova = 0x1_0000_0000n, offset = 0, length = memory.length - offset } = where;
   const owner = { unmapOne: (mapping: DmaMapping) => mapping.ended(), toString: () => "container" };
   return new DmaMapping(owner, { iova, length, read: true, write: true, memory, offset });
 }
