@@ -32,17 +32,19 @@ const here = [
   { name: "start", lines: ["npm start"], instead: "node dist/examples/anywhere.js", widths: [WIDE, NARROW] },
 ];
 
-/** In the rig's guest, one after the other: the devices of a screen are as the former one has left them. @type {readonly Screen[]} */
+const GIVEN = "vfio bind 00:02.0 02:00.0 06:01.0 >/dev/null 2>&1";
+
+/** In the rig's guest. @type {readonly Screen[]} */
 const inGuest = [
   { name: "list", lines: ["vfio list"], widths: [WIDE, NARROW] },
   { name: "doctor-no", lines: ["vfio doctor 06:01.0"], widths: [WIDE, NARROW] },
   { name: "bind", lines: ["vfio bind 01:00.0 --dry-run", "vfio bind 02:00.0"], widths: [WIDE] },
-  { name: "doctor", lines: ["vfio doctor 02:00.0"], widths: [WIDE, NARROW] },
-  { name: "info", lines: ["vfio info 02:00.0"], widths: [WIDE, NARROW] },
-  { name: "live-update", lines: ["vfio live-update check 02:00.0"], widths: [NARROW] },
+  { name: "doctor", before: GIVEN, lines: ["vfio doctor 02:00.0"], widths: [WIDE, NARROW] },
+  { name: "info", before: GIVEN, lines: ["vfio info 02:00.0"], widths: [WIDE, NARROW] },
+  { name: "live-update", before: GIVEN, lines: ["vfio live-update check 02:00.0"], widths: [NARROW] },
   {
     name: "irq",
-    before: "vfio bind 00:02.0 >/dev/null 2>&1",
+    before: GIVEN,
     lines: ["vfio irq 00:02.0", "vfio irq 00:02.0 --watch --write bar0:0x60=1 --count 1"],
     widths: [NARROW],
   },
@@ -54,7 +56,7 @@ const inGuest = [
   },
   {
     name: "errors",
-    before: "vfio bind 06:01.0 >/dev/null 2>&1",
+    before: GIVEN,
     lines: [
       "vfio info 01:00",
       "vfio info 0b:00.0",
