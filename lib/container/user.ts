@@ -219,7 +219,7 @@ export class UserContainer extends Container {
     return {
       label: this.socket,
       timeout: this.#timeout,
-      answer: (frame) => answerServer(frame, this.#told, defaultCapabilities.max_data_xfer_size),
+      answer: (frame, room) => answerServer(frame, this.#told, defaultCapabilities.max_data_xfer_size, room),
       lost: (error) => this.#disconnected(error),
     };
   }

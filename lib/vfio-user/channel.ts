@@ -284,9 +284,15 @@ export class Channel {
    * Sends a request and waits for its reply.
    *
    * @param timeout in milliseconds
+   * @param use is given the reply. Its memory is used again as soon as this returns
    * @throws VfioError the peer's errno; ETIMEDOUT; ECONNRESET when the connection ends; ProtocolError for a bad reply
    */
-  async request<Request, Reply>(command: Command<Request, Reply>, value: Request, timeout: number): Promise<Reply> {
+  async request<Request, Reply, Result>(
+    command: Command<Request, Reply>,
+    value: Request,
+    timeout: number,
+    use: (reply: Reply) => Result,
+  ): Promise<Result> {
     if (this.#ended) throw lost("the connection is over");
     const id = this.#id();
     const frame = await new Promise<Frame>((resolve, reject) => {
@@ -319,7 +325,9 @@ export class Channel {
       });
     }
     if (frame.fault !== undefined) throw new ProtocolError(EINVAL, command.name, "the reply is longer than it may be");
-    return command.reply.decode(frame.payload);
+    const result = use(command.reply.decode(frame.payload));
+    this.#reader.recycle(frame);
+    return result;
   }
 
   /** An id that no request under way has: there are only 65536. */

@@ -213,8 +213,11 @@ export interface ConnectionOptions {
   readonly label: string;
   /** How long the server may take for a reply, in milliseconds. */
   readonly timeout: number;
-  /** Answers a request of the server's with a message whose header is blank, or throws a VfioError. */
-  readonly answer: (frame: Frame) => Uint8Array;
+  /**
+   * Answers a request of the server's with a message whose header is blank, or throws a VfioError. `room` is memory for it, which
+   * is used again for the next answer.
+   */
+  readonly answer: (frame: Frame, room: (length: number) => Uint8Array) => Uint8Array;
   /** The connection is over, and not by {@link ClientConnection.close}. Called after whatever is under way. */
   readonly lost: (error: VfioError) => void;
 }
@@ -233,6 +236,12 @@ export class ClientConnection {
   #awaited = { id: -1, command: 0, size: 0 };
   readonly #takeReply = (view: DataView, at: number, size: number) => this.#isAwaited(view, at, size);
   readonly #readable = () => this.#ready();
+  /** For an answer. Those of one transfer are of one length. */
+  #answerMemory: Uint8Array = noBytes;
+  readonly #room = (length: number) => {
+    if (this.#answerMemory.length !== length) this.#answerMemory = new Uint8Array(length);
+    return this.#answerMemory;
+  };
   readonly #calls = new Map<number, AnyCall>();
   #nextId = 0;
   #asynchronous = 0;
@@ -804,11 +813,12 @@ export class ClientConnection {
       if (fds.length > 0 || fault !== undefined) {
         throw new ProtocolError(EINVAL, commandName(header.command), "too long a message, or one with descriptors");
       }
-      reply = stampHeader(this.#answer(frame), header.id, header.command, HEADER_REPLY);
+      reply = stampHeader(this.#answer(frame, this.#room), header.id, header.command, HEADER_REPLY);
     } catch (error) {
       reply = errorReply(header.id, header.command, error instanceof VfioError ? error.errno : EIO);
     }
-    if (wantsReply(header)) link.writer.write(reply);
+    if (wantsReply(header)) link.writer.writeCopy(reply);
+    link.reader.recycle(frame);
   }
 
   // ---- the event loop ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import { constants } from "node:os";
 import { RegionMap } from "../device/region-map.js";
 import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
 import type { Frame } from "./framing.js";
-import { dmaRead, dmaWrite } from "./messages.js";
+import { DMA_DATA_OFFSET, dmaRead, dmaWrite, placeDmaAccess } from "./messages.js";
 import { CommandNumber, commandName, ProtocolError } from "./protocol.js";
 
 const { E2BIG, EFAULT, ENOSYS, EPERM } = constants.errno;
@@ -83,18 +83,29 @@ function pieces(
  * Answers a request of the server's.
  *
  * @param largest the most bytes that the server was told it may ask for
+ * @param room memory for an answer, which is used again for the next one
  * @returns a message whose header is blank
  * @throws ProtocolError for a request that breaks the rules, or is for memory that the server may not have
  */
-export function answerServer({ header, payload }: Frame, space: ServedMemory, largest: number): Uint8Array {
+export function answerServer(
+  { header, payload }: Frame,
+  space: ServedMemory,
+  largest: number,
+  room: (length: number) => Uint8Array,
+): Uint8Array {
   switch (header.command) {
     case CommandNumber.dmaRead: {
       const { iova, count } = dmaRead.request.decode(payload);
       if (count > BigInt(largest)) throw new ProtocolError(E2BIG, dmaRead.name, `${count} bytes`);
       const parts = pieces(dmaRead.name, space, iova, Number(count), "read");
-      const [only] = parts;
-      const data = parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
-      return dmaRead.reply.encode({ iova, data });
+      const message = room(DMA_DATA_OFFSET + Number(count));
+      let at = DMA_DATA_OFFSET;
+      for (const part of parts) {
+        message.set(part, at);
+        at += part.length;
+      }
+      placeDmaAccess(message, iova);
+      return message;
     }
     case CommandNumber.dmaWrite: {
       const { iova, data } = dmaWrite.request.decode(payload);

@@ -18,6 +18,9 @@ const { ECANCELED, EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, ENOTCONN, EPERM, EPRO
 
 const KNOWN_FLAGS = DMA_MAP_READ | DMA_MAP_WRITE | DMA_MAP_MMAP | DMA_MAP_FILE_IO;
 const PAGE = 4096n;
+// Messages under way for one access: one travels while the other is copied. Two answers of 64 KiB fit into QEMU's socket, which
+// must have room for them (see session.ts).
+const WINDOW = 2;
 
 /** A range of the client's memory that the device may use. */
 export interface ClientRange {
@@ -142,25 +145,27 @@ export class ClientMemory {
 
   async #readByMessage(range: Range, iova: bigint, into: Uint8Array): Promise<void> {
     const { channel, maxTransfer, timeout } = this.#connected(range, "read", iova, into.length);
-    for (let from = 0; from < into.length; from += maxTransfer) {
+    await inWindow(into.length, maxTransfer, (from) => {
       const part = into.subarray(from, from + maxTransfer);
       const at = iova + BigInt(from);
-      const reply = await channel.request(dmaRead, { iova: at, count: BigInt(part.length) }, timeout);
-      if (range.gone) throw refusal(ECANCELED, "read", iova, into.length, "the client took the memory back");
-      if (reply.iova !== at || reply.data.length !== part.length) throw wrongReply(dmaRead.name);
-      part.set(reply.data);
-    }
+      return channel.request(dmaRead, { iova: at, count: BigInt(part.length) }, timeout, (reply) => {
+        if (range.gone) throw refusal(ECANCELED, "read", iova, into.length, "the client took the memory back");
+        if (reply.iova !== at || reply.data.length !== part.length) throw wrongReply(dmaRead.name);
+        part.set(reply.data);
+      });
+    });
   }
 
   async #writeByMessage(range: Range, iova: bigint, bytes: Uint8Array): Promise<void> {
     const { channel, maxTransfer, timeout } = this.#connected(range, "write", iova, bytes.length);
-    for (let from = 0; from < bytes.length; from += maxTransfer) {
+    await inWindow(bytes.length, maxTransfer, (from) => {
       const part = bytes.subarray(from, from + maxTransfer);
       const at = iova + BigInt(from);
-      const reply = await channel.request(dmaWrite, { iova: at, data: part }, timeout);
-      if (reply.iova !== at || reply.count !== BigInt(part.length)) throw wrongReply(dmaWrite.name);
-      if (range.gone) throw refusal(ECANCELED, "write", iova, bytes.length, "the client took the memory back");
-    }
+      return channel.request(dmaWrite, { iova: at, data: part }, timeout, (reply) => {
+        if (reply.iova !== at || reply.count !== BigInt(part.length)) throw wrongReply(dmaWrite.name);
+        if (range.gone) throw refusal(ECANCELED, "write", iova, bytes.length, "the client took the memory back");
+      });
+    });
   }
 
   #connected(range: Range, how: "read" | "write", iova: bigint, length: number): MemoryLink {
@@ -271,6 +276,31 @@ interface Part {
   /** Which part of the caller's bytes it is. */
   readonly from: number;
   readonly to: number;
+}
+
+/**
+ * Moves parts, in order, with at most {@link WINDOW} of them under way. After a failure nothing more is begun, and what is under way
+ * is waited for: the caller's bytes are its own again.
+ *
+ * @throws the first failure
+ */
+async function inWindow(length: number, step: number, move: (from: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const inTurn = async (): Promise<void> => {
+    while (next < length) {
+      const from = next;
+      next += step;
+      try {
+        await move(from);
+      } catch (error) {
+        next = length;
+        throw error;
+      }
+    }
+  };
+  if (length <= step) return inTurn();
+  const ends = await Promise.allSettled(Array.from({ length: WINDOW }, inTurn));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
 function same(a: Range, b: Range): boolean {

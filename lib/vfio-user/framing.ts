@@ -45,6 +45,9 @@ const CHUNK = 64 * 1024;
 // From here on a payload is received where it will stay.
 const DIRECT = 4096;
 
+// Payloads whose memory is kept: as many as travel at a time.
+const MOST_SPARES = 2;
+
 /** A message that is not complete yet. */
 interface Incomplete {
   /** Where it begins in the stream. */
@@ -66,7 +69,8 @@ const noBytes = new Uint8Array(0);
 /**
  * Cuts a stream into messages.
  *
- * It holds one chunk of 64 KiB and at most one message of the limit's length, whatever the peer sends. A message beyond the
+ * It holds one chunk of 64 KiB and at most one message of the limit's length, whatever the peer sends, and the memory of two that
+ * were given back. A message beyond the
  * limit is read to its end and thrown away, with its descriptors, so that the next one is found.
  *
  * Descriptors arrive with the first part of what was sent in one call; the kernel ends a reception behind that part. So they
@@ -84,6 +88,7 @@ export class FrameReader {
   /** How many bytes of the stream were received. */
   #received = 0;
   #current: Incomplete | undefined;
+  readonly #spares: Uint8Array[] = [];
 
   constructor(limits: FrameLimits) {
     this.#limits = limits;
@@ -222,7 +227,7 @@ export class FrameReader {
       const length = current.header.size - HEADER_SIZE;
       const here = Math.min(length, this.#end - this.#begin);
       if (here < length && length < DIRECT) return undefined;
-      current.body = new Uint8Array(length);
+      current.body = this.#body(length);
       current.body.set(this.#chunk.subarray(this.#begin, this.#begin + here));
       current.filled = here;
       this.#begin += here;
@@ -249,6 +254,20 @@ export class FrameReader {
       current.skip = header.size - HEADER_SIZE;
     }
     return header;
+  }
+
+  /** Memory for a payload. What is as long as the one before, as the parts of a transfer are, takes no new memory. */
+  #body(length: number): Uint8Array {
+    const spare = length >= DIRECT ? this.#spares.findIndex((each) => each.length === length) : -1;
+    const [body] = spare < 0 ? [] : this.#spares.splice(spare, 1);
+    return body ?? new Uint8Array(length);
+  }
+
+  /** Takes the memory of a long payload back: nobody looks at it any more. */
+  recycle({ payload }: Frame): void {
+    if (payload.length < DIRECT) return;
+    if (this.#spares.length === MOST_SPARES) this.#spares.shift();
+    this.#spares.push(payload);
   }
 
   /** Closes the descriptors of a message that will not be completed. */

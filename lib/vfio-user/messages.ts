@@ -48,8 +48,9 @@ function command<Request, Reply>(
 
 /** A new message, and a view of its payload. */
 function blank(payloadLength: number): { message: Uint8Array; view: DataView } {
-  const message = new Uint8Array(HEADER_SIZE + payloadLength);
-  return { message, view: new DataView(message.buffer, HEADER_SIZE) };
+  // With a buffer from the start: a small array gets one when it is looked into, and is copied there.
+  const buffer = new ArrayBuffer(HEADER_SIZE + payloadLength);
+  return { message: new Uint8Array(buffer), view: new DataView(buffer, HEADER_SIZE) };
 }
 
 function viewOf(payload: Uint8Array): DataView {
@@ -682,6 +683,16 @@ export interface DmaData {
 
 const DMA_ACCESS_SIZE = 16;
 
+/** Where the data of a {@link DmaData} stands in its message. */
+export const DMA_DATA_OFFSET = HEADER_SIZE + DMA_ACCESS_SIZE;
+
+/** Writes what stands before the data, in a message that holds the data already. */
+export function placeDmaAccess(message: Uint8Array, iova: bigint): void {
+  const view = new DataView(message.buffer, message.byteOffset + HEADER_SIZE, DMA_ACCESS_SIZE);
+  view.setBigUint64(0, iova, true);
+  view.setBigUint64(8, BigInt(message.length - DMA_DATA_OFFSET), true);
+}
+
 function dmaAccess(name: string): Format<DmaAccess> {
   return {
     encode({ iova, count }) {
@@ -700,10 +711,9 @@ function dmaAccess(name: string): Format<DmaAccess> {
 function dmaData(name: string): Format<DmaData> {
   return {
     encode({ iova, data }) {
-      const { message, view } = blank(DMA_ACCESS_SIZE + data.length);
-      view.setBigUint64(0, iova, true);
-      view.setBigUint64(8, BigInt(data.length), true);
-      message.set(data, HEADER_SIZE + DMA_ACCESS_SIZE);
+      const { message } = blank(DMA_ACCESS_SIZE + data.length);
+      message.set(data, DMA_DATA_OFFSET);
+      placeDmaAccess(message, iova);
       return message;
     },
     decode(payload) {

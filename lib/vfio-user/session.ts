@@ -31,6 +31,7 @@ import { UnixSocket } from "../unix-socket.js";
 import type { AccessWidth, BarArea, DeviceBar } from "./bar.js";
 import { type Answer, Channel, checkFrame } from "./channel.js";
 import { LOG_PAGE_SIZE } from "./dirty-log.js";
+import type { ClientRange } from "./dma.js";
 import type { Frame, FrameLimits } from "./framing.js";
 import {
   DEVICE_INFO_SIZE,
@@ -330,7 +331,7 @@ export class Session {
     return done();
   }
 
-  async #dmaUnmap(payload: Uint8Array): Promise<Answer> {
+  #dmaUnmap(payload: Uint8Array): Answer | Promise<Answer> {
     const request = dmaUnmap.request.decode(payload);
     const { dma } = this.#device;
     const { flags, iova, size, bitmap } = request;
@@ -341,25 +342,40 @@ export class Session {
       if (iova !== 0n || size !== 0n || flags !== DMA_UNMAP_ALL) {
         throw refuse(CommandNumber.dmaUnmap, "everything is unmapped without an address, a size, or another flag");
       }
-      for (const range of dma.ranges) await this.#device.options.quiesce?.(range);
-      dma.unmapAll();
-      return { message: dmaUnmap.reply.encode({ flags, iova, size }) };
+      return this.#quiesced(dma.ranges, () => {
+        dma.unmapAll();
+        return { message: dmaUnmap.reply.encode({ flags, iova, size }) };
+      });
     }
     const range = dma.exactly(iova, size);
     if ((flags & DMA_UNMAP_GET_DIRTY_BITMAP) === 0) {
-      await this.#device.options.quiesce?.(range);
-      dma.unmap(iova, size);
-      return { message: dmaUnmap.reply.encode({ flags, iova, size }) };
+      return this.#quiesced([range], () => {
+        dma.unmap(iova, size);
+        return { message: dmaUnmap.reply.encode({ flags, iova, size }) };
+      });
     }
     if (bitmap === undefined) throw refuse(CommandNumber.dmaUnmap, "it asks for a bitmap without saying which");
     const bits = this.#bitmap(CommandNumber.dmaUnmap, iova, size, bitmap.pageSize);
     if (BigInt(bits.length) > bitmap.size || request.argsz < DMA_UNMAP_SIZE + DMA_BITMAP_SIZE + bits.length) {
       throw refuse(CommandNumber.dmaUnmap, `there is no room for a bitmap of ${bits.length} bytes`);
     }
-    await this.#device.options.quiesce?.(range);
-    dma.log?.take(iova, size, bitmap.pageSize, bits);
-    dma.unmap(iova, size);
-    return { message: dmaUnmap.reply.encode({ flags, iova, size, bitmap: { pageSize: bitmap.pageSize, bits } }) };
+    const { pageSize } = bitmap;
+    return this.#quiesced([range], () => {
+      dma.log?.take(iova, size, pageSize, bits);
+      dma.unmap(iova, size);
+      return { message: dmaUnmap.reply.encode({ flags, iova, size, bitmap: { pageSize, bits } }) };
+    });
+  }
+
+  /** Goes on once the device has let go of the ranges: at once, for one that has nothing to do for it. */
+  #quiesced(ranges: readonly ClientRange[], then: () => Answer): Answer | Promise<Answer> {
+    const { options } = this.#device;
+    if (options.quiesce === undefined) return then();
+    const letGo = async () => {
+      for (const range of ranges) await options.quiesce?.(range);
+      return then();
+    };
+    return letGo();
   }
 
   /** An empty bitmap for a range, of whole 64-bit words. */

@@ -38,9 +38,10 @@ export declare class Channel {
      * Sends a request and waits for its reply.
      *
      * @param timeout in milliseconds
+     * @param use is given the reply. Its memory is used again as soon as this returns
      * @throws VfioError the peer's errno; ETIMEDOUT; ECONNRESET when the connection ends; ProtocolError for a bad reply
      */
-    request<Request, Reply>(command: Command<Request, Reply>, value: Request, timeout: number): Promise<Reply>;
+    request<Request, Reply, Result>(command: Command<Request, Reply>, value: Request, timeout: number, use: (reply: Reply) => Result): Promise<Result>;
     /** Ends the connection without a word to the owner. A second call does nothing. */
     close(): void;
     /** Sends what waits, as far as there is room, and then ends the connection. */

@@ -31,8 +31,11 @@ export interface ConnectionOptions {
     readonly label: string;
     /** How long the server may take for a reply, in milliseconds. */
     readonly timeout: number;
-    /** Answers a request of the server's with a message whose header is blank, or throws a VfioError. */
-    readonly answer: (frame: Frame) => Uint8Array;
+    /**
+     * Answers a request of the server's with a message whose header is blank, or throws a VfioError. `room` is memory for it, which
+     * is used again for the next answer.
+     */
+    readonly answer: (frame: Frame, room: (length: number) => Uint8Array) => Uint8Array;
     /** The connection is over, and not by {@link ClientConnection.close}. Called after whatever is under way. */
     readonly lost: (error: VfioError) => void;
 }

@@ -18,7 +18,8 @@ export interface ServedMemory {
  * Answers a request of the server's.
  *
  * @param largest the most bytes that the server was told it may ask for
+ * @param room memory for an answer, which is used again for the next one
  * @returns a message whose header is blank
  * @throws ProtocolError for a request that breaks the rules, or is for memory that the server may not have
  */
-export declare function answerServer({ header, payload }: Frame, space: ServedMemory, largest: number): Uint8Array;
+export declare function answerServer({ header, payload }: Frame, space: ServedMemory, largest: number, room: (length: number) => Uint8Array): Uint8Array;

@@ -23,7 +23,8 @@ export interface FrameLimits {
 /**
  * Cuts a stream into messages.
  *
- * It holds one chunk of 64 KiB and at most one message of the limit's length, whatever the peer sends. A message beyond the
+ * It holds one chunk of 64 KiB and at most one message of the limit's length, whatever the peer sends, and the memory of two that
+ * were given back. A message beyond the
  * limit is read to its end and thrown away, with its descriptors, so that the next one is found.
  *
  * Descriptors arrive with the first part of what was sent in one call; the kernel ends a reception behind that part. So they
@@ -59,6 +60,8 @@ export declare class FrameReader {
      * @throws ProtocolError for a header that cannot be one: nothing behind it can be found. All descriptors are closed
      */
     advance(count: number, fds?: readonly OwnedFd[]): readonly Frame[];
+    /** Takes the memory of a long payload back: nobody looks at it any more. */
+    recycle({ payload }: Frame): void;
     /** Closes the descriptors of a message that will not be completed. */
     close(): void;
 }

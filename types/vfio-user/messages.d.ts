@@ -189,6 +189,10 @@ export interface DmaData {
     readonly iova: bigint;
     readonly data: Uint8Array;
 }
+/** Where the data of a {@link DmaData} stands in its message. */
+export declare const DMA_DATA_OFFSET: number;
+/** Writes what stands before the data, in a message that holds the data already. */
+export declare function placeDmaAccess(message: Uint8Array, iova: bigint): void;
 export declare const dmaRead: Command<DmaAccess, DmaData>;
 export declare const dmaWrite: Command<DmaData, DmaAccess>;
 export declare const deviceReset: Command<void, void>;
