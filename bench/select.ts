@@ -18,10 +18,16 @@ function matches(name: string, word: string): boolean {
   return new RegExp(`^${parts.join(".*")}`).test(name);
 }
 
-/** Selects what one of the words means, in the order in which it is; everything if there are none. */
-export function select<T extends { readonly name: string }>(all: readonly T[], words: readonly string[]): Selection<T> {
+/** Selects what one of the words means, in the order in which it is. Without words: everything that is not on demand. */
+export function select<T extends { readonly name: string; readonly onDemand?: boolean }>(
+  all: readonly T[],
+  words: readonly string[],
+): Selection<T> {
   return {
-    selected: words.length === 0 ? all : all.filter(({ name }) => words.some((word) => matches(name, word))),
+    selected:
+      words.length === 0
+        ? all.filter(({ onDemand }) => onDemand !== true)
+        : all.filter(({ name }) => words.some((word) => matches(name, word))),
     unknown: words.filter((word) => !all.some(({ name }) => matches(name, word))),
   };
 }
