@@ -212,7 +212,9 @@ async function measure(
 ): Promise<BenchOutcome | undefined> {
   const abort = new AbortController();
   const interrupt = () => abort.abort();
-  process.once("SIGINT", interrupt);
+  // A guest leaves files behind if nobody ends it.
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.once(signal, interrupt);
   const bar = await progressBar(output);
   using rig = new ProgressPrinter(output.terminal.stderr, "rig");
   try {
@@ -229,7 +231,7 @@ async function measure(
     return undefined;
   } finally {
     bar.stop();
-    process.off("SIGINT", interrupt);
+    for (const signal of signals) process.off(signal, interrupt);
   }
 }
 
