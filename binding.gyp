@@ -20,7 +20,8 @@
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
       "cflags_cc": [
         # -isystem with an absolute path: node-addon-api's own headers do not pass -Wshadow and -Wconversion.
-        "-isystem", "<(module_root_dir)/<!(node -p \"require('node-addon-api').include_dir\")",
+        # In the package as published they are beside the sources.
+        "-isystem", "<(module_root_dir)/<!(node -p \"require('node:fs').existsSync('native/node-addon-api') ? 'native/node-addon-api' : require('node-addon-api').include_dir\")",
         "-std=c++20", "-fno-exceptions", "-fvisibility=hidden",
         "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wunused-parameter", "-Wno-missing-field-initializers"
       ],
