@@ -7,6 +7,7 @@ import {
   HEADER_COMMAND,
   HEADER_REPLY,
   HEADER_SIZE,
+  headerAt,
   ProtocolError,
   readHeader,
   stampHeader,
@@ -98,6 +99,48 @@ describe("reading", () => {
   });
 });
 
+describe("reading in place", () => {
+  test("leaves what is beyond the limit, not whole, or behind the beginning of another", () => {
+    const reader = new FrameReader(limits);
+    const taken: Frame[] = [];
+    const give = (bytes: Uint8Array) => {
+      reader.room().set(bytes);
+      const rest = reader.offer(
+        bytes.length,
+        takeInto(taken, () => true),
+      );
+      return { rest, frames: rest > 0 ? reader.advance(rest) : [] };
+    };
+    const long = give(Buffer.concat([message(1, 4), message(2, 19_985), message(3, 4)]));
+    expect(long.rest).toBe(2 * HEADER_SIZE + 19_989);
+    expect(long.frames.map(({ header, fault }) => [header.id, fault])).toEqual([
+      [2, "length"],
+      [3, undefined],
+    ]);
+    const half = give(Buffer.concat([message(4, 4), message(5, 100).subarray(0, 50)]));
+    expect(half).toEqual({ rest: 50, frames: [] });
+    const other = Buffer.concat([message(5, 100).subarray(50), message(6, 0)]);
+    const behind = give(other);
+    expect(behind.rest).toBe(other.length);
+    expect(ids(behind.frames)).toEqual([5, 6]);
+    expect(ids(taken)).toEqual([1, 4]);
+  });
+
+  test("memory that was given back holds the next payload of its length", () => {
+    const reader = new FrameReader(limits);
+    const [first] = feed(reader, message(1, 10_000));
+    if (first === undefined) throw new Error("no message");
+    reader.recycle(first);
+    const [second, third] = feed(reader, Buffer.concat([message(2, 10_000), message(3, 10_000)]), 5000);
+    expect(second?.payload.buffer).toBe(first.payload.buffer);
+    expect(third?.payload.buffer).not.toBe(first.payload.buffer);
+    for (const frame of [second, third]) {
+      expect(frame?.payload.length).toBe(10_000);
+      expect(frame?.payload.every((byte) => byte === frame.header.id)).toBe(true);
+    }
+  });
+});
+
 describe("descriptors", () => {
   test("belong to the last message that begins with them", () => {
     const reader = new FrameReader(limits);
@@ -163,6 +206,16 @@ interface Sent {
   readonly fds: number;
 }
 
+/** Copies what is offered, while it is wanted. */
+function takeInto(frames: Frame[], wanted: () => boolean): (view: DataView, at: number, size: number) => boolean {
+  return (view, at, size) => {
+    if (!wanted()) return false;
+    const payload = new Uint8Array(view.buffer, at + HEADER_SIZE, size - HEADER_SIZE).slice();
+    frames.push({ header: headerAt(view, at), payload, fds: [], fault: undefined });
+    return true;
+  };
+}
+
 /** Any mix of messages, cut and given as a socket would. What comes out is what went in. */
 function randomStream(prng: Prng, count: number): void {
   const reader = new FrameReader(limits);
@@ -203,7 +256,15 @@ function randomStream(prng: Prng, count: number): void {
       fds = piece.fds;
       piece = part.length < piece.bytes.length ? { bytes: piece.bytes.subarray(part.length), fds: 0 } : sent.shift();
     }
-    frames.push(...reader.advance(filled, Array.from({ length: fds }, eventfd)));
+    // Without descriptors, some are taken where they lie: in front of the others, as many as somebody likes.
+    const rest =
+      fds > 0 || prng.oneIn(3)
+        ? filled
+        : reader.offer(
+            filled,
+            takeInto(frames, () => !prng.oneIn(4)),
+          );
+    if (rest > 0) frames.push(...reader.advance(rest, Array.from({ length: fds }, eventfd)));
   }
   expect(frames.length).toBe(expected.length);
   for (const [i, { header, payload, fault, fds }] of frames.entries()) {
@@ -254,6 +315,31 @@ describe("writing", () => {
       { bytes: 5, fds: [8] },
       { bytes: 11, fds: [] },
     ]);
+  });
+
+  test("copies what has no room when its memory is used again", () => {
+    const out: number[] = [];
+    let room = 20;
+    const writer = new FrameWriter((bytes) => {
+      const count = Math.min(room, bytes.length);
+      room -= count;
+      out.push(...bytes.subarray(0, count));
+      return count;
+    });
+    const bytes = message(1, 10);
+    const expected = [...bytes, ...message(2, 10)];
+    const begun = writer.writeCopy(bytes);
+    bytes.set(message(2, 10));
+    const waiting = writer.writeCopy(bytes);
+    bytes.fill(0);
+    expect(writer.queued).toBe(32);
+    if (begun === undefined || waiting === undefined) throw new Error("nothing waits");
+    // Half of it is there: without the rest, nothing behind it would be found.
+    expect(writer.withdraw(begun)).toBe(false);
+    room = 1000;
+    writer.flush();
+    expect(out).toEqual(expected);
+    expect(writer.writeCopy(bytes)).toBeUndefined();
   });
 
   test("keeps the order of many thousands, and lets one be taken back that has not begun", () => {
