@@ -31,7 +31,7 @@ interface World {
   readonly registers: Registers;
 }
 
-interface VfioUserBenchmark extends Pick<Benchmark, "what" | "bytes"> {
+interface VfioUserBenchmark extends Pick<Benchmark, "what" | "bytes" | "target"> {
   readonly name: string;
   /** Whether writes wait for an answer. */
   readonly answered?: boolean;
@@ -41,11 +41,12 @@ interface VfioUserBenchmark extends Pick<Benchmark, "what" | "bytes"> {
   prepare(world: World): { run: Sides["ours"]; end?: () => void };
 }
 
-function define({ name, what, bytes, answered = false, floor, prepare }: VfioUserBenchmark): Benchmark {
+function define({ name, what, bytes, target, answered = false, floor, prepare }: VfioUserBenchmark): Benchmark {
   return {
     name: `vfio-user/${name}`,
     what,
     ...(bytes === undefined ? {} : { bytes }),
+    ...(target === undefined ? {} : { target }),
     async open() {
       await using stack = new Cleanup();
       const program = Floor.start("ping-pong");
@@ -121,6 +122,7 @@ export const vfioUserBenchmarks: readonly Benchmark[] = [
   define({
     name: "read",
     what: "read a register of 32 bits",
+    target: { ratio: 2 },
     floor: (operations) => `message ${READ} ${operations}`,
     prepare: ({ registers }) => ({
       run(operations) {
