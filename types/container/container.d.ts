@@ -94,7 +94,7 @@ export declare abstract class Container implements Disposable {
         readonly errno: number;
     };
     /** Bytes removed (0 for nothing), or -errno. */
-    protected abstract kernelUnmap(iova: bigint, length: bigint): number | bigint;
+    protected abstract kernelUnmap(iova: bigint, length: number | bigint): number | bigint;
     /** The same for everything. */
     protected abstract kernelUnmapAll(): number | bigint;
     /** The same for several mappings, one by one, up to the first that is refused. */

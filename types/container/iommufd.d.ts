@@ -22,7 +22,7 @@ export declare class IommufdContainer extends Container {
         done: number;
         errno: number;
     };
-    protected kernelUnmap(iova: bigint, length: bigint): number | bigint;
+    protected kernelUnmap(iova: bigint, length: number | bigint): number | bigint;
     protected kernelUnmapAll(): number | bigint;
     protected mapRequest({ memory }: DmaMapping): string;
     protected explainMap(errno: number, mapping: DmaMapping): {

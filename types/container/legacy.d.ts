@@ -20,7 +20,7 @@ export declare class LegacyContainer extends Container {
         done: number;
         errno: number;
     };
-    protected kernelUnmap(iova: bigint, length: bigint): number | bigint;
+    protected kernelUnmap(iova: bigint, length: number | bigint): number | bigint;
     protected kernelUnmapAll(): number | bigint;
     /**
      * Begins to note which mapped pages the devices may have written (`VFIO_IOMMU_DIRTY_PAGES`). Without help of the IOMMU

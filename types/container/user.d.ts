@@ -90,7 +90,7 @@ export declare class UserContainer extends Container {
         done: number;
         errno: number;
     };
-    protected kernelUnmap(iova: bigint, length: bigint): number;
+    protected kernelUnmap(iova: bigint, length: number | bigint): number;
     protected kernelUnmapMany(mappings: readonly DmaMapping[]): readonly number[];
     protected kernelUnmapAll(): number;
     protected explainMap(errno: number, mapping: DmaMapping): {
