@@ -101,7 +101,6 @@ export interface Native {
   mappingAddress(mapping: MappingHandle): number;
   mappingArrayBuffer(mapping: MappingHandle, offset: U64, length: U64): ArrayBuffer | number;
   detachArrayBuffer(buffer: ArrayBuffer): number;
-  bufferAddress(bytes: Bytes): number;
   madvise(mapping: MappingHandle, offset: U64, length: U64, advice: number): number;
   mlock(mapping: MappingHandle, offset: U64, length: U64): number;
   memfdCreate(name: string, flags: number): number;

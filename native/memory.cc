@@ -99,11 +99,6 @@ std::int64_t memory_detach(Napi::ArrayBuffer buffer) {
   return 0;
 }
 
-// Where a buffer of the engine's own lies. Nothing keeps it there: see the caller.
-Napi::Value memory_buffer_address(Napi::Env env, Bytes bytes) {
-  return to_js(env, static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(bytes.data)));
-}
-
 std::int64_t memory_advise(Mapping* mapping, std::uint64_t offset, std::uint64_t length, std::int32_t advice) {
   if (!within(*mapping, offset, length)) return -EINVAL;
   return result(madvise(mapping->address + offset, length, advice));
@@ -129,7 +124,6 @@ void bind_memory(Napi::Object exports) {
   bind<memory_address>(exports, "mappingAddress");
   bind<memory_array_buffer>(exports, "mappingArrayBuffer");
   bind<memory_detach>(exports, "detachArrayBuffer");
-  bind<memory_buffer_address>(exports, "bufferAddress");
   bind<memory_advise>(exports, "madvise");
   bind<memory_lock>(exports, "mlock");
   bind<memory_memfd>(exports, "memfdCreate");

@@ -206,7 +206,6 @@ export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | L
   mappingAddress: local,
   mappingArrayBuffer: local,
   detachArrayBuffer: local,
-  bufferAddress: local,
   madvise: call("madvise", [["address", mapping], ["offset", hex], length, ["advice", oneOf(names.advices)]]),
   mlock: call("mlock", [["address", mapping], ["offset", hex], length]),
   memfdCreate: call(

@@ -13,6 +13,7 @@
  * @module
  */
 import { readdirSync, readlinkSync } from "node:fs";
+import { DmaBuffer } from "../../lib/dma-buffer.js";
 import { VfioError } from "../../lib/errors.js";
 import { OwnedFd } from "../../lib/fd.js";
 import type { Ioas, Iommufd } from "../../lib/iommufd/iommufd.js";
@@ -178,12 +179,16 @@ export class MockAccess implements Disposable {
     options: { readonly write?: boolean; readonly slow?: boolean } = {},
   ): void {
     const flags = (options.write === true ? RW_WRITE : 0) | (options.slow === true ? RW_SLOW_PATH : 0);
+    // Memory with an address that stays.
+    using memory = DmaBuffer.allocate(bytes.length, { backing: "anonymous" });
+    memory.bytes.set(bytes);
     new Command("mock access", OP_ACCESS_RW, this.#fd.number)
       .u64(16, iova)
       .u64(24, bytes.length)
-      .u64(32, native.bufferAddress(bytes))
+      .u64(32, memory.address)
       .u32(40, flags)
       .run(this.iommufd.fd);
+    bytes.set(memory.bytes.subarray(0, bytes.length));
   }
 
   /**

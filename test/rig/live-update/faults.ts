@@ -21,7 +21,7 @@ export interface Call {
 
 /** What the kernel cannot refuse, or what does not ask it. */
 const SURE =
-  /^(close|mun?map.*Address|munmap|mapping.*|mmio.*|bufferAddress|pageSize|detachArrayBuffer|pollStop|pollSetRef|watchSetEvents)$/;
+  /^(close|mun?map.*Address|munmap|mapping.*|mmio.*|pageSize|detachArrayBuffer|pollStop|pollSetRef|watchSetEvents)$/;
 
 /** What the kernel is likely to say. */
 const LIKELY: Readonly<Record<string, number>> = {
