@@ -1,6 +1,6 @@
 /**
  * What it takes to load the package, in a process of its own each time; the floor is an empty module. After `npm run build` these
- * are the files that are published: the library in one, see `scripts/bundle.mjs`.
+ * are the files that are published: the library in one, see `.ci/package/bundle.mjs`.
  *
  * @module
  */

@@ -296,7 +296,7 @@ function load(): Native | Exclude<Support, { supported: true }> {
     `prebuilds/linux-${arch}/vfio.${libc()}.node`,
   ].map((path) => fileURLToPath(new URL(path, packageRoot)));
   const found = candidates.find((path) => existsSync(path));
-  const fix = `build it, which takes a C++20 compiler, make, Python 3 and Node's headers: node ${fileURLToPath(new URL("scripts/build-addon.mjs", packageRoot))}`;
+  const fix = `build it, which takes a C++20 compiler, make, Python 3 and Node's headers: node ${fileURLToPath(new URL("native/build-addon.mjs", packageRoot))}`;
   if (found === undefined) {
     return {
       supported: false,

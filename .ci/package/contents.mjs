@@ -21,7 +21,7 @@ const expected = [
   [/^lib\/rig\/(kernel\.config|init\.sh)$/, "what the rig makes its kernel and its guest of"],
   [/^native\/(uapi\/)?\w+\.(cc|h)$/, "the addon's sources"],
   [/^native\/node-addon-api\/(napi.*\.h|LICENSE\.md)$/, "headers to build them with"],
-  [/^(native\/binding\.gyp|scripts\/build-addon\.mjs)$/, "the build of the addon"],
+  [/^(native\/(binding\.gyp|build-addon\.mjs))$/, "the build of the addon"],
   [/^prebuilds\/linux-x64\/vfio\.glibc\.node$/, "a prebuilt addon"],
 ];
 const otherPrebuilds = ["x64/vfio.musl", "arm64/vfio.glibc", "arm64/vfio.musl"].map(

@@ -1,5 +1,5 @@
 /**
- * Makes few files of many modules: `node scripts/bundle.mjs`, after `tsc -p .`.
+ * Makes few files of many modules: `node .ci/package/bundle.mjs`, after `tsc -p .`.
  *
  * To import a hundred modules takes Node some 55 ms, to import one that is as long takes 20: a process that is replaced
  * (`execInPlace`) is back sooner by the difference, and so is every command.
@@ -20,7 +20,7 @@ import { isAbsolute, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 const dist = join(root, "dist");
 /** What programs import, and what they run. */
 const libraries = ["index.js", "vfio-user/index.js", "rig/index.js"];

@@ -1,6 +1,6 @@
 /**
  * Builds the addon from the sources in the published package, for a system that no prebuilt one is for:
- * `node node_modules/vfio/scripts/build-addon.mjs`. It takes a C++20 compiler, make, Python 3 and Node's headers, and no
+ * `node node_modules/vfio/native/build-addon.mjs`. It takes a C++20 compiler, make, Python 3 and Node's headers, and no
  * network where Node has its headers beside it.
  *
  * It is no install script: npm 12 does not run those unless told to, and from 11 on warns everybody of them, also all those for

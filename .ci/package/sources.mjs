@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 const gyp = join(root, "native/binding.gyp");
 const headers = join(root, "native/node-addon-api");
 if (process.argv.includes("--remove")) {
