@@ -140,6 +140,12 @@ U64OrErrno ioas_unmap(Fd iommufd, std::uint32_t ioas, std::uint64_t iova, std::u
   return {request.length, 0};
 }
 
+// For the thread pool, which answers plain numbers. One mapping's length always is one.
+std::int64_t ioas_unmap_one(Fd iommufd, std::uint32_t ioas, std::uint64_t iova, std::uint64_t length) {
+  const U64OrErrno unmapped = ioas_unmap(iommufd, ioas, iova, length);
+  return unmapped.error != 0 ? -static_cast<std::int64_t>(unmapped.error) : static_cast<std::int64_t>(unmapped.value);
+}
+
 // The option's value for a get, 0 for a set.
 std::int64_t option(Fd iommufd, std::uint32_t option_id, std::uint32_t operation, std::uint32_t object,
                     std::uint64_t value) {
@@ -185,6 +191,7 @@ void bind_iommufd(Napi::Object exports) {
   bind<ioas_map_batch>(exports, "iommufdIoasMapBatch");
   bind<ioas_copy>(exports, "iommufdIoasCopy");
   bind<ioas_unmap>(exports, "iommufdIoasUnmap");
+  bind_async<ioas_unmap_one>(exports, "iommufdIoasUnmapAsync");
   bind<option>(exports, "iommufdOption");
   bind<vfio_ioas>(exports, "iommufdVfioIoas");
   bind<ioas_change_process>(exports, "iommufdIoasChangeProcess");

@@ -66,7 +66,14 @@ U64OrErrno iommu_unmap_dma(Fd container, std::uint32_t flags, std::uint64_t iova
   return {unmap.size, 0};
 }
 
-// The same, with the dirty bitmap of the range that goes: one bit a page of `page_size` bytes, in 64-bit words.
+// For the thread pool, which answers plain numbers. One mapping's length always is one.
+std::int64_t iommu_unmap_dma_one(Fd container, std::uint64_t iova, std::uint64_t size) {
+  const U64OrErrno unmapped = iommu_unmap_dma(container, 0, iova, size);
+  return unmapped.error != 0 ? -static_cast<std::int64_t>(unmapped.error) : static_cast<std::int64_t>(unmapped.value);
+}
+
+// As iommu_unmap_dma, with the dirty bitmap of the range that goes: one bit a page of `page_size` bytes, in 64-bit
+// words.
 U64OrErrno iommu_unmap_dma_dirty(Fd container, std::uint64_t iova, std::uint64_t size, std::uint64_t page_size,
                                  Bytes bitmap) {
   struct {
@@ -138,6 +145,7 @@ void bind_vfio_container(Napi::Object exports) {
   bind_async<iommu_map_dma>(exports, "vfioIommuMapDmaAsync");
   bind<iommu_map_dma_batch>(exports, "vfioIommuMapDmaBatch");
   bind<iommu_unmap_dma>(exports, "vfioIommuUnmapDma");
+  bind_async<iommu_unmap_dma_one>(exports, "vfioIommuUnmapDmaAsync");
   bind<iommu_unmap_dma_dirty>(exports, "vfioIommuUnmapDmaDirty");
   bind<iommu_dirty_pages>(exports, "vfioIommuDirtyPages");
   bind<iommu_dirty_pages_get>(exports, "vfioIommuDirtyPagesGet");

@@ -130,6 +130,7 @@ export interface Native {
     vfioIommuMapDmaAsync(container: number, flags: number, vaddr: U64, iova: U64, size: U64): Promise<number>;
     vfioIommuMapDmaBatch(container: number, batch: Bytes, count: number): number;
     vfioIommuUnmapDma(container: number, flags: number, iova: U64, size: U64): number | bigint;
+    vfioIommuUnmapDmaAsync(container: number, iova: U64, size: U64): Promise<number>;
     vfioIommuUnmapDmaDirty(container: number, iova: U64, size: U64, pageSize: U64, bitmap: Bytes): number | bigint;
     vfioIommuDirtyPages(container: number, flags: number): number;
     vfioIommuDirtyPagesGet(container: number, iova: U64, size: U64, pageSize: U64, bitmap: Bytes): number;
@@ -161,6 +162,7 @@ export interface Native {
     iommufdIoasMapBatch(iommufd: number, ioas: number, batch: Bytes, count: number): number;
     iommufdIoasCopy(iommufd: number, flags: number, toIoas: number, fromIoas: number, toIova: U64, fromIova: U64, length: U64): number | bigint;
     iommufdIoasUnmap(iommufd: number, ioas: number, iova: U64, length: U64): number | bigint;
+    iommufdIoasUnmapAsync(iommufd: number, ioas: number, iova: U64, length: U64): Promise<number>;
     iommufdOption(iommufd: number, option: number, operation: number, object: number, value: U64): number;
     iommufdVfioIoas(iommufd: number, operation: number, ioas: number): number;
     iommufdIoasChangeProcess(iommufd: number): number;

@@ -129,7 +129,8 @@ export abstract class Container implements Disposable {
   readonly mode: AnyContainerMode;
   readonly #devices = new Map<string, Device>();
   readonly #table = new MappingTable<DmaMapping>();
-  readonly #pending = new Set<DmaMapping>();
+  /** What another thread is doing. Such a mapping is not in the table, and its addresses are taken. */
+  readonly #pending = new Map<DmaMapping, "map" | "unmap">();
   readonly #mirrors = new Map<Subscription, ContainerMirror>();
   #space: SpaceInfo | undefined;
   #iovas: IovaAllocator | undefined;
@@ -159,7 +160,13 @@ export abstract class Container implements Disposable {
   protected abstract kernelMapMany(mappings: readonly DmaMapping[]): { readonly done: number; readonly errno: number };
   /** Bytes removed (0 for nothing), or -errno. */
   protected abstract kernelUnmap(iova: bigint, length: number | bigint): number | bigint;
-  /** The same for everything. */
+  /** The same for one mapping, on another thread. */
+  protected abstract kernelUnmapAsync(mapping: DmaMapping): Promise<number>;
+  /** Whether an unmap that is under way would go on behind the last device's end. Then that has to wait. */
+  protected get unmapsGoOn(): boolean {
+    return true;
+  }
+  /** The same as {@link kernelUnmap} for everything. */
   protected abstract kernelUnmapAll(): number | bigint;
   /** The same for several mappings, one by one, up to the first that is refused. */
   protected kernelUnmapMany(mappings: readonly DmaMapping[]): readonly (number | bigint)[] {
@@ -225,6 +232,9 @@ export abstract class Container implements Disposable {
   #registered(tie: Attachment): Attachment {
     return {
       ...tie,
+      refuseClose: () => {
+        if (this.#devices.size === 1) this.#refuseEnd();
+      },
       beforeClose: () => tie.beforeClose(),
       afterClose: () => {
         this.#devices.delete(tie.address);
@@ -266,6 +276,11 @@ export abstract class Container implements Disposable {
     this.#space = undefined;
     for (const subscription of this.#mirrors.keys()) subscription.detach();
     this.#mirrors.clear();
+    for (const [mapping, what] of this.#pending) {
+      if (what !== "unmap") continue;
+      this.#pending.delete(mapping);
+      this.#remove(mapping);
+    }
     this.unmapAll();
     // Where that was refused, what is still mapped keeps its addresses.
     this.#iovas = undefined;
@@ -354,7 +369,7 @@ export abstract class Container implements Disposable {
   async mapAsync(memory: DmaMemory, options: MapOptions & { readonly signal?: AbortSignal } = {}): Promise<DmaMapping> {
     options.signal?.throwIfAborted();
     const mapping = this.#plan(memory, options);
-    this.#pending.add(mapping);
+    this.#pending.set(mapping, "map");
     let status: number;
     try {
       status = await this.kernelMapAsync(mapping);
@@ -505,7 +520,7 @@ export abstract class Container implements Disposable {
     const overlapped = this.#table.firstOverlap(iova, length);
     if (overlapped !== undefined) return overlapped;
     const last = iova + BigInt(length) - 1n;
-    for (const mapping of this.#pending) if (mapping.iova <= last && iova <= mapping.last) return mapping;
+    for (const mapping of this.#pending.keys()) if (mapping.iova <= last && iova <= mapping.last) return mapping;
     return undefined;
   }
 
@@ -598,7 +613,7 @@ export abstract class Container implements Disposable {
    * @param length in bytes: a multiple of {@link pageSize}, not 0
    * @returns what was removed; nothing there is `{ bytes: 0n, mappings: [] }`
    * @throws VfioError `EINVAL` if it is misaligned or would cut a mapping (nothing is removed then), `EOVERFLOW` if it wraps,
-   *   `EBUSY` if an asynchronous map is under way in it
+   *   `EBUSY` if an asynchronous map or unmap is under way in it
    */
   unmap(iova: number | bigint, length: number | bigint): UnmapResult {
     const start = toIova("iova", iova);
@@ -612,8 +627,8 @@ export abstract class Container implements Disposable {
       throw this.#misaligned(refuse, { iova: start, length: size });
     }
     if (start + size > END) throw refuse(EOVERFLOW, "the range ends beyond the last 64-bit address");
-    for (const mapping of this.#pending) {
-      if (mapping.iova < start + size && start <= mapping.last) throw refuse(EBUSY, `${mapping} is being mapped`);
+    for (const [mapping, what] of this.#pending) {
+      if (mapping.iova < start + size && start <= mapping.last) throw refuse(EBUSY, `${mapping} is being ${what}ped`);
     }
     const [cut] = this.#table.cut(start, size);
     if (cut !== undefined) {
@@ -625,12 +640,17 @@ export abstract class Container implements Disposable {
     return this.#settle(mappings, removed, refuse);
   }
 
-  /** Takes everything away from the devices. */
+  /** Takes everything away from the devices, but for what an asynchronous map or unmap is under way for. */
   unmapAll(): UnmapResult {
     this.#live();
     this.#refuseLocked();
     const mappings = [...this.#table];
     if (mappings.length === 0) return { bytes: 0n, mappings };
+    if (this.#pending.size > 0) {
+      // The kernel would count, and take, what another thread is at.
+      this.unmapMany(mappings);
+      return { bytes: mappings.reduce((sum, { length }) => sum + BigInt(length), 0n), mappings };
+    }
     const refuse = (errno: number, why: string) =>
       this.#refusal(this.requests.unmap, errno, { all: "yes" }, why, undefined);
     return this.#settle(mappings, this.kernelUnmapAll(), refuse);
@@ -639,7 +659,37 @@ export abstract class Container implements Disposable {
   /** @internal */
   unmapOne(mapping: DmaMapping): void {
     this.#refuseLocked();
+    this.#refusePending(mapping);
     this.#unmapped(mapping, this.kernelUnmap(mapping.iova, mapping.length));
+  }
+
+  /** @internal */
+  async unmapOneAsync(mapping: DmaMapping): Promise<void> {
+    this.#refuseLocked();
+    this.#refusePending(mapping);
+    this.#table.remove(mapping);
+    this.#pending.set(mapping, "unmap");
+    let removed: number;
+    try {
+      removed = await this.kernelUnmapAsync(mapping);
+    } catch (error) {
+      if (this.#pending.delete(mapping)) this.#table.insert(mapping);
+      throw error;
+    }
+    // It may have ended meanwhile with the last device.
+    if (!this.#pending.delete(mapping)) return;
+    this.#table.insert(mapping);
+    if (removed < 0) throw this.#unmapRefusal(-removed, mapping, `it was refused; still mapped: ${mapping}`);
+    this.#unmapped(mapping, removed);
+  }
+
+  #refusePending(mapping: DmaMapping): void {
+    const what = this.#pending.get(mapping);
+    if (what !== undefined) throw this.#unmapRefusal(EBUSY, mapping, `${mapping} is being ${what}ped`);
+  }
+
+  #unmapRefusal(errno: number, { iova, length }: DmaMapping, why: string): VfioError {
+    return this.#refusal(this.requests.unmap, errno, { iova, length }, why, undefined);
   }
 
   /**
@@ -650,6 +700,7 @@ export abstract class Container implements Disposable {
   unmapMany(mappings: readonly DmaMapping[]): void {
     this.#refuseLocked();
     const standing = mappings.filter(({ mapped }) => mapped);
+    for (const mapping of standing) this.#refusePending(mapping);
     const removed = this.kernelUnmapMany(standing);
     const failures = failuresOf(
       removed.map((bytes, index) => () => {
@@ -665,10 +716,7 @@ export abstract class Container implements Disposable {
       this.#remove(mapping);
       return;
     }
-    const { iova, length } = mapping;
-    this.#settle([mapping], removed, (errno, why) =>
-      this.#refusal(this.requests.unmap, errno, { iova, length }, why, undefined),
-    );
+    this.#settle([mapping], removed, (errno, why) => this.#unmapRefusal(errno, mapping, why));
   }
 
   /** Brings the table in line with what the kernel answered. */
@@ -751,7 +799,10 @@ export abstract class Container implements Disposable {
   get underWay(): readonly { readonly device: string | undefined; readonly what: string }[] {
     return [
       ...(this.#lock === undefined ? [] : [{ device: undefined, what: this.#lock }]),
-      ...[...this.#pending].map((mapping) => ({ device: undefined, what: `is mapping ${mapping} on another thread` })),
+      ...[...this.#pending].map(([mapping, what]) => ({
+        device: undefined,
+        what: `is ${what}ping ${mapping} on another thread`,
+      })),
       ...[...this.#mirrors.values()]
         .filter(({ open }) => open)
         .map(() => ({ device: undefined, what: "is in a transaction of an address space" })),
@@ -837,10 +888,13 @@ export abstract class Container implements Disposable {
    * Closes the devices, ends the mappings, gives the descriptors back. A second call does nothing.
    *
    * What fails on the way does not keep the rest from being done; the first failure is thrown at the end.
+   *
+   * @throws VfioError `EBUSY` while an asynchronous unmap is under way: then nothing was done
    */
   close(): void {
     if (this.#closed) return;
     this.#refuseLocked();
+    this.#refuseEnd();
     // A device refuses to close while its BAR is mapped: the mapping keeps it open in the kernel.
     const bars = [...this.#table].filter(({ memory }) => memory.kind === "bar");
     runAll(`closing the container (${this.mode})`, [
@@ -857,6 +911,21 @@ export abstract class Container implements Disposable {
         for (const mapping of this.#table) this.#remove(mapping);
       },
     ]);
+  }
+
+  /** The other thread would give memory back that is not held any more, or remove what is mapped there later. */
+  #refuseEnd(): void {
+    if (!this.unmapsGoOn) return;
+    for (const [mapping, what] of this.#pending) {
+      if (what === "map") continue;
+      throw new VfioError({
+        errno: EBUSY,
+        syscall: "close",
+        object: this.toString(),
+        why: `${mapping} is being unmapped`,
+        fix: "await what unmapAsync() has returned, and close it then",
+      });
+    }
   }
 
   /** {@link close}, for `using`. */

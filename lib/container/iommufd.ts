@@ -170,9 +170,11 @@ export class IommufdContainer extends Container {
   }
 
   protected kernelUnmap(iova: bigint, length: number | bigint): number | bigint {
-    const removed = native.iommufdIoasUnmap(this.iommufd.fd, this.ioas.id, iova, length);
-    // Nothing there: type1 answers 0 bytes, iommufd ENOENT.
-    return removed === -ENOENT ? 0 : removed;
+    return zeroIfNothing(native.iommufdIoasUnmap(this.iommufd.fd, this.ioas.id, iova, length));
+  }
+
+  protected async kernelUnmapAsync({ iova, length }: DmaMapping): Promise<number> {
+    return zeroIfNothing(await native.iommufdIoasUnmapAsync(this.iommufd.fd, this.ioas.id, iova, length));
   }
 
   protected kernelUnmapAll(): number | bigint {
@@ -203,6 +205,11 @@ export class IommufdContainer extends Container {
   protected disownSelf(): void {
     this.iommufd.close();
   }
+}
+
+/** Where nothing is mapped, type1 answers 0 bytes, and iommufd ENOENT. */
+function zeroIfNothing<T extends number | bigint>(removed: T): T | 0 {
+  return removed === -ENOENT ? 0 : removed;
 }
 
 function mapFlags({ read, write }: DmaMapping): number {

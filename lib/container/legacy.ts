@@ -271,6 +271,10 @@ export class LegacyContainer extends Container {
     return native.vfioIommuUnmapDma(this.#fd.number, 0, iova, length);
   }
 
+  protected kernelUnmapAsync({ iova, length }: DmaMapping): Promise<number> {
+    return native.vfioIommuUnmapDmaAsync(this.#fd.number, iova, length);
+  }
+
   protected kernelUnmapAll(): number | bigint {
     return native.vfioIommuUnmapDma(this.#fd.number, uapi.VFIO_DMA_UNMAP_FLAG_ALL, 0, 0);
   }

@@ -9,6 +9,7 @@ import { outOfRangeError } from "../errors.js";
 /** What a mapping needs of the container that made it. @internal */
 export interface MappingOwner {
   unmapOne(mapping: DmaMapping): void;
+  unmapOneAsync(mapping: DmaMapping): Promise<void>;
   toString(): string;
 }
 
@@ -56,7 +57,7 @@ export class DmaMapping implements Disposable {
     return this.memory.address + this.offset;
   }
 
-  /** Whether the devices can still reach it. */
+  /** Whether the devices can still reach it. While {@link unmapAsync} is under way they may, so its memory stays held. */
   get mapped(): boolean {
     return this.#owner !== undefined;
   }
@@ -72,10 +73,26 @@ export class DmaMapping implements Disposable {
   /**
    * Takes it away from the devices. Does nothing when it is gone already, also by way of `container.unmap` or `close`.
    *
-   * @throws VfioError where the kernel refuses; the mapping then still stands
+   * Unpinning takes time in proportion to the length: for more than a few MiB prefer {@link unmapAsync}.
+   *
+   * @throws VfioError where the kernel refuses; the mapping then still stands. `EBUSY` while {@link unmapAsync} is under way
    */
   unmap(): void {
     this.#owner?.unmapOne(this);
+  }
+
+  /**
+   * {@link unmap} without blocking: the event loop goes on while a large buffer is unpinned, on another thread. With vfio-user it
+   * goes on until the server has answered.
+   *
+   * While it is under way, the container does not find the mapping any more, and nothing else can be mapped at its addresses. The
+   * memory refuses to close, a second unmap is refused with `EBUSY`, and so are closing the container and closing its last device.
+   * A live update waits for it. It cannot be called off: the kernel cannot be interrupted.
+   *
+   * @throws what {@link unmap} throws. The mapping then stands again, as before
+   */
+  async unmapAsync(): Promise<void> {
+    await this.#owner?.unmapOneAsync(this);
   }
 
   /** {@link unmap}, for `using`. */

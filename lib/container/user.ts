@@ -442,6 +442,25 @@ export class UserContainer extends Container {
     return removed;
   }
 
+  protected async kernelUnmapAsync(mapping: DmaMapping): Promise<number> {
+    const connection = this.#connection;
+    if (connection !== undefined && !connection.over) {
+      try {
+        const outcome = await connection.callAsync(dmaUnmap, unmapOf(mapping), { timeout: this.#timeout });
+        if (!outcome.ok && outcome.errno !== ENOENT) return -outcome.errno;
+      } catch (error) {
+        if (!connection.over) throw error;
+      }
+    }
+    this.#told.remove(mapping);
+    return mapping.length;
+  }
+
+  protected override get unmapsGoOn(): boolean {
+    // With the connection go all requests, and what is called then may close the device before they have been told.
+    return this.#connection?.over === false;
+  }
+
   protected kernelUnmapAll(): number {
     const total = [...this.#told].reduce((sum, { length }) => sum + length, 0);
     const connection = this.#connection;

@@ -24,6 +24,12 @@ export interface Attachment {
   readonly group: number | undefined;
   /** For a group: the descriptors (borrowed) of every group in the same container by number, as a hot reset wants them. */
   groupFds(): ReadonlyMap<number, number>;
+  /**
+   * Says whether something under way in the container needs the device open.
+   *
+   * @throws VfioError `EBUSY` if so
+   */
+  refuseClose?(): void;
   /** Undoes the tie, in the right order, before the device's port is closed. Called once. */
   beforeClose(): void;
   /** Undoes what must wait until the device's port is closed. Called once. */

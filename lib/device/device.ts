@@ -286,13 +286,15 @@ export class Device implements Disposable {
    * closed, which makes the kernel stop the device's DMA and reset it; the container tidies up. What fails on the way does
    * not keep the rest from being done: it is thrown at the end.
    *
-   * @throws VfioError `EBUSY` while one of its BARs is mapped for other devices: then nothing was done
+   * @throws VfioError `EBUSY` while one of its BARs is mapped for other devices, and while an asynchronous unmap is under way if
+   *   it is the container's last device: then nothing was done
    */
   close(): void {
     const device = this.#device;
     if (!device.open) return;
     device.refuseLocked();
     this.#refuseHeld();
+    device.attachment.refuseClose?.();
     runAll(`closing the device ${this.address}`, [
       ...this.#irqs.map((irq) => () => irq.disable()),
       ...[...device.parts].reverse().map((part) => () => part.close()),

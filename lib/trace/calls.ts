@@ -306,6 +306,7 @@ export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | L
     answer: () => 0,
   },
   vfioIommuUnmapDma: ioctl("VFIO_IOMMU_UNMAP_DMA", [["flags", flags(names.dmaUnmapFlags)], iova, size], hex),
+  vfioIommuUnmapDmaAsync: ioctl("VFIO_IOMMU_UNMAP_DMA", [iova, size], hex),
   vfioIommuUnmapDmaDirty: ioctl("VFIO_IOMMU_UNMAP_DMA", [iova, size, ...bitmap], hex),
   vfioIommuDirtyPages: ioctl("VFIO_IOMMU_DIRTY_PAGES", [["flags", flags(names.dirtyPagesFlags)]]),
   vfioIommuDirtyPagesGet: ioctl("VFIO_IOMMU_DIRTY_PAGES", [iova, size, ...bitmap]),
@@ -400,6 +401,7 @@ export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | L
     hex,
   ),
   iommufdIoasUnmap: ioctl("IOMMU_IOAS_UNMAP", [ioas, iova, length], hex),
+  iommufdIoasUnmapAsync: ioctl("IOMMU_IOAS_UNMAP", [ioas, iova, length], hex),
   iommufdOption: ioctl("IOMMU_OPTION", [
     ["option_id", oneOf(names.iommuOptions)],
     ["op", oneOf(names.iommuOptionOperations)],

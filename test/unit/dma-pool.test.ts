@@ -9,7 +9,11 @@ const PAGE = 4096;
 /** A mapping without a container, as far as a pool can tell. */
 function map(memory: DmaMemory, where: { iova?: bigint; offset?: number; length?: number } = {}) {
   const { iova = 0x1_0000_0000n, offset = 0, length = memory.length - offset } = where;
-  const owner = { unmapOne: (mapping: DmaMapping) => mapping.ended(), toString: () => "container" };
+  const owner = {
+    unmapOne: (mapping: DmaMapping) => mapping.ended(),
+    unmapOneAsync: async (mapping: DmaMapping) => mapping.ended(),
+    toString: () => "container",
+  };
   return new DmaMapping(owner, { iova, length, read: true, write: true, memory, offset });
 }
 

@@ -95,7 +95,11 @@ export declare abstract class Container implements Disposable {
     };
     /** Bytes removed (0 for nothing), or -errno. */
     protected abstract kernelUnmap(iova: bigint, length: number | bigint): number | bigint;
-    /** The same for everything. */
+    /** The same for one mapping, on another thread. */
+    protected abstract kernelUnmapAsync(mapping: DmaMapping): Promise<number>;
+    /** Whether an unmap that is under way would go on behind the last device's end. Then that has to wait. */
+    protected get unmapsGoOn(): boolean;
+    /** The same as {@link kernelUnmap} for everything. */
     protected abstract kernelUnmapAll(): number | bigint;
     /** The same for several mappings, one by one, up to the first that is refused. */
     protected kernelUnmapMany(mappings: readonly DmaMapping[]): readonly (number | bigint)[];
@@ -181,10 +185,10 @@ export declare abstract class Container implements Disposable {
      * @param length in bytes: a multiple of {@link pageSize}, not 0
      * @returns what was removed; nothing there is `{ bytes: 0n, mappings: [] }`
      * @throws VfioError `EINVAL` if it is misaligned or would cut a mapping (nothing is removed then), `EOVERFLOW` if it wraps,
-     *   `EBUSY` if an asynchronous map is under way in it
+     *   `EBUSY` if an asynchronous map or unmap is under way in it
      */
     unmap(iova: number | bigint, length: number | bigint): UnmapResult;
-    /** Takes everything away from the devices. */
+    /** Takes everything away from the devices, but for what an asynchronous map or unmap is under way for. */
     unmapAll(): UnmapResult;
     /** The mappings, in the order of their IOVAs. */
     get mappings(): Iterable<DmaMapping>;
@@ -202,6 +206,8 @@ export declare abstract class Container implements Disposable {
      * Closes the devices, ends the mappings, gives the descriptors back. A second call does nothing.
      *
      * What fails on the way does not keep the rest from being done; the first failure is thrown at the end.
+     *
+     * @throws VfioError `EBUSY` while an asynchronous unmap is under way: then nothing was done
      */
     close(): void;
     /** {@link close}, for `using`. */

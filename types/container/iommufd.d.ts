@@ -23,6 +23,7 @@ export declare class IommufdContainer extends Container {
         errno: number;
     };
     protected kernelUnmap(iova: bigint, length: number | bigint): number | bigint;
+    protected kernelUnmapAsync({ iova, length }: DmaMapping): Promise<number>;
     protected kernelUnmapAll(): number | bigint;
     protected mapRequest({ memory }: DmaMapping): string;
     protected explainMap(errno: number, mapping: DmaMapping): {

@@ -21,6 +21,7 @@ export declare class LegacyContainer extends Container {
         errno: number;
     };
     protected kernelUnmap(iova: bigint, length: number | bigint): number | bigint;
+    protected kernelUnmapAsync({ iova, length }: DmaMapping): Promise<number>;
     protected kernelUnmapAll(): number | bigint;
     /**
      * Begins to note which mapped pages the devices may have written (`VFIO_IOMMU_DIRTY_PAGES`). Without help of the IOMMU

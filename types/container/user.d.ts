@@ -92,6 +92,8 @@ export declare class UserContainer extends Container {
     };
     protected kernelUnmap(iova: bigint, length: number | bigint): number;
     protected kernelUnmapMany(mappings: readonly DmaMapping[]): readonly number[];
+    protected kernelUnmapAsync(mapping: DmaMapping): Promise<number>;
+    protected get unmapsGoOn(): boolean;
     protected kernelUnmapAll(): number;
     protected explainMap(errno: number, mapping: DmaMapping): {
         why: string;

@@ -92,7 +92,8 @@ export declare class Device implements Disposable {
      * closed, which makes the kernel stop the device's DMA and reset it; the container tidies up. What fails on the way does
      * not keep the rest from being done: it is thrown at the end.
      *
-     * @throws VfioError `EBUSY` while one of its BARs is mapped for other devices: then nothing was done
+     * @throws VfioError `EBUSY` while one of its BARs is mapped for other devices, and while an asynchronous unmap is under way if
+     *   it is the container's last device: then nothing was done
      */
     close(): void;
     /** {@link close}, for `using`. */
