@@ -73,6 +73,15 @@ describe.each(withBars)("another device's BAR in %s", (mode) => {
     expect(at.container.unmap(mapping.iova, mapping.length).bytes).toBe(BigInt(bar.length));
   });
 
+  it("is unmapped on another thread, and stays open until it is", async () => {
+    using bar = at.memory.region("bar2").map();
+    const pending = at.container.map(bar).unmapAsync();
+    expect(() => bar.close()).toThrow(/EBUSY/);
+    expect(() => at.memory.close()).toThrow(/EBUSY/);
+    await pending;
+    expect(at.container.mappingCount).toBe(0);
+  });
+
   it("goes with the container, mapped or not", () => {
     const bar = at.memory.region("bar2").map();
     const mapping = at.container.map(bar);

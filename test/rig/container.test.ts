@@ -1,4 +1,8 @@
-import { existsSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import {
   bindDriver,
   type Container,
@@ -73,6 +77,29 @@ function nowhere(length: number): DmaMemory {
     backing: () => undefined,
     hold: () => {},
     release: () => {},
+  };
+}
+
+/** Unmaps a page as another owner of the descriptors could, behind the library's back. */
+function unmapBehind(container: Container, iova: bigint): void {
+  if (container instanceof IommufdContainer) container.ioas.unmap(iova, PAGE);
+  else if (container instanceof LegacyContainer) native.vfioIommuUnmapDma(container.fd, 0, iova, PAGE);
+}
+
+/** Keeps every thread of Node's pool busy, until it is told to end. */
+function occupyPool(): { end(): Promise<void> } {
+  const directory = mkdtempSync(path.join(tmpdir(), "vfio-pool-"));
+  const fifo = path.join(directory, "fifo");
+  execFileSync("mkfifo", [fifo]);
+  // A reader's open waits for a writer.
+  const readers = Array.from({ length: Number(process.env.UV_THREADPOOL_SIZE ?? 4) }, () => open(fifo, "r"));
+  return {
+    async end() {
+      const writer = openSync(fifo, "r+");
+      for (const reader of readers) await (await reader).close();
+      closeSync(writer);
+      rmSync(directory, { recursive: true });
+    },
   };
 }
 
@@ -170,8 +197,12 @@ describe.each(modes)("container %s", (mode) => {
 
     it("on another thread", async () => {
       using buffer = DmaBuffer.allocate(8 << 20);
-      using mapping = await container.mapAsync(buffer);
+      const mapping = await container.mapAsync(buffer);
       expect(container.iovaOf(buffer.address)).toBe(mapping.iova);
+      await mapping.unmapAsync();
+      expect([mapping.mapped, container.mappingCount]).toEqual([false, 0]);
+      const table = pageTable(address, mapping.iova);
+      if (table !== undefined) expect(table).toEqual({ pud: 0n, pmd: 0n, pte: 0n });
     });
   });
 
@@ -339,9 +370,7 @@ describe.each(modes)("container %s", (mode) => {
     it("a mapping that somebody else has unmapped keeps its memory until the container closes", () => {
       const buffer = DmaBuffer.allocate(PAGE);
       const mapping = container.map(buffer);
-      // What another owner of the descriptors could do behind the library's back.
-      if (container instanceof IommufdContainer) container.ioas.unmap(mapping.iova, PAGE);
-      else if (container instanceof LegacyContainer) native.vfioIommuUnmapDma(container.fd, 0, mapping.iova, PAGE);
+      unmapBehind(container, mapping.iova);
       expect(refusal(() => mapping.unmap()).code).toBe("EIO");
       expect(refusal(() => buffer.close()).code).toBe("EBUSY");
       expect(refusal(() => container.close()).code).toBe("EIO");
@@ -374,6 +403,71 @@ describe.each(modes)("container %s", (mode) => {
       expect(refusal(() => container.map(buffer, { iova: IOVA, length: PAGE })).code).toBe("EEXIST");
       expect(refusal(() => container.unmap(IOVA, PAGE)).code).toBe("EBUSY");
       (await pending).unmap();
+    });
+
+    it("an unmap under way is seen by maps, unmaps and look-ups", async () => {
+      const buffer = DmaBuffer.allocate(8 << 20);
+      using beside = DmaBuffer.allocate(PAGE);
+      const mapping = container.map(buffer, { iova: IOVA });
+      const pending = mapping.unmapAsync();
+      expect([container.mappingAt(IOVA), container.mappingCount]).toEqual([undefined, 0]);
+      expect(container.underWay).toEqual([{ device: undefined, what: expect.stringContaining("is unmapping") }]);
+      expect(refusal(() => container.map(beside, { iova: IOVA })).code).toBe("EEXIST");
+      expect(refusal(() => container.unmap(IOVA, PAGE)).code).toBe("EBUSY");
+      expect(refusal(() => mapping.unmap()).code).toBe("EBUSY");
+      await expect(mapping.unmapAsync()).rejects.toThrow(/EBUSY.*being unmapped/);
+      expect(refusal(() => buffer.close()).code).toBe("EBUSY");
+      // What else is mapped goes on its own.
+      container.map(beside);
+      expect(container.unmapAll().bytes).toBe(BigInt(PAGE));
+
+      await pending;
+      await mapping.unmapAsync();
+      expect([mapping.mapped, container.underWay]).toEqual([false, []]);
+      buffer.close();
+      using again = container.map(beside, { iova: IOVA });
+      expect(again.iova).toBe(IOVA);
+    });
+
+    it("neither the container nor its last device closes during an unmap", async () => {
+      using buffer = DmaBuffer.allocate(8 << 20);
+      const device = container.devices.get(address);
+      const mapping = container.map(buffer);
+      const pending = mapping.unmapAsync();
+      for (const closing of [container, device]) {
+        const error = refusal(() => closing?.close());
+        expect([error.code, error.fix]).toEqual(["EBUSY", expect.stringContaining("await")]);
+      }
+      expect([container.closed, device?.closed]).toEqual([false, false]);
+      await pending;
+      device?.close();
+      expect(device?.closed).toBe(true);
+    });
+
+    it("an unmap leaves the event loop alone", async () => {
+      using buffer = DmaBuffer.allocate(PAGE);
+      const pool = occupyPool();
+      const events: string[] = [];
+      const pending = container
+        .map(buffer)
+        .unmapAsync()
+        .then(() => events.push("unmapped"));
+      await new Promise(setImmediate);
+      events.push("turned");
+      await pool.end();
+      await pending;
+      expect(events).toEqual(["turned", "unmapped"]);
+    });
+
+    it("an unmap that fails leaves it mapped", async () => {
+      const buffer = DmaBuffer.allocate(PAGE);
+      const mapping = container.map(buffer, { iova: IOVA });
+      unmapBehind(container, mapping.iova);
+      await expect(mapping.unmapAsync()).rejects.toThrow(/EIO/);
+      expect([mapping.mapped, container.mappingAt(IOVA), container.underWay]).toEqual([true, mapping, []]);
+      expect(refusal(() => buffer.close()).code).toBe("EBUSY");
+      expect(refusal(() => container.close()).code).toBe("EIO");
+      buffer.close();
     });
 
     it("a container that is closed during a map keeps nothing", async () => {

@@ -96,6 +96,7 @@ describe.each(modes)("a worker in %s", (mode) => {
         container.map(buffer);
         const [vector] = [device.msi, device.msix].find(({ count }) => count > 0)?.enable(1) ?? [];
         vector?.on("interrupt", () => {});
+        container.map(DmaBuffer.allocate(8 << 20)).unmapAsync();
         container.mapAsync(DmaBuffer.allocate(8 << 20));
         parentPort.postMessage("ready");
         for (;;) device.config.vendorId;

@@ -214,6 +214,30 @@ describe("memory", () => {
     container.close();
   });
 
+  test("off the thread is unmapped when the server has said so", async () => {
+    using server = new FakeServer();
+    const { container } = server.attach({ timeout: 30 });
+    using buffer = DmaBuffer.allocate(4096);
+    server.reply(dmaMap, undefined);
+    const mapping = container.map(buffer, { iova: 0 });
+
+    server.refuse(dmaUnmap, EINVAL);
+    await expect(mapping.unmapAsync()).rejects.toThrow(/EINVAL.*VFIO_USER_DMA_UNMAP.*still mapped/);
+    expect(container.mappingAt(0)).toBe(mapping);
+
+    server.forget();
+    await expect(mapping.unmapAsync()).rejects.toThrow(/ETIMEDOUT/);
+    expect(container.mappingAt(0)).toBe(mapping);
+
+    // It has done so late.
+    server.refuse(dmaUnmap, ENOENT);
+    const gone = mapping.unmapAsync();
+    expect(() => container.close()).toThrow(/EBUSY.*being unmapped/);
+    await gone;
+    expect([mapping.mapped, container.mappingCount]).toEqual([false, 0]);
+    container.close();
+  });
+
   test("of a server without the flag for everything goes piece by piece", () => {
     using server = new FakeServer();
     const { container } = server.attach();

@@ -30,7 +30,7 @@ async function use(container: UserContainer, buffer: DmaBuffer): Promise<void> {
   while ((bar0.read32(0x98) & 1) !== 0);
   bar0.read32(0x24);
   vector.trigger();
-  other.unmap();
+  await other.unmapAsync();
   device.reset();
   await device.resetAsync();
   device.close();
@@ -112,6 +112,24 @@ describe("a server's process ends", () => {
     server.process.kill("SIGKILL");
     await expect(mapping).rejects.toThrow(/ENOTCONN.*during VFIO_USER_DMA_MAP/);
     container.close();
+  });
+
+  test("in the middle of an unmap, which that ends", async () => {
+    using directory = socketDirectory();
+    await using server = await startEdu(path.join(directory.path, "edu.sock"));
+    using container = openContainer({ mode: "vfio-user", socket: server.socket });
+    const device = container.attach();
+    using buffer = DmaBuffer.allocate(8192);
+    const [mapping, other] = [container.map(buffer), container.map(buffer)];
+    server.process.kill("SIGSTOP");
+    const gone = mapping.unmapAsync();
+    const alsoGone = other.unmapAsync();
+    expect(() => device.close()).toThrow(/EBUSY/);
+    // Who is told of it may close at once.
+    container.once("lost", () => device.close());
+    server.process.kill("SIGKILL");
+    await Promise.all([gone, alsoGone]);
+    expect([mapping.mapped, other.mapped, device.closed]).toEqual([false, false, true]);
   });
 
   test("a client that goes away leaves the server to the next one", async () => {

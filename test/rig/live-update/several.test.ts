@@ -450,14 +450,17 @@ describe("what keeps a hand-over from being made", needs("edu", "ivshmem", "igb"
     await pass({ containers: { main: container } });
   });
 
-  test.each(ownModes)("a map on another thread, in %s", async (mode) => {
+  test.each(ownModes)("a map and an unmap on another thread, in %s", async (mode) => {
     const container = open(mode);
     const mapping = container.mapAsync(memory(8 * MiB), { mask: MASK });
     expect(new LiveUpdate({ containers: { main: container } }).blockers()).toEqual([
       expect.objectContaining({ why: expect.stringContaining("is mapping") }),
     ]);
     await expect(handOver({ containers: { main: container } })).rejects.toBeInstanceOf(LiveUpdateBlockedError);
-    await mapping;
+    const gone = (await mapping).unmapAsync();
+    await refuses({ containers: { main: container } }, /is unmapping/);
+    await gone;
+    container.map(memory(), { mask: MASK });
     await pass({ containers: { main: container } });
   });
 
