@@ -136,6 +136,8 @@ export class DmaBuffer implements DmaMemory, Disposable {
   readonly locked: boolean;
   #mapping: MappingHandle | undefined;
   readonly #fd: OwnedFd | undefined;
+  /** What {@link backing} says: the same each time, and asked for by each map. */
+  readonly #backing: { readonly fd: number; readonly offset: number } | undefined;
   #arrayBuffer: ArrayBuffer | undefined;
   readonly #windows = new Set<ArrayBuffer>();
   readonly #holders = new Set<object>();
@@ -226,6 +228,7 @@ export class DmaBuffer implements DmaMemory, Disposable {
     }
     this.#mapping = mapping;
     this.#fd = fd;
+    this.#backing = fd === undefined ? undefined : { fd: fd.number, offset: 0 };
     this.address = native.mappingAddress(mapping);
     this.#forget = watchForLeak(this, `a DMA buffer of ${length} bytes`, "close()");
   }
@@ -277,7 +280,7 @@ export class DmaBuffer implements DmaMemory, Disposable {
 
   backing(): { readonly fd: number; readonly offset: number } | undefined {
     this.#open();
-    return this.#fd === undefined ? undefined : { fd: this.#fd.number, offset: 0 };
+    return this.#backing;
   }
 
   /** The mappings that hold it. @internal */

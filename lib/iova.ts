@@ -292,7 +292,8 @@ export class IovaAllocator {
   free(iova: number | bigint, length: number | bigint): void {
     const first = toIova("iova", iova);
     const bytes = toLength("length", length);
-    const start = floorNumber(first);
+    const near = approximate(first);
+    const start = near < EXACT ? near : floorNumber(first);
     const sum = typeof bytes === "number" ? start + bytes : END;
     const end = sum < EXACT ? sum : ceilNumber(lastIova(first, bytes) + 1n);
     const holes = this.#holes;
@@ -365,18 +366,17 @@ export class IovaAllocator {
       const low = Math.max(span.start, from);
       const high = Math.min(span.end, to);
       if (high - low < bytes) continue;
-      let found = -1;
-      const fits = (hole: Hole): boolean => {
-        const start = alignUp(Math.max(hole.start, low), alignment);
-        if (endOf(start, bytes) <= Math.min(hole.end, high)) found = start;
-        return found >= 0 || hole.start >= high;
-      };
       // The hole that contains `low` may have begun before it.
-      const first = this.#holes.floor(low, 0)?.start ?? low;
-      const hole = this.#holes.firstFrom(first, 0, bytes, rank, fits);
-      if (hole !== undefined && found >= 0) {
-        this.#take(hole, found, endOf(found, bytes));
-        return found;
+      let hole = this.#holes.floor(low, 0);
+      if (hole === undefined || hole.end <= low) hole = this.#holes.firstFrom(low, 0, bytes, rank);
+      while (hole !== undefined && hole.start < high) {
+        const start = alignUp(Math.max(hole.start, low), alignment);
+        const end = endOf(start, bytes);
+        if (end <= Math.min(hole.end, high)) {
+          this.#take(hole, start, end);
+          return start;
+        }
+        hole = this.#holes.firstFrom(hole.end, 0, bytes, rank);
       }
     }
     return -1;

@@ -33,6 +33,12 @@ function distance(address: bigint, mapping: Mapped): number | bigint {
   return to < EXACT && from < EXACT ? to - from : address - mapping.iova;
 }
 
+/** Checks that there are `bytes` from an address on. */
+function checkEnd(name: string, address: number | bigint, bytes: number | bigint): void {
+  const exact = typeof address === "number" && typeof bytes === "number" && address >= 0 && address + bytes < EXACT;
+  if (!exact || !Number.isInteger(address)) lastIova(toIova(name, address), bytes);
+}
+
 function lastOf(mapping: Mapped): bigint {
   return mapping.iova + BigInt(mapping.length) - 1n;
 }
@@ -51,7 +57,8 @@ export function rangeOf(mapping: Mapped): IovaRange {
 export class MappingTable<M extends Mapped> implements Iterable<M> {
   readonly #iovas = new OrderedMap<M>();
   // By address several mappings may have the same key; the tie is their slot in the other map. The weight is where they end.
-  readonly #addresses = new OrderedMap<M>();
+  // There from the first search on: most programs make none, and to keep it is a third of what a map and an unmap take.
+  #addresses: OrderedMap<M> | undefined;
   // The key in #addresses by slot in #iovas; NaN for a mapping without an address.
   #addressKeys: number[] = [];
   // The total in two parts that stay exact: multiples of 4 GiB and the rest.
@@ -77,10 +84,12 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
   insert(mapping: M): void {
     const iova = toIova("iova", mapping.iova);
     const bytes = toLength("length", mapping.length);
-    const last = lastIova(iova, bytes);
-    const address = mapping.address === undefined ? undefined : toIova("address", mapping.address);
-    const lastAddress = address === undefined ? 0n : lastIova(address, bytes);
-    const overlapped = this.#firstOverlap(iova, last);
+    if (mapping.address !== undefined) checkEnd("address", mapping.address, bytes);
+    const key = approximate(iova);
+    // In numbers where they are exact, which they are for nearly every mapping there is.
+    const end = typeof bytes === "number" ? key + bytes : EXACT;
+    const overlapped =
+      end < EXACT ? this.#firstOverlap(iova, end - 1, 0) : this.#firstOverlapUpTo(iova, lastIova(iova, bytes));
     if (overlapped !== undefined) {
       throw new VfioError({
         errno: constants.errno.EEXIST,
@@ -90,11 +99,8 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
         fix: "unmap that one first, or map elsewhere",
       });
     }
-    const key = approximate(iova);
     const slot = this.#iovas.insert(key, tieOf(iova, key), 0, 0, mapping);
-    const addressKey = address === undefined ? Number.NaN : approximate(address);
-    this.#addressKeys[slot] = addressKey;
-    if (address !== undefined) this.#addresses.insert(addressKey, slot, approximate(lastAddress), 0, mapping);
+    if (this.#addresses !== undefined) this.#index(this.#addresses, mapping, slot);
     this.#count(bytes, 1);
   }
 
@@ -109,7 +115,7 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
     const slot = this.#iovas.slotOf(key, tie);
     if (this.#iovas.at(slot) !== mapping) return false;
     this.#iovas.remove(key, tie);
-    this.#addresses.remove(this.#addressKeys[slot] ?? Number.NaN, slot);
+    this.#addresses?.remove(this.#addressKeys[slot] ?? Number.NaN, slot);
     this.#count(mapping.length, -1);
     return true;
   }
@@ -117,7 +123,7 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
   /** Takes all mappings out. */
   clear(): void {
     this.#iovas.clear();
-    this.#addresses.clear();
+    this.#addresses = undefined;
     this.#addressKeys = [];
     this.#high = 0;
     this.#low = 0;
@@ -135,7 +141,7 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
    */
   firstOverlap(iova: number | bigint, length: number | bigint): M | undefined {
     const start = toIova("iova", iova);
-    return this.#firstOverlap(start, lastIova(start, toLength("length", length)));
+    return this.#firstOverlapUpTo(start, lastIova(start, toLength("length", length)));
   }
 
   /**
@@ -182,7 +188,7 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
     const key = approximate(wanted);
     const found: M[] = [];
     // From the address downwards, over everything that reaches up to it.
-    this.#addresses.lastUpTo(key, Number.POSITIVE_INFINITY, key, 0, (mapping) => {
+    this.#byAddress().lastUpTo(key, Number.POSITIVE_INFINITY, key, 0, (mapping) => {
       const offset = wanted - BigInt(mapping.address ?? 0);
       if (offset >= 0n && offset < mapping.length) found.push(mapping);
       return false;
@@ -201,10 +207,37 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
     return mapping !== undefined && distance(iova, mapping) < mapping.length ? mapping : undefined;
   }
 
-  #firstOverlap(start: bigint, last: bigint): M | undefined {
-    // Mappings do not overlap, so if the last one that begins in the range or before it ends before it, they all do.
+  /** The map by address, which is made when it is asked for the first time. */
+  #byAddress(): OrderedMap<M> {
+    if (this.#addresses !== undefined) return this.#addresses;
+    const addresses = new OrderedMap<M>();
+    for (const mapping of this) {
+      const key = approximate(mapping.iova);
+      this.#index(addresses, mapping, this.#iovas.slotOf(key, tieOf(mapping.iova, key)));
+    }
+    this.#addresses = addresses;
+    return addresses;
+  }
+
+  #index(addresses: OrderedMap<M>, mapping: M, slot: number): void {
+    if (mapping.address === undefined) {
+      this.#addressKeys[slot] = Number.NaN;
+      return;
+    }
+    const address = BigInt(mapping.address);
+    const key = approximate(address);
+    this.#addressKeys[slot] = key;
+    addresses.insert(key, slot, approximate(address + BigInt(mapping.length) - 1n), 0, mapping);
+  }
+
+  #firstOverlapUpTo(start: bigint, last: bigint): M | undefined {
     const lastKey = approximate(last);
-    const final = this.#iovas.floor(lastKey, tieOf(last, lastKey));
+    return this.#firstOverlap(start, lastKey, tieOf(last, lastKey));
+  }
+
+  #firstOverlap(start: bigint, lastKey: number, lastTie: number): M | undefined {
+    // Mappings do not overlap, so if the last one that begins in the range or before it ends before it, they all do.
+    const final = this.#iovas.floor(lastKey, lastTie);
     if (final === undefined || distance(start, final) >= final.length) return undefined;
     const key = approximate(start);
     return this.#at(start) ?? this.#iovas.ceiling(key, tieOf(start, key));

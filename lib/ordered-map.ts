@@ -41,7 +41,7 @@ interface Wanted {
   readonly accept: (slot: number) => boolean;
 }
 
-const anything: Wanted = { weight: Number.NEGATIVE_INFINITY, rank: Number.NEGATIVE_INFINITY, accept: () => true };
+const anySlot = () => true;
 
 /** A sorted run of items. */
 abstract class Node {
@@ -175,6 +175,11 @@ class Leaf extends Node {
   floor(key: number, tie: number): number {
     const index = this.upperBound(key, tie);
     return index === 0 ? -1 : this.get(index - 1, SLOT);
+  }
+
+  ceiling(key: number, tie: number): number {
+    const index = this.lowerBound(key, tie);
+    return index === this.size ? -1 : this.get(index, SLOT);
   }
 
   firstFrom(key: number, tie: number, wanted: Wanted): number {
@@ -318,6 +323,13 @@ class Inner extends Node {
     return slot >= 0 ? slot : (this.children[index - 1]?.floor(key, tie) ?? -1);
   }
 
+  ceiling(key: number, tie: number): number {
+    const index = this.#route(key, tie);
+    const slot = this.children[index]?.ceiling(key, tie) ?? -1;
+    // What follows the last one of a node is the first one of the next.
+    return slot >= 0 ? slot : (this.children[index + 1]?.ceiling(key, tie) ?? -1);
+  }
+
   firstFrom(key: number, tie: number, wanted: Wanted): number {
     for (let index = this.#route(key, tie); index < this.size; index++) {
       if (!this.mayHave(index, wanted)) continue;
@@ -428,14 +440,14 @@ export class OrderedMap<V> {
 
   /** The first value at or after a place. */
   ceiling(key: number, tie: number): V | undefined {
-    return this.at(this.#root.firstFrom(key, tie, anything));
+    return this.at(this.#root.ceiling(key, tie));
   }
 
   /**
-   * The first value at or after a place whose weight and rank are at least the given ones and which `accept` takes.
+   * The first value at or after a place whose weight and rank are at least the given ones and which `accept` takes, if given.
    * Values that are too small cost nothing: whole branches of them are skipped.
    */
-  firstFrom(key: number, tie: number, weight: number, rank: number, accept: (value: V) => boolean): V | undefined {
+  firstFrom(key: number, tie: number, weight: number, rank: number, accept?: (value: V) => boolean): V | undefined {
     return this.at(this.#root.firstFrom(key, tie, this.#wanted(weight, rank, accept)));
   }
 
@@ -459,7 +471,8 @@ export class OrderedMap<V> {
     return this.slice(Number.NEGATIVE_INFINITY, 0, Number.POSITIVE_INFINITY, 0);
   }
 
-  #wanted(weight: number, rank: number, accept: (value: V) => boolean): Wanted {
+  #wanted(weight: number, rank: number, accept?: (value: V) => boolean): Wanted {
+    if (accept === undefined) return { weight, rank, accept: anySlot };
     return {
       weight,
       rank,

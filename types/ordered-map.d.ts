@@ -48,10 +48,10 @@ export declare class OrderedMap<V> {
     /** The first value at or after a place. */
     ceiling(key: number, tie: number): V | undefined;
     /**
-     * The first value at or after a place whose weight and rank are at least the given ones and which `accept` takes.
+     * The first value at or after a place whose weight and rank are at least the given ones and which `accept` takes, if given.
      * Values that are too small cost nothing: whole branches of them are skipped.
      */
-    firstFrom(key: number, tie: number, weight: number, rank: number, accept: (value: V) => boolean): V | undefined;
+    firstFrom(key: number, tie: number, weight: number, rank: number, accept?: (value: V) => boolean): V | undefined;
     /** The last value at or before a place whose measures are at least the given ones and which `accept` takes. */
     lastUpTo(key: number, tie: number, weight: number, rank: number, accept: (value: V) => boolean): V | undefined;
     /** The values from one place to another, both included, as they are now. */

@@ -115,6 +115,13 @@ export interface SpaceInfo {
 const { EBUSY, ECANCELED, EEXIST, EFAULT, EINVAL, EIO, ENODEV, ENOMEM, ENOSPC, EOVERFLOW } = os.errno;
 const END = 1n << 64n;
 
+/** Where a map is wanted; without an IOVA, anywhere. */
+interface WantedRange {
+  readonly iova: bigint | undefined;
+  readonly length: number;
+  readonly offset: number;
+}
+
 function hex(value: bigint | number): string {
   return `0x${value.toString(16)}`;
 }
@@ -309,6 +316,12 @@ export abstract class Container implements Disposable {
     });
   }
 
+  #allocator(): IovaAllocator {
+    // What attached() would check and say, without an object for the answer: every map asks.
+    const usable = this.#space === undefined ? undefined : this.#iovas;
+    return usable ?? this.#attached(this.requests.map).iovas;
+  }
+
   /** The I/O addresses that every attached device can use, in order. Reserved parts (interrupts) are left out. */
   get iovaRanges(): readonly IovaRange[] {
     return this.#attached("IOVA ranges").space.ranges;
@@ -456,7 +469,7 @@ export abstract class Container implements Disposable {
   /** Checks a request, chooses its IOVA, reserves it, and holds the memory. */
   #plan(memory: DmaMemory, options: MapOptions): DmaMapping {
     this.#refuseLocked();
-    const { iovas } = this.#attached(this.requests.map);
+    const iovas = this.#allocator();
     const { offset = 0, length = memory.length - offset, read = true, write = true } = options;
     if (!Number.isSafeInteger(offset)) throw argTypeError("offset", "a safe integer", offset);
     if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
@@ -467,26 +480,11 @@ export abstract class Container implements Disposable {
       });
     }
     const wanted = options.iova === undefined ? undefined : toIova("iova", options.iova);
-    const refuse = (errno: number, why: string, fix?: string) =>
-      this.#refusal(this.requests.map, errno, { iova: wanted ?? "automatic", length, offset }, why, fix);
-    if (length === 0) throw refuse(EINVAL, "the length is 0");
-    if (!read && !write) throw refuse(EINVAL, "devices could neither read nor write it", "set read, write or both");
-    if (!this.#isAligned(offset) || !this.#isAligned(length) || (wanted !== undefined && !this.#isAligned(wanted))) {
-      throw this.#misaligned(refuse, { offset, length, ...(wanted === undefined ? {} : { iova: wanted }) });
+    if (length === 0 || (!read && !write) || !this.#isAligned(offset) || !this.#isAligned(length)) {
+      throw this.#unfit({ iova: wanted, length, offset }, read || write);
     }
-    if (wanted !== undefined && wanted + BigInt(length) > END) {
-      throw refuse(EOVERFLOW, "the range ends beyond the last 64-bit address");
-    }
-    const { mask, alignment } = options;
-    const iova =
-      wanted ??
-      (mask === undefined && alignment === undefined
-        ? iovas.allocate(length)
-        : iovas.allocate(length, {
-            ...(mask === undefined ? {} : { max: mask }),
-            ...(alignment === undefined ? {} : { alignment }),
-          }));
-    if (wanted !== undefined) this.#reserve(iovas, wanted, length, options, refuse);
+    const iova = wanted === undefined ? this.#choose(iovas, length, options) : wanted;
+    if (wanted !== undefined) this.#reserve(iovas, wanted, { offset, length }, options);
     const mapping = new DmaMapping(this, { iova, length, read, write, memory, offset });
     try {
       memory.hold(mapping);
@@ -497,13 +495,38 @@ export abstract class Container implements Disposable {
     return mapping;
   }
 
+  #choose(iovas: IovaAllocator, length: number, { mask, alignment }: MapOptions): bigint {
+    if (mask === undefined && alignment === undefined) return iovas.allocate(length);
+    return iovas.allocate(length, {
+      ...(mask === undefined ? {} : { max: mask }),
+      ...(alignment === undefined ? {} : { alignment }),
+    });
+  }
+
+  /** Says what a request for a map is refused with. */
+  #refuser({ iova, length, offset }: WantedRange): (errno: number, why: string, fix?: string) => VfioError {
+    return (errno, why, fix) =>
+      this.#refusal(this.requests.map, errno, { iova: iova ?? "automatic", length, offset }, why, fix);
+  }
+
+  /** Why a request cannot be met, wherever it is to be. */
+  #unfit(wanted: WantedRange, reachable: boolean): VfioError {
+    const { iova, length, offset } = wanted;
+    const refuse = this.#refuser(wanted);
+    if (length === 0) return refuse(EINVAL, "the length is 0");
+    if (!reachable) return refuse(EINVAL, "devices could neither read nor write it", "set read, write or both");
+    return this.#misaligned(refuse, { offset, length, ...(iova === undefined ? {} : { iova }) });
+  }
+
   #reserve(
     iovas: IovaAllocator,
     iova: bigint,
-    length: number,
+    { offset, length }: { readonly offset: number; readonly length: number },
     options: MapOptions,
-    refuse: (errno: number, why: string, fix?: string) => VfioError,
   ): void {
+    const refuse = this.#refuser({ iova, offset, length });
+    if (!this.#isAligned(iova)) throw this.#misaligned(refuse, { iova });
+    if (iova + BigInt(length) > END) throw refuse(EOVERFLOW, "the range ends beyond the last 64-bit address");
     const last = iova + BigInt(length) - 1n;
     if (options.mask !== undefined && last > toIova("mask", options.mask)) {
       throw refuse(EINVAL, `it ends at ${hex(last)}, above the device's address mask ${hex(options.mask)}`);
@@ -748,7 +771,7 @@ export abstract class Container implements Disposable {
 
   #remove(mapping: DmaMapping): void {
     this.#table.remove(mapping);
-    this.#inherited.delete(mapping);
+    if (this.#inherited.size > 0) this.#inherited.delete(mapping);
     this.#abandon(mapping);
   }
 

@@ -14,6 +14,7 @@ import { native } from "../native.js";
 import { groupViability, vfioCdevPath } from "../sysfs/index.js";
 import * as uapi from "../uapi.js";
 import { deviceName, holdersOf, unsafeInterrupts } from "./attaching.js";
+import { BatchWriter } from "./batch-writer.js";
 import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
 import type { ContainerState, HandOver } from "./hand-over.js";
 import { IommufdHandOver } from "./iommufd-hand-over.js";
@@ -155,18 +156,17 @@ export class IommufdContainer extends Container {
   }
 
   protected kernelMapMany(mappings: readonly DmaMapping[]): { done: number; errno: number } {
-    const batch = new BigUint64Array(1 + BATCH_WORDS * mappings.length);
-    let word = 1;
+    const batch = new BatchWriter(1 + BATCH_WORDS * mappings.length);
     for (const mapping of mappings) {
       const file = mapping.memory.backing();
-      const flags = BigInt(mapFlags(mapping));
-      batch[word++] = file === undefined ? flags : flags | (BigInt(file.fd + 1) << 32n);
-      batch[word++] = BigInt(file === undefined ? mapping.address : file.offset + mapping.offset);
-      batch[word++] = mapping.iova;
-      batch[word++] = BigInt(mapping.length);
+      batch.addHalves(mapFlags(mapping), file === undefined ? 0 : file.fd + 1);
+      batch.add(file === undefined ? mapping.address : file.offset + mapping.offset);
+      batch.addIova(mapping.iova);
+      batch.add(mapping.length);
     }
-    const done = native.iommufdIoasMapBatch(this.iommufd.fd, this.ioas.id, batch, mappings.length);
-    return { done, errno: Number(batch[0]) };
+    const { words } = batch;
+    const done = native.iommufdIoasMapBatch(this.iommufd.fd, this.ioas.id, words, mappings.length);
+    return { done, errno: Number(words[0]) };
   }
 
   protected kernelUnmap(iova: bigint, length: number | bigint): number | bigint {

@@ -4,6 +4,7 @@
  * @module
  */
 import { native } from "../native.js";
+import { BatchWriter } from "./batch-writer.js";
 import type { DmaMapping } from "./mapping.js";
 
 /** The words of each entry: flags, address, IOVA, size; one word for the errno goes before them all. */
@@ -27,13 +28,12 @@ export function mapFrom(container: number, batch: BigUint64Array, index: number)
 
 /** What `vfioIommuMapDmaBatch` takes. */
 export function packMaps(mappings: readonly DmaMapping[], flags: (mapping: DmaMapping) => number): BigUint64Array {
-  const batch = new BigUint64Array(1 + WORDS * mappings.length);
-  let word = 1;
+  const batch = new BatchWriter(1 + WORDS * mappings.length);
   for (const mapping of mappings) {
-    batch[word++] = BigInt(flags(mapping));
-    batch[word++] = BigInt(mapping.address);
-    batch[word++] = mapping.iova;
-    batch[word++] = BigInt(mapping.length);
+    batch.add(flags(mapping));
+    batch.add(mapping.address);
+    batch.addIova(mapping.iova);
+    batch.add(mapping.length);
   }
-  return batch;
+  return batch.words;
 }
