@@ -1,8 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { open } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
+import { existsSync, readFileSync } from "node:fs";
 import {
   bindDriver,
   type Container,
@@ -23,6 +19,7 @@ import { NOWHERE, PAGE } from "./memory.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";
 import { inRig } from "./selection.js";
+import { occupyPool } from "./thread-pool.js";
 
 const address = devices.any;
 /** Where nothing but the tests decides what is mapped. */
@@ -84,23 +81,6 @@ function nowhere(length: number): DmaMemory {
 function unmapBehind(container: Container, iova: bigint): void {
   if (container instanceof IommufdContainer) container.ioas.unmap(iova, PAGE);
   else if (container instanceof LegacyContainer) native.vfioIommuUnmapDma(container.fd, 0, iova, PAGE);
-}
-
-/** Keeps every thread of Node's pool busy, until it is told to end. */
-function occupyPool(): { end(): Promise<void> } {
-  const directory = mkdtempSync(path.join(tmpdir(), "vfio-pool-"));
-  const fifo = path.join(directory, "fifo");
-  execFileSync("mkfifo", [fifo]);
-  // A reader's open waits for a writer.
-  const readers = Array.from({ length: Number(process.env.UV_THREADPOOL_SIZE ?? 4) }, () => open(fifo, "r"));
-  return {
-    async end() {
-      const writer = openSync(fifo, "r+");
-      for (const reader of readers) await (await reader).close();
-      closeSync(writer);
-      rmSync(directory, { recursive: true });
-    },
-  };
 }
 
 describe.each(modes)("container %s", (mode) => {
