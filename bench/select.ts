@@ -18,16 +18,22 @@ function matches(name: string, word: string): boolean {
   return new RegExp(`^${parts.join(".*")}`).test(name);
 }
 
-/** Selects what one of the words means, in the order in which it is. Without words: everything that is not on demand. */
+/**
+ * Selects what one of the words means, in the order in which it is. Without words: everything that is not on demand; a word means what is on
+ * demand only if it means nothing else.
+ */
 export function select<T extends { readonly name: string; readonly onDemand?: boolean }>(
   all: readonly T[],
   words: readonly string[],
 ): Selection<T> {
+  const standing = all.filter(({ onDemand }) => onDemand !== true);
+  const meant = words.map((word) => {
+    const among = (list: readonly T[]) => list.filter(({ name }) => matches(name, word));
+    const found = among(standing);
+    return { word, found: new Set(found.length > 0 ? found : among(all)) };
+  });
   return {
-    selected:
-      words.length === 0
-        ? all.filter(({ onDemand }) => onDemand !== true)
-        : all.filter(({ name }) => words.some((word) => matches(name, word))),
-    unknown: words.filter((word) => !all.some(({ name }) => matches(name, word))),
+    selected: words.length === 0 ? standing : all.filter((each) => meant.some(({ found }) => found.has(each))),
+    unknown: meant.flatMap(({ word, found }) => (found.size === 0 ? [word] : [])),
   };
 }

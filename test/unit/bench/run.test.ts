@@ -31,10 +31,13 @@ describe("selection", () => {
     expect(select(all, ["map.*"])).toEqual({ selected: [], unknown: ["map.*"] });
   });
 
-  test("what is on demand is selected by words alone", () => {
-    const some = [{ name: "map/4k" }, { name: "matrix/4k", onDemand: true }];
-    expect(select(some, []).selected).toEqual([{ name: "map/4k" }]);
-    expect(select(some, ["4k"]).selected).toEqual(some);
+  test("what is on demand is selected by words that mean nothing else", () => {
+    const map = { name: "map/4k" };
+    const matrix = { name: "matrix/4k", onDemand: true };
+    expect(select([map, matrix], []).selected).toEqual([map]);
+    expect(select([map, matrix], ["4k"]).selected).toEqual([map]);
+    expect(select([map, matrix], ["matrix"]).selected).toEqual([matrix]);
+    expect(select([map, matrix], ["x/4k", "map"]).selected).toEqual([map, matrix]);
   });
 
   test("words that select nothing are told", () => {
