@@ -686,6 +686,20 @@ export abstract class Container implements Disposable {
     this.#unmapped(mapping, this.kernelUnmap(mapping.iova, mapping.length));
   }
 
+  /**
+   * Unmaps one of this container's mappings in another way. A refusal is final.
+   *
+   * @internal
+   */
+  protected unmapBy(mapping: DmaMapping, unmap: () => number | bigint, why: string): void {
+    this.#refuseLocked();
+    this.#refusePending(mapping);
+    if (this.mappingAt(mapping.iova) !== mapping) throw invalidStateError(`${mapping} is no mapping of ${this}`);
+    const removed = unmap();
+    if (removed < 0) throw this.#unmapRefusal(-Number(removed), mapping, `${why}; still mapped: ${mapping}`);
+    this.#unmapped(mapping, removed);
+  }
+
   /** @internal */
   async unmapOneAsync(mapping: DmaMapping): Promise<void> {
     this.#refuseLocked();

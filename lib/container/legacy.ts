@@ -25,6 +25,8 @@ import type { DmaMapping } from "./mapping.js";
 import { mapFrom, packMaps } from "./type1-batch.js";
 import { parseType1Info } from "./type1-info.js";
 
+const ONLY_TYPE1V2 = "only the mode type1v2 notes dirty pages";
+
 const iommuTypes: Record<LegacyMode, number> = {
   type1: uapi.VFIO_TYPE1_IOMMU,
   type1v2: uapi.VFIO_TYPE1v2_IOMMU,
@@ -302,7 +304,7 @@ export class LegacyContainer extends Container {
       request: "VFIO_IOMMU_DIRTY_PAGES",
       args: { flags },
       object: this.toString(),
-      ...(this.mode === "type1v2" ? {} : { why: "only the mode type1v2 notes dirty pages" }),
+      ...(this.mode === "type1v2" ? {} : { why: ONLY_TYPE1V2 }),
     }));
   }
 
@@ -323,6 +325,25 @@ export class LegacyContainer extends Container {
       why: "dirty pages are not being noted",
       fix: "call startDirtyTracking() first",
     }));
+    return bitmap;
+  }
+
+  /**
+   * Unmaps a mapping, and says which of its pages were written since the last time: also those that a device writes at the last moment,
+   * which would be lost between {@link dirtyPages} and `unmap()` (`VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP`).
+   *
+   * @returns what {@link dirtyPages} returns
+   * @throws VfioError `EINVAL` while nothing is noted, `EBUSY` while it is being unmapped; it is still mapped then. An error with
+   *   `code` `ERR_INVALID_STATE` for a mapping that is not in this container, or not any more
+   */
+  unmapDirty(mapping: DmaMapping): BigUint64Array {
+    const bitmap = this.#bitmapOf(mapping);
+    const { iova, length } = mapping;
+    this.unmapBy(
+      mapping,
+      () => native.vfioIommuUnmapDmaDirty(this.#fd.number, iova, length, this.pageSize, bitmap),
+      this.mode === "type1v2" ? "dirty pages are not being noted: call startDirtyTracking() first" : ONLY_TYPE1V2,
+    );
     return bitmap;
   }
 

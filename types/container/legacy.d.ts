@@ -39,6 +39,15 @@ export declare class LegacyContainer extends Container {
      * @throws VfioError `EINVAL` while nothing is noted
      */
     dirtyPages(mapping: DmaMapping): BigUint64Array;
+    /**
+     * Unmaps a mapping, and says which of its pages were written since the last time: also those that a device writes at the last moment,
+     * which would be lost between {@link dirtyPages} and `unmap()` (`VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP`).
+     *
+     * @returns what {@link dirtyPages} returns
+     * @throws VfioError `EINVAL` while nothing is noted, `EBUSY` while it is being unmapped; it is still mapped then. An error with
+     *   `code` `ERR_INVALID_STATE` for a mapping that is not in this container, or not any more
+     */
+    unmapDirty(mapping: DmaMapping): BigUint64Array;
     protected explainMap(errno: number, mapping: DmaMapping): {
         why: string;
         fix?: string;
