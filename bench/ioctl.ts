@@ -8,8 +8,7 @@ import { accessSync, constants } from "node:fs";
 import os from "node:os";
 import { Kvm, VfioError, type Vm } from "vfio";
 import { native } from "../native.js";
-import { Cleanup } from "./cleanup.js";
-import { Floor } from "./floor.js";
+import { onHost } from "./host.js";
 import type { Benchmark, Sides } from "./measure.js";
 
 // No kernel knows this flag: the request is refused as soon as it has been read.
@@ -32,17 +31,12 @@ interface KvmBenchmark extends Pick<Benchmark, "name" | "what" | "target"> {
   prepare(vm: Vm): Sides["ours"];
 }
 
-function define({ name, what, target, order, prepare }: KvmBenchmark): Benchmark {
-  return {
-    name,
-    what,
-    clock: "cpu",
-    ...(target === undefined ? {} : { target }),
+function define({ order, prepare, ...rest }: KvmBenchmark): Benchmark {
+  return onHost({
+    ...rest,
     missing: lacksKvm,
-    async open() {
-      await using stack = new Cleanup();
-      const floor = Floor.start("host");
-      stack.defer(() => floor[Symbol.asyncDispose]());
+    order: (operations) => `${order} ${operations}`,
+    prepare(stack) {
       const kvm = Kvm.open();
       stack.defer(() => kvm.close());
       const vm = kvm.createVm();
@@ -50,15 +44,9 @@ function define({ name, what, target, order, prepare }: KvmBenchmark): Benchmark
       // Without one, KVM refuses messages.
       const vcpu = vm.createVcpu(0);
       stack.defer(() => vcpu.close());
-      const ours = prepare(vm);
-      const all = stack.move();
-      return {
-        ours,
-        floor: (operations) => floor.order(`${order} ${operations}`),
-        [Symbol.asyncDispose]: () => all[Symbol.asyncDispose](),
-      };
+      return prepare(vm);
     },
-  };
+  });
 }
 
 function refuse(vm: number): number {

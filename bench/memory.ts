@@ -5,10 +5,10 @@
  */
 import { AddressSpace, type DmaBlock, DmaBuffer, DmaPool, dirtyRanges, IovaAllocator, openContainer } from "vfio";
 import { MappingTable } from "../mapping-table.js";
-import { Cleanup } from "./cleanup.js";
+import type { Cleanup } from "./cleanup.js";
 import { DeviceProcess } from "./device-process.js";
-import { Floor } from "./floor.js";
-import type { Benchmark, Sides, Took } from "./measure.js";
+import { type HostBenchmark, onHost } from "./host.js";
+import type { Benchmark, Took } from "./measure.js";
 import { startStopwatch } from "./measure.js";
 
 const PAGE = 4096;
@@ -20,31 +20,8 @@ const MAPPINGS = 60_000;
 // 4 GiB in pages of 4 KiB, of which some of each 64 are dirty.
 const DIRTY_PAGES = 2 ** 20;
 
-interface MemoryBenchmark extends Pick<Benchmark, "what" | "target"> {
-  readonly name: string;
-  order(operations: number): string;
-  prepare(stack: Cleanup): Promise<Sides["ours"]> | Sides["ours"];
-}
-
-function define({ name, what, target, order, prepare }: MemoryBenchmark): Benchmark {
-  return {
-    name: `memory/${name}`,
-    what,
-    clock: "cpu",
-    ...(target === undefined ? {} : { target }),
-    async open() {
-      await using stack = new Cleanup();
-      const floor = Floor.start("host");
-      stack.defer(() => floor[Symbol.asyncDispose]());
-      const ours = await prepare(stack);
-      const all = stack.move();
-      return {
-        ours,
-        floor: (operations) => floor.order(order(operations)),
-        [Symbol.asyncDispose]: () => all[Symbol.asyncDispose](),
-      };
-    },
-  };
+function define({ name, ...rest }: HostBenchmark): Benchmark {
+  return onHost({ name: `memory/${name}`, ...rest });
 }
 
 /** The same numbers as in bench/floor/host.c. */

@@ -4,9 +4,8 @@
  * @module
  */
 import { openContainer, RegisterProgram, type Registers } from "vfio";
-import { Cleanup } from "./cleanup.js";
 import { DeviceProcess } from "./device-process.js";
-import { Floor } from "./floor.js";
+import { onHost } from "./host.js";
 import type { Benchmark, Target } from "./measure.js";
 
 const OFFSET = 64;
@@ -22,31 +21,21 @@ interface RegisterBenchmark {
   prepare(registers: Registers): (operations: number) => undefined;
 }
 
-function define({ name, what, target, order, accesses = 1, prepare }: RegisterBenchmark): Benchmark {
-  return {
+function define({ name, order, accesses = 1, prepare, ...rest }: RegisterBenchmark): Benchmark {
+  return onHost({
     name: `registers/${name}`,
-    what,
-    clock: "cpu",
-    ...(target === undefined ? {} : { target }),
-    async open() {
-      await using stack = new Cleanup();
-      const floor = Floor.start("host");
-      stack.defer(() => floor[Symbol.asyncDispose]());
+    ...rest,
+    order: (operations) => `${order} ${operations * accesses}`,
+    async prepare(stack) {
       const server = await DeviceProcess.start("page-device.js");
       stack.defer(() => server[Symbol.asyncDispose]());
       const container = openContainer({ mode: "vfio-user", socket: server.socket });
       stack.defer(() => container.close());
       const map = container.attach().region("bar0").map();
       stack.defer(() => map.close());
-      const ours = prepare(map);
-      const all = stack.move();
-      return {
-        ours,
-        floor: (operations) => floor.order(`${order} ${operations * accesses}`),
-        [Symbol.asyncDispose]: () => all[Symbol.asyncDispose](),
-      };
+      return prepare(map);
     },
-  };
+  });
 }
 
 function program(name: "read" | "write", fill: (program: RegisterProgram, index: number) => void): Benchmark {

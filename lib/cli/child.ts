@@ -6,6 +6,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:os";
+import { messageOf } from "../errors.js";
 import { errnoOf } from "../sysfs/files.js";
 import { CommandError } from "./failure.js";
 
@@ -45,7 +46,7 @@ export async function runInPlace(
     throw missing
       ? new CommandError(`there is no program ${program}`, "name one that is in PATH, or its path", NOT_FOUND)
       : new CommandError(
-          `${program} cannot be run: ${error instanceof Error ? error.message : String(error)}`,
+          `${program} cannot be run: ${messageOf(error)}`,
           "name a program that this user may execute; for a file of JavaScript: node, and the file",
           NOT_RUN,
         );
