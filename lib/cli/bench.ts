@@ -11,7 +11,7 @@ import { type Command, Option } from "commander";
 import { messageOf } from "../errors.js";
 import { type ProgressListener, ProgressPrinter } from "../rig/progress.js";
 import { act, type CommonOptions, examples, remark, type Session, subcommand } from "./command.js";
-import { CommandError, exitCodes } from "./failure.js";
+import { CommandError, codeOf, exitCodes } from "./failure.js";
 import { type Column, drawTable } from "./table.js";
 import type { Colors, Output } from "./terminal.js";
 
@@ -134,10 +134,6 @@ async function load(): Promise<Bench> {
   });
   if (typeof module !== "object" || module === null || !("bench" in module) || !isBench(module.bench)) throw unbuilt;
   return module.bench;
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined;
 }
 
 /** Reads an earlier run. */

@@ -65,7 +65,8 @@ function asCommands(text: string): string {
 
 const permissionCodes = new Set(["EACCES", "EPERM", "EROFS"]);
 
-function codeOf(error: unknown): string | undefined {
+/** The `code` of an error, where it has one. */
+export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
