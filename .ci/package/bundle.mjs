@@ -1,5 +1,5 @@
 /**
- * Makes few files of many modules: `node .ci/package/bundle.mjs`, after `tsc -p .`.
+ * Makes few files of many modules: `node .ci/package/bundle.mjs`, after `npm run build:ts`.
  *
  * To import a hundred modules takes Node some 55 ms, to import one that is as long takes 20: a process that is replaced
  * (`execInPlace`) is back sooner by the difference, and so is every command.

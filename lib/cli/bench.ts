@@ -128,7 +128,7 @@ function isBench(value: unknown): value is Bench {
 }
 
 async function load(): Promise<Bench> {
-  const unbuilt = new CommandError("the benchmarks are not compiled here", "npx tsc -p bench, in the checkout");
+  const unbuilt = new CommandError("the benchmarks are not compiled here", "npm run build:ts, in the checkout");
   const module: unknown = await import(new URL("../bench/command.js", import.meta.url).href).catch((cause: unknown) => {
     throw codeOf(cause) === "ERR_MODULE_NOT_FOUND" ? unbuilt : cause;
   });

@@ -25,7 +25,7 @@ const times = expect.objectContaining({
 });
 
 beforeAll(async () => {
-  await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "bench"], { cwd });
+  await run(process.execPath, ["node_modules/@typescript/native/bin/tsc", "-p", "bench"], { cwd });
 }, 60_000);
 afterAll(() => rmSync(directory, { recursive: true }));
 

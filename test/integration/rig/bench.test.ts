@@ -11,7 +11,7 @@ const bench = async (...args: string[]) =>
   JSON.parse((await run(process.execPath, ["dist/cli/main.js", "bench", "--json", ...args], { cwd })).stdout);
 
 beforeAll(async () => {
-  await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "bench"], { cwd });
+  await run(process.execPath, ["node_modules/@typescript/native/bin/tsc", "-p", "bench"], { cwd });
 }, 60_000);
 
 // A host that has it needs no guest for it.

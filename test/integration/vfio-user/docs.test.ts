@@ -42,9 +42,11 @@ beforeAll(async () => {
     include: ["*.ts"],
   };
   writeFileSync(join(directory, "tsconfig.json"), JSON.stringify(options));
-  await run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", directory]).catch((error) => {
-    throw new Error(`${error.stdout}`);
-  });
+  await run(process.execPath, [join(root, "node_modules/@typescript/native/bin/tsc"), "-p", directory]).catch(
+    (error) => {
+      throw new Error(`${error.stdout}`);
+    },
+  );
 }, 60_000);
 afterAll(() => rmSync(directory, { recursive: true }));
 
