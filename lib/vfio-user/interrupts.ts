@@ -54,7 +54,7 @@ export interface InterruptKind {
   /** `VFIO_IRQ_INFO_*` */
   readonly flags: number;
   readonly count: number;
-  /** @param fds borrowed. @throws ProtocolError @internal */
+  /** @param fds borrowed; none for a request that is not about eventfds. @throws ProtocolError @internal */
   set(request: SetIrqsRequest, fds: readonly OwnedFd[]): void;
   /** Takes everything that belongs to the client away. @internal */
   disconnect(): void;
@@ -78,8 +78,6 @@ export function checkSetIrqs(kind: InterruptKind, { flags, start, count, data }:
   if (count === 0 && (start !== 0 || form !== VFIO_IRQ_SET_DATA_NONE || action !== VFIO_IRQ_SET_ACTION_TRIGGER)) {
     throw refuse("a count of 0 switches everything off, and takes neither a start, nor data, nor another action");
   }
-  if (form !== VFIO_IRQ_SET_DATA_EVENTFD && fds > 0)
-    throw refuse("descriptors came with it, and it is not about eventfds");
   // No descriptor at all takes the eventfds of the range away.
   if (form === VFIO_IRQ_SET_DATA_EVENTFD && fds !== 0 && fds !== count) {
     throw refuse(`${fds} descriptors for ${count} interrupts`);

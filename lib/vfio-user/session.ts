@@ -17,6 +17,7 @@ import {
   VFIO_DEVICE_FEATURE_SET,
   VFIO_DEVICE_FLAGS_PCI,
   VFIO_DEVICE_FLAGS_RESET,
+  VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_PCI_CONFIG_REGION_INDEX,
   VFIO_PCI_REQ_IRQ_INDEX,
   VFIO_PCI_ROM_REGION_INDEX,
@@ -131,6 +132,17 @@ const allowedWhenStopped: ReadonlySet<number> = new Set([
   CommandNumber.deviceReset,
 ]);
 
+/** The commands that descriptors belong to. */
+const takesDescriptors: ReadonlySet<number> = new Set([CommandNumber.dmaMap, CommandNumber.deviceSetIrqs]);
+
+/**
+ * Closes the descriptors of a request that has no use for them, before it is answered. SPDK's host sends the descriptor of
+ * the memory with DMA_UNMAP too; libvfio-user and this server ignore it.
+ */
+function closeUnasked({ fds }: Frame): void {
+  for (const fd of fds) fd.close();
+}
+
 function refuse(command: number, why: string, errno = EINVAL): ProtocolError {
   return new ProtocolError(errno, commandName(command), why);
 }
@@ -201,9 +213,7 @@ export class Session {
     const { command } = frame.header;
     if (this.#client === undefined) return this.#introduce(frame);
     checkFrame(frame);
-    if (frame.fds.length > 0 && command !== CommandNumber.dmaMap && command !== CommandNumber.deviceSetIrqs) {
-      throw refuse(command, "descriptors came with it");
-    }
+    if (!takesDescriptors.has(command)) closeUnasked(frame);
     const { state } = this.#device.migration;
     if ((state === "stop" || state === "stopCopy") && !allowedWhenStopped.has(command)) {
       throw refuse(command, `the device is in state ${state}`);
@@ -251,7 +261,7 @@ export class Session {
     try {
       checkFrame(frame);
       if (command !== CommandNumber.version) throw refuse(command, "a client introduces itself first");
-      if (frame.fds.length > 0) throw refuse(command, "descriptors came with it");
+      closeUnasked(frame);
       const proposed = version.request.decode(frame.payload);
       if (proposed.major !== PROTOCOL_MAJOR)
         throw refuse(command, `major version ${proposed.major} is not spoken here`);
@@ -468,7 +478,8 @@ export class Session {
     const request = deviceSetIrqs.request.decode(payload);
     const kind = this.#device.interruptKind(request.index);
     if (kind === undefined) throw refuse(CommandNumber.deviceSetIrqs, `no interrupts of index ${request.index}`);
-    kind.set(request, fds);
+    const eventfds = (request.flags & VFIO_IRQ_SET_DATA_EVENTFD) === 0 ? [] : fds;
+    kind.set(request, eventfds);
     return done();
   }
 

@@ -894,12 +894,13 @@ test("who floods a device that takes its time with descriptors does not use them
   const first = await client.send(regionRead.number, payload);
   const before = openFds();
   const ids: number[] = [];
-  // They are refused, but only when it is their turn.
-  for (let i = 0; i < 100; i++) ids.push(await client.send(regionRead.number, payload, Array(10).fill(eventfd)));
+  // Nobody asked for the descriptors: they are closed, but only when it is the request's turn.
+  const question = deviceGetInfo.request.encode({ argsz: 16 }).subarray(HEADER_SIZE);
+  for (let i = 0; i < 100; i++) ids.push(await client.send(deviceGetInfo.number, question, Array(10).fill(eventfd)));
   await delay(20);
   expect(openFds() - before).toBeLessThan(200);
   expect((await client.reply(first)).errno).toBe(0);
-  for (const id of ids) expect((await client.reply(id)).errno).toBe(EINVAL);
+  for (const id of ids) expect((await client.reply(id)).errno).toBe(0);
   expect(openFds()).toBe(before);
 });
 
