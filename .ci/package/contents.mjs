@@ -11,6 +11,10 @@ const megabytes = 3;
 /** What is published, and what it is for. */
 const expected = [
   [/^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/, "what npm shows"],
+  [/^(CONTRIBUTING|SECURITY)\.md$/, "what the README refers to"],
+  [/^docs\/[\w-]+\.(md|svg)$/, "the documents"],
+  [/^docs\/screens\/[\w-]+\.svg$/, "their pictures"],
+  [/^examples\/[\w-]+\.ts$/, "the example programs, as the documents show them"],
   [/^dist\/(?!examples\/|bench\/).+\.js(\.map)?$/, "the library, the rig and the command"],
   [/^dist\/cli\/main\.js$/, "the command"],
   [/^dist\/bench\/.+\.js(\.map)?$/, "vfio bench"],

@@ -86,7 +86,7 @@ export function configureWords(session: Session, command: Command): Command {
 /** A subcommand, with the options that every one has. */
 export function subcommand(session: Session, name: string, description: string): Command {
   return configure(session, new Command(name).description(description))
-    .addOption(new Option("--json", "print one JSON object, as docs/command.md describes it"))
+    .addOption(new Option("--json", "print one JSON object, as docs/command.md in the package describes it"))
     .addOption(new Option("-v, --verbose", "say all there is to an error"));
 }
 

@@ -6,17 +6,10 @@
 import { inspect } from "node:util";
 import { Command, InvalidArgumentError, Option } from "commander";
 import pc from "picocolors";
-import {
-  defaultCpus,
-  defaultMemory,
-  iommuKinds,
-  mostCpus,
-  ProgressPrinter,
-  parseMemory,
-  RigError,
-  runInGuest,
-  tail,
-} from "../rig/index.js";
+import { RigError, tail } from "../rig/errors.js";
+import { defaultCpus, defaultMemory, iommuKinds, mostCpus, parseMemory } from "../rig/machine.js";
+import { ProgressPrinter } from "../rig/progress.js";
+import { runInGuest } from "../rig/run.js";
 
 /** The rig's own failures, apart from any exit code of the command's: the number that docker and timeout(1) use. */
 const failureCode = 125;
@@ -87,7 +80,7 @@ export function rigCommand(): Command {
 The guest's file system is the host's, under an overlay that is thrown away: a
 command may write anywhere. The exit code is the command's; ${failureCode} means that the
 rig itself failed. The guest's kernel is built once, which takes minutes.
-docs/rig.md describes the machine.`,
+docs/rig.md in the package describes the machine.`,
     )
     .action(run);
 }

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { RigError } from "../rig/index.js";
+import { RigError } from "../rig/errors.js";
 /** The subcommand. */
 export declare function rigCommand(): Command;
 /**

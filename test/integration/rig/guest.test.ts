@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { describe, expect, test } from "vitest";
-import { ensureQemu, iommuKinds, runInGuest } from "../../../lib/rig/index.js";
+import { iommuKinds, runInGuest } from "../../../lib/rig/index.js";
+import { ensureQemu } from "../../../lib/rig/qemu.js";
 
 const shell = (script: string) => ["sh", "-c", script];
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { panicText, RigError, tail } from "../../../lib/rig/index.js";
+import { RigError, tail } from "../../../lib/rig/errors.js";
+import { panicText } from "../../../lib/rig/guest.js";
 
 describe("a panic's text", () => {
   test("starts with the oops that led to it", () => {
