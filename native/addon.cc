@@ -4,11 +4,12 @@ namespace vfio {
 namespace {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-  auto* state = new State(env);
+  auto* state = new State();
   napi_set_instance_data(
       env, state, [](napi_env, void* data, void*) { delete static_cast<State*>(data); }, nullptr);
-  napi_add_env_cleanup_hook(
-      env, [](void* data) { static_cast<State*>(data)->teardown(); }, state);
+  napi_add_async_cleanup_hook(
+      env, [](napi_async_cleanup_hook_handle hook, void* data) { static_cast<State*>(data)->teardown(hook); }, state,
+      nullptr);
   bind_file(exports);
   bind_memory(exports);
   bind_mmio(exports);

@@ -25,11 +25,12 @@ Napi::Value poller_start(Napi::Env env, int fd, int events, uv_poll_cb ready, Na
   }
   poller->handle.data = poller;
   poller->env = env;
+  poller->state = &State::of(env);
   poller->fd = fd;
   poller->ready = ready;
   napi_create_reference(env, callback, 1, &poller->callback);
   napi_async_init(env, nullptr, Napi::String::New(env, resource), &poller->context);
-  State::of(env).own_poller(poller);
+  poller->state->own_poller(poller);
   if (events != 0) uv_poll_start(&poller->handle, events, ready);
   return Napi::External<Poller>::New(env, poller, [](Napi::Env, Poller* collected) {
     collected->collected = true;
@@ -41,15 +42,17 @@ Napi::Value poller_start(Napi::Env env, int fd, int events, uv_poll_cb ready, Na
 void poller_close(Poller* poller) {
   if (poller->closing) return;
   poller->closing = true;
-  State::of(poller->env).disown_poller(poller);
+  poller->state->poller_closing(poller);
   uv_poll_stop(&poller->handle);
   napi_delete_reference(poller->env, poller->callback);
   // Stopped from inside its own callback, the context is still in use on the stack: poller_call destroys it then.
   if (!poller->in_callback) napi_async_destroy(poller->env, poller->context);
   uv_close(reinterpret_cast<uv_handle_t*>(&poller->handle), [](uv_handle_t* handle) {
     auto* closed = static_cast<Poller*>(handle->data);
+    State* state = closed->state;
     closed->closed = true;
     poller_free_if_done(closed);
+    state->poller_closed();
   });
 }
 
