@@ -106,7 +106,8 @@ export interface Native {
   memfdCreate(name: string, flags: number): number;
   pageSize(): number;
 
-  // mmio.cc. These throw ERR_OUT_OF_RANGE and ERR_INVALID_STATE themselves: a check in TypeScript would cost as much again.
+  // mmio.cc. These check offsets and values themselves, since a check in TypeScript would cost as much again. RegionMap turns
+  // what they throw into an error that names the argument and the region.
   mmioRead8(mapping: MappingHandle, offset: number): number;
   mmioRead16(mapping: MappingHandle, offset: number): number;
   mmioRead32(mapping: MappingHandle, offset: number): number;

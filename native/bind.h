@@ -86,6 +86,22 @@ struct Arg<Fd> {
 };
 
 template <>
+struct Arg<std::uint8_t> {
+  static constexpr const char* expected = "an unsigned 8-bit integer";
+  static bool read(napi_env env, napi_value value, std::uint8_t* out) {
+    return read_integer(env, value, 0.0, 255.0, out);
+  }
+};
+
+template <>
+struct Arg<std::uint16_t> {
+  static constexpr const char* expected = "an unsigned 16-bit integer";
+  static bool read(napi_env env, napi_value value, std::uint16_t* out) {
+    return read_integer(env, value, 0.0, 65535.0, out);
+  }
+};
+
+template <>
 struct Arg<std::uint32_t> {
   static constexpr const char* expected = "an unsigned 32-bit integer";
   static bool read(napi_env env, napi_value value, std::uint32_t* out) {

@@ -5,6 +5,20 @@
 #include "bind.h"
 
 namespace vfio {
+
+// A number and no bigint: where a register is, in a region of any size.
+struct Offset {
+  std::uint64_t value;
+};
+
+template <>
+struct Arg<Offset> {
+  static constexpr const char* expected = "an offset: a safe integer";
+  static bool read(napi_env env, napi_value value, Offset* out) {
+    return read_integer(env, value, 0.0, 9007199254740991.0, &out->value);
+  }
+};
+
 namespace {
 
 // Registers and DMA memory are ordered against each other as a driver expects: what was stored to memory before a
@@ -55,9 +69,9 @@ Napi::Value out_of_range(Napi::Env env, const Mapping& mapping, std::uint64_t of
 }
 
 template <typename T>
-Napi::Value mmio_read(Napi::Env env, Mapping* mapping, std::uint64_t offset) {
-  const volatile T* location = locate<T>(*mapping, offset);
-  if (location == nullptr) return out_of_range(env, *mapping, offset, sizeof(T));
+Napi::Value mmio_read(Napi::Env env, Mapping* mapping, Offset offset) {
+  const volatile T* location = locate<T>(*mapping, offset.value);
+  if (location == nullptr) return out_of_range(env, *mapping, offset.value, sizeof(T));
   const T value = *location;
   after_register_read();
   if constexpr (sizeof(T) == 8) {
@@ -69,12 +83,12 @@ Napi::Value mmio_read(Napi::Env env, Mapping* mapping, std::uint64_t offset) {
   }
 }
 
-template <typename T, typename Argument>
-Napi::Value mmio_write(Napi::Env env, Mapping* mapping, std::uint64_t offset, Argument value) {
-  volatile T* location = locate<T>(*mapping, offset);
-  if (location == nullptr) return out_of_range(env, *mapping, offset, sizeof(T));
+template <typename T>
+Napi::Value mmio_write(Napi::Env env, Mapping* mapping, Offset offset, T value) {
+  volatile T* location = locate<T>(*mapping, offset.value);
+  if (location == nullptr) return out_of_range(env, *mapping, offset.value, sizeof(T));
   before_register_write();
-  *location = static_cast<T>(value);
+  *location = value;
   return {};
 }
 
@@ -132,10 +146,10 @@ void bind_mmio(Napi::Object exports) {
   bind<mmio_read<std::uint16_t>>(exports, "mmioRead16");
   bind<mmio_read<std::uint32_t>>(exports, "mmioRead32");
   bind<mmio_read<std::uint64_t>>(exports, "mmioRead64");
-  bind<mmio_write<std::uint8_t, std::uint32_t>>(exports, "mmioWrite8");
-  bind<mmio_write<std::uint16_t, std::uint32_t>>(exports, "mmioWrite16");
-  bind<mmio_write<std::uint32_t, std::uint32_t>>(exports, "mmioWrite32");
-  bind<mmio_write<std::uint64_t, std::uint64_t>>(exports, "mmioWrite64");
+  bind<mmio_write<std::uint8_t>>(exports, "mmioWrite8");
+  bind<mmio_write<std::uint16_t>>(exports, "mmioWrite16");
+  bind<mmio_write<std::uint32_t>>(exports, "mmioWrite32");
+  bind<mmio_write<std::uint64_t>>(exports, "mmioWrite64");
   bind<mmio_run>(exports, "mmioRun");
 }
 

@@ -8,7 +8,7 @@ import { check, outOfRangeError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";
-import { checkValue, checkValue64, type Width } from "./registers.js";
+import { checkValue, type Width } from "./registers.js";
 import type { IoeventfdState } from "./state.js";
 
 const { EBUSY, EEXIST, EINVAL, ENOSPC, ENOTTY } = constants.errno;
@@ -39,8 +39,6 @@ function labelOf(region: IoeventfdRegion, offset: number): string {
   return `ioeventfd at 0x${offset.toString(16)} in ${region.label}`;
 }
 
-const masks: Readonly<Record<Exclude<Width, 8>, number>> = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff };
-
 /**
  * A standing order to the kernel. It ends with {@link close}, or with the device.
  *
@@ -60,14 +58,13 @@ export class Ioeventfd implements DevicePart, Disposable {
   constructor(
     device: OpenDevice,
     region: IoeventfdRegion,
-    { width, offset, value }: Pick<IoeventfdOptions, "width" | "offset" | "value">,
+    { width, offset, value }: Pick<IoeventfdState<number>, "width" | "offset" | "value">,
     eventfd: OwnedFd,
   ) {
     this.label = labelOf(region, offset);
     this.#device = device;
     this.#region = region;
-    const checked = width === 8 || typeof value === "bigint" ? checkValue64(value) : checkValue(value, masks[width]);
-    this.order = { region: region.index, offset, width, value: checked };
+    this.order = { region: region.index, offset, width, value };
     this.#eventfd = eventfd;
     device.parts.add(this);
   }
@@ -75,12 +72,16 @@ export class Ioeventfd implements DevicePart, Disposable {
   /** Gives the order. @internal */
   static make(device: OpenDevice, region: IoeventfdRegion, options: IoeventfdOptions): Ioeventfd {
     device.refuseLocked();
-    const { eventfd } = options;
+    const { eventfd, offset, width } = options;
+    const value = checkValue(
+      width !== 8 && typeof options.value === "bigint" ? Number(options.value) : options.value,
+      width,
+    );
     // -1 would take an order back.
     if (eventfd !== undefined && !(Number.isInteger(eventfd) && eventfd >= 0)) {
       throw outOfRangeError("eventfd", "a file descriptor", eventfd);
     }
-    const label = labelOf(region, options.offset);
+    const label = labelOf(region, offset);
     const [fd, syscall] = eventfd === undefined ? [native.eventfd(), "eventfd2"] : [native.dup(eventfd), "dup"];
     const own = new OwnedFd(
       check(fd, () => ({ syscall, object: label })),
@@ -88,7 +89,7 @@ export class Ioeventfd implements DevicePart, Disposable {
     );
     let made: Ioeventfd | undefined;
     try {
-      made = new Ioeventfd(device, region, options, own);
+      made = new Ioeventfd(device, region, { offset, width, value }, own);
       const status = made.#set(own.number);
       if (status < 0) throw made.#refusal(status);
       return made;

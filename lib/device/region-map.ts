@@ -4,15 +4,16 @@
  * @module
  */
 import { constants } from "node:os";
+import { checkPart } from "../arguments.js";
 import type { DmaMemory } from "../dma-buffer.js";
-import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
+import { invalidStateError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { watchForLeak } from "../leak.js";
 import { type MappingHandle, native } from "../native.js";
 import { exportDmaBuf } from "./dma-buf.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";
 import type { Region } from "./region.js";
-import type { RegisterProgram, Registers } from "./registers.js";
+import { checkRegister, checkValue, type RegisterProgram, type Registers, type Width } from "./registers.js";
 
 const { EBUSY, ENOMEM, EPERM } = constants.errno;
 const PROT_READ = 1;
@@ -113,54 +114,96 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
 
   /** One read of 8 bits. */
   read8(offset: number): number {
-    return native.mmioRead8(this.#open(), offset);
+    const mapping = this.#open();
+    try {
+      return native.mmioRead8(mapping, offset);
+    } catch (error) {
+      throw this.#refusal(error, 1, offset);
+    }
   }
 
   /** One read of 16 bits. */
   read16(offset: number): number {
-    return native.mmioRead16(this.#open(), offset);
+    const mapping = this.#open();
+    try {
+      return native.mmioRead16(mapping, offset);
+    } catch (error) {
+      throw this.#refusal(error, 2, offset);
+    }
   }
 
   /** One read of 32 bits. */
   read32(offset: number): number {
-    return native.mmioRead32(this.#open(), offset);
+    const mapping = this.#open();
+    try {
+      return native.mmioRead32(mapping, offset);
+    } catch (error) {
+      throw this.#refusal(error, 4, offset);
+    }
   }
 
   /** One read of 64 bits. */
   read64(offset: number): bigint {
-    return native.mmioRead64(this.#open(), offset);
+    const mapping = this.#open();
+    try {
+      return native.mmioRead64(mapping, offset);
+    } catch (error) {
+      throw this.#refusal(error, 8, offset);
+    }
   }
 
   /** One write of 8 bits. */
   write8(offset: number, value: number): void {
-    native.mmioWrite8(this.#openForWrites(), offset, value);
+    const mapping = this.#openForWrites();
+    try {
+      native.mmioWrite8(mapping, offset, value);
+    } catch (error) {
+      throw this.#refusal(error, 1, offset, value);
+    }
   }
 
   /** One write of 16 bits. */
   write16(offset: number, value: number): void {
-    native.mmioWrite16(this.#openForWrites(), offset, value);
+    const mapping = this.#openForWrites();
+    try {
+      native.mmioWrite16(mapping, offset, value);
+    } catch (error) {
+      throw this.#refusal(error, 2, offset, value);
+    }
   }
 
   /** One write of 32 bits. */
   write32(offset: number, value: number): void {
-    native.mmioWrite32(this.#openForWrites(), offset, value);
+    const mapping = this.#openForWrites();
+    try {
+      native.mmioWrite32(mapping, offset, value);
+    } catch (error) {
+      throw this.#refusal(error, 4, offset, value);
+    }
   }
 
   /** One write of 64 bits. */
   write64(offset: number, value: number | bigint): void {
-    native.mmioWrite64(this.#openForWrites(), offset, value);
+    const mapping = this.#openForWrites();
+    try {
+      native.mmioWrite64(mapping, offset, value);
+    } catch (error) {
+      throw this.#refusal(error, 8, offset, value);
+    }
   }
 
   run(program: RegisterProgram): void {
     const mapping = program.writes ? this.#openForWrites() : this.#open();
-    const done = native.mmioRun(mapping, program.words);
-    if (done === program.length) return;
-    const { width, offset } = program.step(done);
-    throw outOfRangeError(
-      `the offset of access ${done}`,
-      `that of a register of ${width} bytes in ${this.label}: aligned to its width, within its ${this.length} bytes`,
-      offset,
-    );
+    program.checkFits(this.label, this.length);
+    native.mmioRun(mapping, program.words);
+  }
+
+  // The addon checks each access as part of reading its arguments, which costs nothing. It knows neither the names of the
+  // arguments nor that of the region, so the check is made again here once it has refused one.
+  #refusal(error: unknown, width: Width, offset: number, ...values: readonly (number | bigint)[]): unknown {
+    checkRegister(this.label, this.length, offset, width);
+    for (const value of values) checkValue(value, width);
+    return error;
   }
 
   #open(): MappingHandle {
@@ -186,14 +229,7 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
    */
   unsafeArrayBuffer(offset = 0, length = this.length - offset): ArrayBuffer {
     const mapping = this.#open();
-    if (!Number.isSafeInteger(offset)) throw argTypeError("offset", "a safe integer", offset);
-    if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
-    if (offset < 0 || length < 0 || offset + length > this.length) {
-      throw outOfRangeError("offset and length", `within the ${this.length} bytes of ${this.label}`, {
-        offset,
-        length,
-      });
-    }
+    checkPart(this.label, this.length, offset, length);
     const buffer = native.mappingArrayBuffer(mapping, offset, length);
     if (typeof buffer !== "number") {
       this.#windows.add(buffer);

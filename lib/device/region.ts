@@ -4,6 +4,7 @@
  * @module
  */
 import { constants } from "node:os";
+import { checkPart } from "../arguments.js";
 import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
@@ -16,7 +17,6 @@ import { RegionMap } from "./region-map.js";
 import {
   checkRegister,
   checkValue,
-  checkValue64,
   type ProgramStep,
   type RegisterProgram,
   type Registers,
@@ -100,51 +100,51 @@ export class Region implements Registers {
 
   /** One read of 8 bits. */
   read8(offset: number): number {
-    this.#load(offset, 1);
+    this.#read(offset, 1);
     return scratchView.getUint8(0);
   }
 
   /** One read of 16 bits. */
   read16(offset: number): number {
-    this.#load(offset, 2);
+    this.#read(offset, 2);
     return scratchView.getUint16(0, true);
   }
 
   /** One read of 32 bits. */
   read32(offset: number): number {
-    this.#load(offset, 4);
+    this.#read(offset, 4);
     return scratchView.getUint32(0, true);
   }
 
   /** One read of 64 bits. */
   read64(offset: number): bigint {
-    this.#load(offset, 8);
+    this.#read(offset, 8);
     return scratchView.getBigUint64(0, true);
   }
 
   /** One write of 8 bits. */
   write8(offset: number, value: number): void {
-    this.#store(offset, 1, checkValue(value, 0xff));
+    this.#write(offset, 1, value);
   }
 
   /** One write of 16 bits. */
   write16(offset: number, value: number): void {
-    this.#store(offset, 2, checkValue(value, 0xffff));
+    this.#write(offset, 2, value);
   }
 
   /** One write of 32 bits. */
   write32(offset: number, value: number): void {
-    this.#store(offset, 4, checkValue(value, 0xffff_ffff));
+    this.#write(offset, 4, value);
   }
 
   /** One write of 64 bits. */
   write64(offset: number, value: number | bigint): void {
-    this.#store(offset, 8, checkValue64(value));
+    this.#write(offset, 8, value);
   }
 
   run(program: RegisterProgram): void {
+    program.checkFits(this.label, this.size);
     const steps = Array.from({ length: program.length }, (_, index) => program.step(index));
-    for (const { width, offset } of steps) checkRegister(this.label, this.size, offset, width);
     const ran = this.#device.port.run(this, steps, (index, value) => program.answer(index, value));
     if (ran === undefined) this.#runEach(program, steps);
     else if (ran.done < steps.length) {
@@ -165,14 +165,22 @@ export class Region implements Registers {
     }
   }
 
-  #load(offset: number, width: Width): void {
+  #read(offset: number, width: Width): void {
     checkRegister(this.label, this.size, offset, width);
+    this.#load(offset, width);
+  }
+
+  #write(offset: number, width: Width, value: number | bigint): void {
+    checkRegister(this.label, this.size, offset, width);
+    this.#store(offset, width, checkValue(value, width));
+  }
+
+  #load(offset: number, width: Width): void {
     const done = this.#device.port.read(this, offset, scratchOf[width]);
     if (done !== width) throw this.#refusal("read", done, offset, width);
   }
 
   #store(offset: number, width: Width, value: bigint): void {
-    checkRegister(this.label, this.size, offset, width);
     scratchView.setBigUint64(0, value, true);
     const done = this.#device.port.write(this, offset, scratchOf[width]);
     if (done !== width) throw this.#refusal("write", done, offset, width);
@@ -210,7 +218,7 @@ export class Region implements Registers {
    * @throws RangeError if they are not within the region; VfioError
    */
   read(offset: number, length: number): Uint8Array {
-    this.#checkRange(offset, length);
+    checkPart(this.label, this.size, offset, length);
     const bytes = new Uint8Array(length);
     this.#transfer("read", offset, bytes);
     return bytes;
@@ -223,7 +231,7 @@ export class Region implements Registers {
    */
   write(offset: number, bytes: Uint8Array): void {
     if (!(bytes instanceof Uint8Array)) throw argTypeError("bytes", "a Uint8Array", bytes);
-    this.#checkRange(offset, bytes.length);
+    checkPart(this.label, this.size, offset, bytes.length);
     this.#transfer("write", offset, bytes);
   }
 
@@ -234,13 +242,6 @@ export class Region implements Registers {
       if (step <= 0) throw this.#refusal(access, step, offset + done, bytes.length - done);
       done += step;
     }
-  }
-
-  #checkRange(offset: number, length: number): void {
-    if (!Number.isSafeInteger(offset)) throw argTypeError("offset", "a safe integer", offset);
-    if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
-    if (offset >= 0 && length >= 0 && offset + length <= this.size) return;
-    throw outOfRangeError("offset and length", `within the ${this.size} bytes of ${this.label}`, { offset, length });
   }
 
   // ---- mapping -----------------------------------------------------------------------------------------------------
@@ -254,7 +255,7 @@ export class Region implements Registers {
    * @throws RangeError if the part is misaligned or outside; VfioError EINVAL if it cannot be mapped, saying why
    */
   map(offset = 0, length = this.size - offset): RegionMap {
-    this.#checkRange(offset, length);
+    checkPart(this.label, this.size, offset, length);
     const pageSize = native.pageSize();
     if (length === 0) throw outOfRangeError("length", "greater than 0", length);
     if (offset % pageSize !== 0) throw outOfRangeError("offset", `a multiple of the page size ${pageSize}`, offset);
@@ -323,7 +324,7 @@ export class Region implements Registers {
    * @throws VfioError ENOTTY or EOPNOTSUPP where the kernel or the driver cannot
    */
   exportDmaBuf(offset = 0, length = this.size - offset): OwnedFd {
-    this.#checkRange(offset, length);
+    checkPart(this.label, this.size, offset, length);
     return exportDmaBuf(this.#device, this, offset, length);
   }
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { outOfRangeError } from "../errors.js";
+import { checkInteger } from "../arguments.js";
+import { argTypeError, outOfRangeError } from "../errors.js";
 
 /**
  * Reads and writes of a device's registers: each is exactly one access, of exactly the width that the name says, at an
@@ -12,8 +13,9 @@ import { outOfRangeError } from "../errors.js";
  * A mapped region (`RegionMap`) makes the accesses from this process; a `Region` asks the kernel to make them, with one
  * system call each. A driver need not care: `region.registers()` gives it the faster one of the two.
  *
- * Every method throws RangeError (`ERR_OUT_OF_RANGE`) for an offset that is misaligned or outside, and an error with
- * `code` `ERR_INVALID_STATE` once the region is unmapped or the device closed.
+ * Every method throws TypeError (`ERR_INVALID_ARG_TYPE`) for an offset that is no number and for a value of another type,
+ * RangeError (`ERR_OUT_OF_RANGE`) for an offset that is misaligned or outside and for a value that does not fit the width,
+ * and an error with `code` `ERR_INVALID_STATE` once the region is unmapped or the device closed. Nothing is accessed then.
  */
 export interface Registers {
   /** For messages: `bar0 of 0000:01:00.0`. */
@@ -36,7 +38,7 @@ export interface Registers {
   write32(offset: number, value: number): void;
   /** One write of 64 bits. */
   write64(offset: number, value: number | bigint): void;
-  /** Makes all accesses of a program, in order, in one call. */
+  /** Makes all accesses of a program, in order, in one call; none of them if one lies outside of the region. */
   run(program: RegisterProgram): void;
 }
 
@@ -60,6 +62,7 @@ export interface ProgramRead<Value> {
 // native/mmio.cc: four words an access: width (with this bit for a write), offset, low word, high word.
 const WRITE = 0x100;
 const WORDS = 4;
+const MAX_OFFSET = 0xffff_ffff;
 
 /**
  * A sequence of register accesses that is made in one call: what is dear about an access from JavaScript is the call
@@ -79,6 +82,7 @@ export class RegisterProgram {
   #words = new Uint32Array(16 * WORDS);
   #length = 0;
   #writes = false;
+  #end = 0;
   // Kept from one run to the next: a view costs more than the accesses of a short program.
   #packed: Uint32Array | undefined;
 
@@ -115,22 +119,22 @@ export class RegisterProgram {
 
   /** Adds a write of 8 bits. */
   write8(offset: number, value: number): this {
-    return this.#write(1, offset, checkValue(value, 0xff));
+    return this.#write(1, offset, value);
   }
 
   /** Adds a write of 16 bits. */
   write16(offset: number, value: number): this {
-    return this.#write(2, offset, checkValue(value, 0xffff));
+    return this.#write(2, offset, value);
   }
 
   /** Adds a write of 32 bits. */
   write32(offset: number, value: number): this {
-    return this.#write(4, offset, checkValue(value, 0xffff_ffff));
+    return this.#write(4, offset, value);
   }
 
   /** Adds a write of 64 bits. */
   write64(offset: number, value: number | bigint): this {
-    return this.#write(8, offset, checkValue64(value));
+    return this.#write(8, offset, value);
   }
 
   #read32(width: Width, offset: number): ProgramRead<number> {
@@ -143,17 +147,20 @@ export class RegisterProgram {
     };
   }
 
-  #write(width: Width, offset: number, value: bigint): this {
-    const at = this.#add(width | WRITE, offset);
+  #write(width: Width, offset: number, value: number | bigint): this {
+    checkOffset(offset, width);
+    const checked = checkValue(value, width);
+    this.#set(this.#append(width | WRITE, offset, width), checked);
     this.#writes = true;
-    this.#set(at, value);
     return this;
   }
 
-  #add(code: number, offset: number): number {
-    if (!Number.isInteger(offset) || offset < 0 || offset > 0xffff_ffff) {
-      throw outOfRangeError("offset", "an integer from 0 to 0xffffffff", offset);
-    }
+  #add(width: Width, offset: number): number {
+    checkOffset(offset, width);
+    return this.#append(width, offset, width);
+  }
+
+  #append(code: number, offset: number, width: Width): number {
     const at = this.#length * WORDS;
     if (at === this.#words.length) {
       const larger = new Uint32Array(2 * at);
@@ -163,6 +170,7 @@ export class RegisterProgram {
     this.#words[at] = code;
     this.#words[at + 1] = offset;
     this.#length += 1;
+    this.#end = Math.max(this.#end, offset + width);
     this.#packed = undefined;
     return at;
   }
@@ -199,6 +207,20 @@ export class RegisterProgram {
     this.#set(index * WORDS, value);
   }
 
+  /**
+   * Refuses a region that one of the accesses does not lie in.
+   *
+   * @throws RangeError
+   * @internal
+   */
+  checkFits(label: string, length: number): void {
+    if (this.#end <= length) return;
+    for (let index = 0; index < this.#length; index++) {
+      const { offset, width } = this.step(index);
+      checkRegister(label, length, offset, width);
+    }
+  }
+
   /** Whether it writes anything. @internal */
   get writes(): boolean {
     return this.#writes;
@@ -209,28 +231,38 @@ function toWidth(code: number): Width {
   return code === 1 || code === 2 || code === 4 ? code : 8;
 }
 
-/** @throws RangeError */
-export function checkValue(value: number, max: number): bigint {
-  if (!Number.isInteger(value) || value < 0 || value > max) {
-    throw outOfRangeError("value", `an integer from 0 to 0x${max.toString(16)}`, value);
+/** The largest value of a register, by its width. */
+const largest: Readonly<Record<Width, bigint>> = { 1: 0xffn, 2: 0xffffn, 4: 0xffff_ffffn, 8: 0xffff_ffff_ffff_ffffn };
+
+/**
+ * The value of a register. A bigint is for 64 bits only.
+ *
+ * @throws TypeError, RangeError
+ */
+export function checkValue(value: unknown, width: Width): bigint {
+  if (typeof value === "bigint" && width === 8) {
+    if (value >= 0n && value <= largest[8]) return value;
+    throw outOfRangeError("value", "from 0 to 2^64 - 1", value);
   }
-  return BigInt(value);
+  if (typeof value !== "number") throw argTypeError("value", width === 8 ? "a number or a bigint" : "a number", value);
+  if (Number.isSafeInteger(value) && value >= 0 && value <= largest[width]) return BigInt(value);
+  const range = width === 8 ? "0 to 2^53 - 1, or a bigint" : `0 to 0x${largest[width].toString(16)}`;
+  throw outOfRangeError("value", `an integer from ${range}`, value);
 }
 
-/** @throws RangeError */
-export function checkValue64(value: number | bigint): bigint {
-  if (typeof value === "number" ? Number.isSafeInteger(value) && value >= 0 : value >= 0n && value < 1n << 64n) {
-    return BigInt(value);
-  }
-  throw outOfRangeError("value", "an unsigned 64-bit integer (a safe integer or a bigint)", value);
+/** Refuses an offset that no region can have a register of this width at. */
+function checkOffset(offset: number, width: Width): void {
+  checkInteger("offset", offset, 0, MAX_OFFSET);
+  if (offset % width !== 0) throw outOfRangeError("offset", `a multiple of ${width}, the register's width`, offset);
 }
 
 /**
  * Refuses an access that a register cannot have.
  *
- * @throws RangeError
+ * @throws TypeError, RangeError
  */
-export function checkRegister(label: string, length: number, offset: number, width: Width): void {
+export function checkRegister(label: string, length: number, offset: unknown, width: Width): void {
+  if (typeof offset !== "number") throw argTypeError("offset", "a number", offset);
   if (Number.isInteger(offset) && offset >= 0 && offset % width === 0 && offset + width <= length) return;
   throw outOfRangeError(
     "offset",

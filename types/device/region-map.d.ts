@@ -1,6 +1,6 @@
 import type { DmaMemory } from "../dma-buffer.js";
 import type { Region } from "./region.js";
-import type { RegisterProgram, Registers } from "./registers.js";
+import { type RegisterProgram, type Registers } from "./registers.js";
 /**
  * The alignment at which the kernel can use its largest pages for a mapping: the largest power of two in the length, up
  * to the largest page there is.

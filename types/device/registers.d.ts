@@ -5,8 +5,9 @@
  * A mapped region (`RegionMap`) makes the accesses from this process; a `Region` asks the kernel to make them, with one
  * system call each. A driver need not care: `region.registers()` gives it the faster one of the two.
  *
- * Every method throws RangeError (`ERR_OUT_OF_RANGE`) for an offset that is misaligned or outside, and an error with
- * `code` `ERR_INVALID_STATE` once the region is unmapped or the device closed.
+ * Every method throws TypeError (`ERR_INVALID_ARG_TYPE`) for an offset that is no number and for a value of another type,
+ * RangeError (`ERR_OUT_OF_RANGE`) for an offset that is misaligned or outside and for a value that does not fit the width,
+ * and an error with `code` `ERR_INVALID_STATE` once the region is unmapped or the device closed. Nothing is accessed then.
  */
 export interface Registers {
     /** For messages: `bar0 of 0000:01:00.0`. */
@@ -29,7 +30,7 @@ export interface Registers {
     write32(offset: number, value: number): void;
     /** One write of 64 bits. */
     write64(offset: number, value: number | bigint): void;
-    /** Makes all accesses of a program, in order, in one call. */
+    /** Makes all accesses of a program, in order, in one call; none of them if one lies outside of the region. */
     run(program: RegisterProgram): void;
 }
 /** The widths of an access, in bytes. */
@@ -81,13 +82,15 @@ export declare class RegisterProgram {
     /** Adds a write of 64 bits. */
     write64(offset: number, value: number | bigint): this;
 }
-/** @throws RangeError */
-export declare function checkValue(value: number, max: number): bigint;
-/** @throws RangeError */
-export declare function checkValue64(value: number | bigint): bigint;
+/**
+ * The value of a register. A bigint is for 64 bits only.
+ *
+ * @throws TypeError, RangeError
+ */
+export declare function checkValue(value: unknown, width: Width): bigint;
 /**
  * Refuses an access that a register cannot have.
  *
- * @throws RangeError
+ * @throws TypeError, RangeError
  */
-export declare function checkRegister(label: string, length: number, offset: number, width: Width): void;
+export declare function checkRegister(label: string, length: number, offset: unknown, width: Width): void;

@@ -43,6 +43,7 @@ describe("a program of register accesses", () => {
     expect(() => program.write32(0, 1.5)).toThrow(outOfRange);
     expect(() => program.write64(0, 1n << 64n)).toThrow(outOfRange);
     expect(() => program.read32(2 ** 32)).toThrow(outOfRange);
+    expect(() => program.read32(2)).toThrow(outOfRange);
     expect(program.length).toBe(0);
   });
 });
@@ -50,7 +51,7 @@ describe("a program of register accesses", () => {
 describe("the place of a register", () => {
   it("is aligned and inside", () => {
     expect(() => checkRegister("bar0", 16, 12, 4)).not.toThrow();
-    for (const offset of [2, 16, -4, 1.5, Number.NaN]) {
+    for (const offset of [2, 16, -4, 1.5, Number.NaN, 2 ** 53]) {
       expect(() => checkRegister("bar0", 16, offset, 4)).toThrow(/4 bytes in bar0/);
     }
   });
