@@ -66,10 +66,13 @@ const MOST_REQUEST_FDS = 64;
 const MOST_REPLY_BYTES = 4 << 20;
 // A peer that sends without a pause leaves the event loop to others after this many receptions.
 const RECEPTIONS = 4;
+// More than a socket's buffer holds (208 KiB, unless the peer has asked for more): 4 MiB, with 64 KiB in a reception.
+const DRAIN_RECEPTIONS = 64;
 
 interface Pending {
   readonly command: number;
-  resolve(frame: Frame): void;
+  /** Takes the reply, which belongs to the receiver. */
+  settle(reply: Frame): void;
   reject(error: Error): void;
 }
 
@@ -124,8 +127,8 @@ export class Channel {
     this.#socket.onReadable(room ? this.#readable : undefined);
   }
 
-  #receive(): void {
-    for (let i = 0; i < RECEPTIONS && !this.#ended && this.#reading; i++) {
+  #receive(receptions = RECEPTIONS): void {
+    for (let i = 0; i < receptions && !this.#ended && this.#reading; i++) {
       try {
         const into = this.#reader.room();
         const received = this.#socket.tryReceive(into, MAX_DESCRIPTORS);
@@ -148,18 +151,29 @@ export class Channel {
     }
   }
 
+  /** Messages take effect in their order: a reply before the requests behind it, and behind those before it. */
   #take(frames: readonly Frame[]): void {
     for (const frame of frames) {
       if (this.#ended) release(frame);
       else if (isReply(frame.header)) this.#settle(frame);
-      else {
-        this.#requests.push(frame);
-        this.#requestBytes += frame.payload.length;
-        this.#requestFds += frame.fds.length;
-      }
+      else this.#enqueue(frame);
     }
-    this.#answerAll();
     this.#listen();
+  }
+
+  /**
+   * Takes in the replies that are in the socket already, without waiting for more: before a message from another socket of the same
+   * peer takes effect, which the peer has sent behind these replies.
+   */
+  takeReplies(): void {
+    if (this.#reading && this.#pending.size > 0) this.#receive(DRAIN_RECEPTIONS);
+  }
+
+  #enqueue(request: Frame): void {
+    this.#requests.push(request);
+    this.#requestBytes += request.payload.length;
+    this.#requestFds += request.fds.length;
+    this.#answerAll();
   }
 
   // ---- answering ---------------------------------------------------------------------------------------------------
@@ -284,7 +298,7 @@ export class Channel {
    * Sends a request and waits for its reply.
    *
    * @param timeout in milliseconds
-   * @param use is given the reply. Its memory is used again as soon as this returns
+   * @param use is given the reply before any message behind it takes effect. Its memory is used again as soon as this returns
    * @throws VfioError the peer's errno; ETIMEDOUT; ECONNRESET when the connection ends; ProtocolError for a bad reply
    */
   async request<Request, Reply, Result>(
@@ -295,7 +309,7 @@ export class Channel {
   ): Promise<Result> {
     if (this.#ended) throw lost("the connection is over");
     const id = this.#id();
-    const frame = await new Promise<Frame>((resolve, reject) => {
+    return new Promise<Result>((resolve, reject) => {
       // A late reply is found without its request, and thrown away.
       const timer = setTimeout(() => {
         this.#pending.delete(id);
@@ -304,9 +318,14 @@ export class Channel {
       }, timeout);
       this.#pending.set(id, {
         command: command.number,
-        resolve: (reply) => {
+        settle: (reply) => {
           clearTimeout(timer);
-          resolve(reply);
+          // Not when the promise is looked at: the message behind it, in the same reception, may take away what the reply is about.
+          try {
+            resolve(this.#use(command, reply, use));
+          } catch (error) {
+            reject(asError(error));
+          }
         },
         reject: (error) => {
           clearTimeout(timer);
@@ -315,6 +334,13 @@ export class Channel {
       });
       this.#write(stampHeader(command.request.encode(value), id, command.number, HEADER_COMMAND));
     });
+  }
+
+  #use<Reply, Result>(
+    command: Pick<Command<never, Reply>, "name" | "reply">,
+    frame: Frame,
+    use: (reply: Reply) => Result,
+  ): Result {
     release(frame);
     if ((frame.header.flags & HEADER_ERROR) !== 0) {
       throw new VfioError({
@@ -347,7 +373,7 @@ export class Channel {
       return;
     }
     this.#pending.delete(id);
-    pending.resolve(frame);
+    pending.settle(frame);
   }
 
   // ---- the end -----------------------------------------------------------------------------------------------------

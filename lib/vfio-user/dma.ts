@@ -87,6 +87,8 @@ export class ClientMemory {
   async readInto(iova: number | bigint, into: Uint8Array): Promise<void> {
     for (const { range, at, from, to } of this.#parts(toIova("iova", iova), into.length, "read")) {
       const part = into.subarray(from, to);
+      // The client may have taken it back while the part before it was under way.
+      this.#connected(range, "read", at, part.length);
       if (range.file?.read(Number(at - range.iova), part) === true) continue;
       await this.#readByMessage(range, at, part);
     }
@@ -96,6 +98,7 @@ export class ClientMemory {
   async write(iova: number | bigint, bytes: Uint8Array): Promise<void> {
     for (const { range, at, from, to } of this.#parts(toIova("iova", iova), bytes.length, "write")) {
       const part = bytes.subarray(from, to);
+      this.#connected(range, "write", at, part.length);
       // Before the write, and not behind it: a report in between must not miss it.
       this.#log?.mark(at, part.length);
       if (range.file?.write(Number(at - range.iova), part) === true) continue;
@@ -144,8 +147,10 @@ export class ClientMemory {
   // ---- by messages -------------------------------------------------------------------------------------------------
 
   async #readByMessage(range: Range, iova: bigint, into: Uint8Array): Promise<void> {
-    const { channel, maxTransfer, timeout } = this.#connected(range, "read", iova, into.length);
+    const { maxTransfer } = this.#connected(range, "read", iova, into.length);
     await inWindow(into.length, maxTransfer, (from) => {
+      // Again for each message, for the same reason.
+      const { channel, timeout } = this.#connected(range, "read", iova, into.length);
       const part = into.subarray(from, from + maxTransfer);
       const at = iova + BigInt(from);
       return channel.request(dmaRead, { iova: at, count: BigInt(part.length) }, timeout, (reply) => {
@@ -157,8 +162,9 @@ export class ClientMemory {
   }
 
   async #writeByMessage(range: Range, iova: bigint, bytes: Uint8Array): Promise<void> {
-    const { channel, maxTransfer, timeout } = this.#connected(range, "write", iova, bytes.length);
+    const { maxTransfer } = this.#connected(range, "write", iova, bytes.length);
     await inWindow(bytes.length, maxTransfer, (from) => {
+      const { channel, timeout } = this.#connected(range, "write", iova, bytes.length);
       const part = bytes.subarray(from, from + maxTransfer);
       const at = iova + BigInt(from);
       return channel.request(dmaWrite, { iova: at, data: part }, timeout, (reply) => {

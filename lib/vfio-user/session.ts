@@ -343,6 +343,8 @@ export class Session {
 
   #dmaUnmap(payload: Uint8Array): Answer | Promise<Answer> {
     const request = dmaUnmap.request.decode(payload);
+    // What the client has answered before it took the memory back was answered.
+    this.#twin?.takeReplies();
     const { dma } = this.#device;
     const { flags, iova, size, bitmap } = request;
     if ((flags & ~(DMA_UNMAP_ALL | DMA_UNMAP_GET_DIRTY_BITMAP)) !== 0) {

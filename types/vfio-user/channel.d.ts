@@ -35,10 +35,15 @@ export declare class Channel {
     start(): void;
     set limits(limits: FrameLimits);
     /**
+     * Takes in the replies that are in the socket already, without waiting for more: before a message from another socket of the same
+     * peer takes effect, which the peer has sent behind these replies.
+     */
+    takeReplies(): void;
+    /**
      * Sends a request and waits for its reply.
      *
      * @param timeout in milliseconds
-     * @param use is given the reply. Its memory is used again as soon as this returns
+     * @param use is given the reply before any message behind it takes effect. Its memory is used again as soon as this returns
      * @throws VfioError the peer's errno; ETIMEDOUT; ECONNRESET when the connection ends; ProtocolError for a bad reply
      */
     request<Request, Reply, Result>(command: Command<Request, Reply>, value: Request, timeout: number, use: (reply: Reply) => Result): Promise<Result>;

@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { native } from "../../../lib/native.js";
 import { UnixSocket } from "../../../lib/unix-socket.js";
+import type { Frame } from "../../../lib/vfio-user/framing.js";
 import {
   deviceFeature,
   deviceGetInfo,
@@ -27,7 +28,15 @@ import {
   version,
 } from "../../../lib/vfio-user/messages.js";
 import { PciDevice } from "../../../lib/vfio-user/pci-device.js";
-import { CommandNumber, errorReply, HEADER_SIZE, MigrationState } from "../../../lib/vfio-user/protocol.js";
+import {
+  CommandNumber,
+  errorReply,
+  HEADER_COMMAND,
+  HEADER_REPLY,
+  HEADER_SIZE,
+  MigrationState,
+  stampHeader,
+} from "../../../lib/vfio-user/protocol.js";
 import { VfioUserServer } from "../../../lib/vfio-user/server.js";
 import { EFAULT, EINVAL, EIO, ENOENT, Fds, openFds, options, serve } from "./device.js";
 import { RawClient } from "./raw-client.js";
@@ -50,6 +59,21 @@ function irqs(
   data = none,
 ) {
   return client.ask(deviceSetIrqs, { flags, index, start, count, data }, fds);
+}
+
+/** Introduces a client, and takes the socket for the server's own requests. */
+async function introduceTwin(client: RawClient): Promise<RawClient> {
+  const hello = { major: 0, minor: 2, capabilities: { max_msg_fds: 8, twin_socket: { supported: true } } };
+  const reply = await client.call(version, hello);
+  expect(version.reply.decode(reply.payload ?? none).capabilities?.twin_socket).toEqual({
+    supported: true,
+    fd_index: 0,
+  });
+  const [end] = reply.fds ?? [];
+  if (end === undefined) throw new Error("no twin socket");
+  const socket = UnixSocket.adopt(native.dup(end.number));
+  end.close();
+  return RawClient.over(socket);
 }
 
 function pattern(length: number, seed = 1): Uint8Array {
@@ -494,16 +518,7 @@ describe("the client's memory", () => {
   test("over a twin socket, the server's requests keep out of the way", async () => {
     await using fixture = serve();
     using client = await RawClient.connect(fixture.path);
-    const hello = { major: 0, minor: 2, capabilities: { max_msg_fds: 8, twin_socket: { supported: true } } };
-    const reply = await client.call(version, hello);
-    expect(version.reply.decode(reply.payload ?? none).capabilities?.twin_socket).toEqual({
-      supported: true,
-      fd_index: 0,
-    });
-    const [end] = reply.fds ?? [];
-    if (end === undefined) throw new Error("no twin socket");
-    using twin = RawClient.over(UnixSocket.adopt(native.dup(end.number)));
-    end.close();
+    using twin = await introduceTwin(client);
     memoryOf(twin, pattern(4096), 0n);
     await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 4096n });
     const reading = fixture.device.dma.read(0, 100);
@@ -592,6 +607,126 @@ describe("the client's memory", () => {
     expect((await client.reply(id)).errno).toBe(0);
     await client.bytes(request);
     await refused;
+  });
+});
+
+describe("messages take effect in their order", () => {
+  const DATA = Uint8Array.of(1, 2, 3, 4);
+  const UNMAP_ID = 77;
+  const unmap = stampHeader(
+    dmaUnmap.request.encode({ flags: 0, iova: 0n, size: 4n * 4096n, argsz: 24 }),
+    UNMAP_ID,
+    dmaUnmap.number,
+    HEADER_COMMAND,
+  );
+  const map = { flags: 3, offset: 0n, iova: 0n, size: 4n * 4096n };
+
+  /** The server's next request, which is left without an answer. */
+  async function asked(client: RawClient): Promise<Frame> {
+    const request = new Promise<Frame>((resolve) => {
+      client.onRequest = (frame) => {
+        resolve(frame);
+        return undefined;
+      };
+    });
+    await client.serve(request);
+    return request;
+  }
+
+  function answer({ header }: Frame, data = DATA): Uint8Array {
+    const message =
+      header.command === dmaRead.number
+        ? dmaRead.reply.encode({ iova: 0n, data })
+        : dmaWrite.reply.encode({ iova: 0n, count: BigInt(data.length) });
+    return stampHeader(message, header.id, header.command, HEADER_REPLY);
+  }
+
+  const accesses: [string, (device: PciDevice) => Promise<unknown>, unknown][] = [
+    ["read", (device) => device.dma.read(0, 4), DATA],
+    ["write", (device) => device.dma.write(0, DATA), undefined],
+  ];
+
+  test.each(accesses)("a %s that is answered right before the memory goes is done", async (_, access, value) => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    await client.ask(dmaMap, map);
+    const done = access(fixture.device);
+    const request = await asked(client);
+    await client.bytes(Buffer.concat([answer(request), unmap]));
+    expect(await done).toEqual(value);
+    expect((await client.reply(UNMAP_ID)).errno).toBe(0);
+    expect(fixture.device.dma.ranges).toEqual([]);
+  });
+
+  test.each(accesses)("a %s that is answered right behind the unmapping is ended", async (_, access) => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    await client.ask(dmaMap, map);
+    const ended = expect(access(fixture.device)).rejects.toMatchObject({ code: "ECANCELED" });
+    const request = await asked(client);
+    await client.bytes(Buffer.concat([unmap, answer(request)]));
+    await ended;
+    expect((await client.reply(UNMAP_ID)).errno).toBe(0);
+  });
+
+  test.each(
+    accesses,
+  )("a %s that is answered on the twin socket before the memory goes is done", async (_, access, value) => {
+    await using fixture = serve();
+    using client = await RawClient.connect(fixture.path);
+    using twin = await introduceTwin(client);
+    await client.ask(dmaMap, map);
+    const done = access(fixture.device);
+    const request = await asked(twin);
+    // The server is woken for the first socket first, and finds the unmapping in it.
+    const info = deviceGetInfo.request.encode({ argsz: 16 });
+    await client.bytes(stampHeader(info, 1, deviceGetInfo.number, HEADER_COMMAND));
+    await twin.bytes(answer(request));
+    await client.bytes(unmap);
+    expect(await done).toEqual(value);
+    await client.reply(1);
+    expect((await client.reply(UNMAP_ID)).errno).toBe(0);
+  });
+
+  test("an access of many messages ends with the memory, and nothing more is asked of the client", async () => {
+    await using fixture = serve();
+    using client = await fixture.open({ max_data_xfer_size: 4096 });
+    await client.ask(dmaMap, map);
+    const ended = expect(fixture.device.dma.read(0, 3 * 4096)).rejects.toMatchObject({ code: "ECANCELED" });
+    const first = await asked(client);
+    let more = 0;
+    client.onRequest = () => {
+      more++;
+      return undefined;
+    };
+    await client.bytes(Buffer.concat([answer(first, new Uint8Array(4096)), unmap]));
+    expect((await client.reply(UNMAP_ID)).errno).toBe(0);
+    await client.bytes(errorReply(first.header.id + 1, dmaRead.number, EFAULT));
+    await ended;
+    await client.ask(deviceGetInfo, { argsz: 16 });
+    // The second was on its way already.
+    expect(more).toBeLessThanOrEqual(1);
+  });
+
+  test("an access of two ranges does not touch the second one when it has gone", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    await client.ask(dmaMap, map);
+    const second = { iova: 4n * 4096n, size: 4096n };
+    await client.ask(dmaMap, { flags: 3, offset: 0n, ...second }, [fds.memfd(4096, { sealed: true })]);
+    const ended = expect(fixture.device.dma.read(4 * 4096 - 4, 8)).rejects.toMatchObject({ code: "ECANCELED" });
+    const request = await asked(client);
+    const reply = dmaRead.reply.encode({ iova: 4n * 4096n - 4n, data: DATA });
+    const gone = dmaUnmap.request.encode({ flags: 0, ...second, argsz: 24 });
+    await client.bytes(
+      Buffer.concat([
+        stampHeader(reply, request.header.id, dmaRead.number, HEADER_REPLY),
+        stampHeader(gone, UNMAP_ID, dmaUnmap.number, HEADER_COMMAND),
+      ]),
+    );
+    await ended;
+    expect((await client.reply(UNMAP_ID)).errno).toBe(0);
   });
 });
 
