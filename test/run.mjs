@@ -69,7 +69,7 @@ async function withProgress(prefix, work) {
 
 /** An addon that is older than its sources is built again; vitest would test yesterday's. */
 async function buildAddon() {
-  await withProgress("test", (listener) => ensureAddon(listener));
+  await withProgress("test", (listener) => ensureAddon({ install: true, onProgress: listener }));
   const built = (await stat(join(root, "build/Release/vfio.node"))).mtimeMs;
   for (const name of await readdir(join(root, "native"), { recursive: true })) {
     if ((await stat(join(root, "native", name))).mtimeMs <= built) continue;

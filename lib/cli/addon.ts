@@ -24,16 +24,23 @@ async function missingTools(): Promise<string[]> {
   return packages.filter((_, index) => there[index] !== true);
 }
 
+/** How the addon is provided. */
+interface EnsureAddonOptions {
+  /** Install a compiler, make and Python where they are missing and this process may. */
+  readonly install: boolean;
+  readonly onProgress: ProgressListener;
+}
+
 /**
- * Builds the addon if it is not built yet, after installing what that takes where this process may.
+ * Builds the addon if it is not built yet.
  *
  * @throws RigError `ERR_RIG_MISSING` that says what to install, or shows why the build failed
  */
-export async function ensureAddon(onProgress?: ProgressListener): Promise<void> {
+export async function ensureAddon({ install, onProgress }: EnsureAddonOptions): Promise<void> {
   if (support.supported) return;
   const missing = await missingTools();
-  if (missing.length > 0) await installTools(missing, onProgress);
-  onProgress?.({ step: "building the native addon" });
+  if (missing.length > 0) await provideTools(missing, install, onProgress);
+  onProgress({ step: "building the native addon" });
   const { status, output } = await runProgram("npm", ["run", "--silent", "build:native"], { cwd: root });
   if (status !== 0) {
     throw new RigError("ERR_RIG_MISSING", "The native addon could not be built (npm run build:native)", {
@@ -42,11 +49,11 @@ export async function ensureAddon(onProgress?: ProgressListener): Promise<void> 
   }
 }
 
-async function installTools(missing: readonly string[], onProgress: ProgressListener | undefined): Promise<void> {
+async function provideTools(missing: readonly string[], install: boolean, onProgress: ProgressListener): Promise<void> {
   const release = await readRelease();
   const debian = new Debian(release, cacheDirectory(), { onProgress });
   const ours = release.codename === "" ? missing : await missingPackages(missing).catch(() => missing);
-  if (await debian.install(ours).catch(() => false)) return;
+  if (install && (await debian.install(ours).catch(() => false))) return;
   throw new RigError(
     "ERR_RIG_MISSING",
     `The native addon needs ${missing.join(", ")} to be built. As root:\n${await debian.installCommands(ours)}`,

@@ -1,7 +1,8 @@
 /**
- * `npm start`: a device that another process emulates, on any Linux and without privileges. Then, as root or with `--kernel`, the
- * main job on the real thing, in the rig: the same program through the kernel, three devices in all five modes, and their
- * process replaced while they work.
+ * `npm start` and `vfio demo`: a driver of a device that another process emulates, on any Linux and without privileges. Then the same on
+ * a real kernel, in the rig: three devices in all five modes, and their process replaced while they work.
+ *
+ * The rig's part follows where a guest can start at once. Elsewhere `--kernel` asks for what has to be installed and built first.
  *
  * @module
  */
@@ -12,7 +13,7 @@ import { parseArgs } from "node:util";
 import pc from "picocolors";
 import { RigError } from "../rig/errors.js";
 import { ProgressPrinter } from "../rig/progress.js";
-import { runInGuest } from "../rig/run.js";
+import { rigPreparation, runInGuest } from "../rig/run.js";
 import { ensureAddon } from "./addon.js";
 import { reportRigError } from "./rig.js";
 
@@ -38,7 +39,6 @@ async function inRig(progress: ProgressPrinter, command: readonly string[]): Pro
     command,
     // The guest's standard output is no terminal; what it prints ends up on this one.
     env: pc.isColorSupported ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" },
-    timeout: 300_000,
     stdout: process.stdout,
     stderr: process.stderr,
     onProgress: progress.listener,
@@ -48,29 +48,48 @@ async function inRig(progress: ProgressPrinter, command: readonly string[]): Pro
 
 const { values } = parseArgs({
   options: {
-    kernel: { type: "boolean" },
-    "live-update": { type: "boolean" },
+    kernel: { type: "boolean", default: false },
+    "live-update": { type: "boolean", default: false },
     mappings: { type: "string" },
     "called-by": { type: "string", default: "npm start --" },
   },
 });
 
+/**
+ * How the demo continues where the rig is not ready: one command, and what it does before the guest starts; or why this machine
+ * cannot have the rig. Undefined where a guest can start at once.
+ */
+async function nextStep(): Promise<string | undefined> {
+  try {
+    const preparation = await rigPreparation();
+    if (preparation.length === 0) return undefined;
+    return [
+      `The same on a real kernel, in an emulated machine: ${pc.bold(`${values["called-by"]} --kernel`)}`,
+      ...preparation.map((step) => pc.dim(`  It first ${step}.`)),
+    ].join("\n");
+  } catch (error) {
+    if (!(error instanceof RigError)) throw error;
+    return pc.dim(error.message);
+  }
+}
+
 async function run(progress: ProgressPrinter): Promise<number> {
-  if (values["live-update"] === true) {
+  if (values["live-update"]) {
     const options = values.mappings === undefined ? [] : ["--mappings", values.mappings];
     return await inRig(progress, [process.execPath, example("live-update"), ...options]);
   }
   const exitCode = await anywhere();
   if (exitCode !== 0) return exitCode;
   console.log();
-  if (values.kernel === true || process.geteuid?.() === 0) return await inRig(progress, everything);
-  console.log(pc.dim(`The same on a real kernel, and more: ${values["called-by"]} --kernel`));
+  const next = values.kernel ? undefined : await nextStep();
+  if (next === undefined) return await inRig(progress, everything);
+  console.log(next);
   return 0;
 }
 
 using progress = new ProgressPrinter(process.stderr, "vfio");
 try {
-  await ensureAddon(progress.listener);
+  await ensureAddon({ install: values.kernel, onProgress: progress.listener });
   process.exitCode = await run(progress);
 } catch (error) {
   if (!(error instanceof RigError)) throw error;

@@ -26,6 +26,9 @@ const buildSteps = 2500;
 /** Bytes that the unpacked source and its objects take; measured: 2.1 GB. */
 const buildSpace = 2.5e9;
 
+/** Bytes of Debian's package of a kernel's source (7.3.4). */
+const sourceSize = 167e6;
+
 /** The rig's kernel configuration: what differs from `tinyconfig`. */
 export async function kernelConfig(): Promise<string> {
   return await readFile(configPath, "utf8");
@@ -78,6 +81,18 @@ export async function checkKernel(path: string): Promise<void> {
 export async function missingKernel(options: ProvideOptions = {}): Promise<Missing | undefined> {
   const found = await cachedKernel(options.directory ?? cacheDirectory(), await kernelConfig());
   return found === undefined ? await missingTools() : undefined;
+}
+
+/** What {@link ensureKernel} would do, a clause for each step; empty if the cache has the kernel. */
+export async function kernelPreparation(options: ProvideOptions = {}): Promise<readonly string[]> {
+  if ((await cachedKernel(options.directory ?? cacheDirectory(), await kernelConfig())) !== undefined) return [];
+  const missing = await missingTools();
+  return [
+    ...(missing === undefined
+      ? []
+      : [`installs what a kernel is built with (${missing.packages.join(" ")}) with apt, if it may`]),
+    `fetches a kernel's source (${sourceSize / 1e6} MB) and builds it, once: about ten minutes on two cores, and ${buildSpace / 1e9} GB of disk meanwhile`,
+  ];
 }
 
 async function missingTools(): Promise<Missing | undefined> {

@@ -27,11 +27,19 @@ export interface ProgressStream extends Writable {
 
 const barWidth = 24;
 
+/** Milliseconds between the lines of a long step where there is no terminal: a log shows that the step is alive. */
+const lineInterval = 30_000;
+
+/** The part of a counted step that is done. An estimate may be too low: the whole is reached when the step is over, not before. */
+function partOf(done: number | undefined, total: number | undefined): number | undefined {
+  return done === undefined || total === undefined || total <= 0 ? undefined : Math.min(done / total, 0.99);
+}
+
 /**
  * Shows progress on a stream.
  *
  * On a terminal the current step is one line, redrawn in place; it stays, with the time it took, when the next begins.
- * Elsewhere a step is one line when it begins, and one when it has ended.
+ * Elsewhere a step is one line when it begins and one when it has ended; a step that is counted also has one every half minute.
  */
 export class ProgressPrinter implements Disposable {
   readonly #stream: ProgressStream;
@@ -39,6 +47,7 @@ export class ProgressPrinter implements Disposable {
   #step: string | undefined;
   #started = 0;
   #line = "";
+  #lastLine = 0;
 
   /**
    * @param stream stays the caller's
@@ -60,16 +69,27 @@ export class ProgressPrinter implements Disposable {
       this.#finish();
       this.#step = progress.step;
       this.#started = now;
-      if (this.#stream.isTTY !== true) this.#stream.write(`${this.#prefix} ${progress.step}\n`);
+      if (this.#stream.isTTY !== true) this.#print(progress.step, now);
     }
     if (this.#stream.isTTY === true) this.#draw(progress, now);
+    else if (now - this.#lastLine >= lineInterval) this.#print(this.#describe(progress, now), now);
   };
+
+  #print(text: string, now: number): void {
+    this.#lastLine = now;
+    this.#stream.write(`${this.#prefix} ${text}\n`);
+  }
+
+  #describe({ step, done, total }: Progress, now: number): string {
+    const seconds = Math.round((now - this.#started) / 1000);
+    const part = partOf(done, total);
+    return part === undefined ? `${step}: ${seconds} s` : `${step}: ${Math.floor(part * 100)} % after ${seconds} s`;
+  }
 
   #draw({ step, done, total }: Progress, now: number): void {
     let line = `${this.#prefix} ${step}`;
-    if (done !== undefined && total !== undefined && total > 0) {
-      // An estimate may be too low: the bar is full when the step is over, not before.
-      const part = Math.min(done / total, 0.99);
+    const part = partOf(done, total);
+    if (part !== undefined) {
       const full = Math.round(part * barWidth);
       const seconds = Math.round((now - this.#started) / 1000);
       line += ` ${pc.cyan("█".repeat(full))}${pc.dim("░".repeat(barWidth - full))} ${Math.floor(part * 100)} %`;

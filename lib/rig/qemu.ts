@@ -75,6 +75,19 @@ async function checkIommu(path: string, iommu: IommuKind | undefined): Promise<v
   );
 }
 
+/**
+ * Refuse a host whose programs cannot run in the guest.
+ *
+ * @throws RigError `ERR_RIG_MISSING` if it is one
+ */
+export function checkHost(): void {
+  if (process.arch === "x64") return;
+  throw new RigError(
+    "ERR_RIG_MISSING",
+    `The rig's guest shares the host's programs, so the host must be x64, not ${process.arch}`,
+  );
+}
+
 /** What is missing for want of a QEMU that can be the rig's machine; undefined if one is there, or if the user names one. */
 export async function missingQemu(options: QemuOptions = {}): Promise<Missing | undefined> {
   if (options.qemu !== undefined) return undefined;
@@ -95,12 +108,7 @@ export async function missingQemu(options: QemuOptions = {}): Promise<Missing | 
  * @throws RigError `ERR_RIG_MISSING` if there is none and none can be installed
  */
 export async function ensureQemu(options: QemuOptions = {}): Promise<string> {
-  if (process.arch !== "x64") {
-    throw new RigError(
-      "ERR_RIG_MISSING",
-      `The rig's guest shares the host's programs, so the host must be x64, not ${process.arch}`,
-    );
-  }
+  checkHost();
   const missing = await missingQemu(options);
   if (missing !== undefined) await installMissing([missing], options);
   const path = await find(options.qemu ?? program);

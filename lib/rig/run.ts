@@ -8,11 +8,11 @@ import { argTypeError, outOfRangeError } from "../errors.js";
 import { RigError } from "./errors.js";
 import { type GuestResult, runGuest } from "./guest.js";
 import { guestEnvironment } from "./job.js";
-import { checkKernel, ensureKernel, missingKernel } from "./kernel.js";
+import { checkKernel, ensureKernel, kernelPreparation, missingKernel } from "./kernel.js";
 import { defaultCpus, defaultMemory, type IommuKind, iommuKinds, leastMemory, mostCpus } from "./machine.js";
 import type { ProgressListener } from "./progress.js";
 import { installMissing } from "./provide.js";
-import { ensureQemu, missingQemu, type QemuOptions } from "./qemu.js";
+import { checkHost, ensureQemu, missingQemu, type QemuOptions } from "./qemu.js";
 
 /** What to run in the guest, and in which machine. */
 export interface RunInGuestOptions {
@@ -110,6 +110,22 @@ export async function ensureRig(options: EnsureRigOptions = {}): Promise<{ kerne
   const result = { qemu: await ensureQemu(options), kernel: options.kernel ?? (await ensureKernel(options)) };
   options.onProgress?.(undefined);
   return result;
+}
+
+/**
+ * What {@link ensureRig} would do first, a clause for each step: `installs ...`, `builds ...`. Empty where a guest can start at once.
+ *
+ * It installs nothing, and asks no server.
+ *
+ * @throws RigError `ERR_RIG_MISSING` where there can be no rig
+ */
+export async function rigPreparation(options: EnsureRigOptions = {}): Promise<readonly string[]> {
+  checkHost();
+  const qemu = await missingQemu(options);
+  return [
+    ...(qemu === undefined ? [] : [`installs QEMU (${qemu.packages.join(" ")}) with apt, if it may`]),
+    ...(options.kernel === undefined ? await kernelPreparation(options) : []),
+  ];
 }
 
 /**

@@ -16,3 +16,5 @@ export declare function ensureKernel(options?: ProvideOptions): Promise<string>;
 export declare function checkKernel(path: string): Promise<void>;
 /** What is missing to build the kernel; undefined if nothing, or if the cache has it. */
 export declare function missingKernel(options?: ProvideOptions): Promise<Missing | undefined>;
+/** What {@link ensureKernel} would do, a clause for each step; empty if the cache has the kernel. */
+export declare function kernelPreparation(options?: ProvideOptions): Promise<readonly string[]>;

@@ -24,7 +24,7 @@ export interface ProgressStream extends Writable {
  * Shows progress on a stream.
  *
  * On a terminal the current step is one line, redrawn in place; it stays, with the time it took, when the next begins.
- * Elsewhere a step is one line when it begins, and one when it has ended.
+ * Elsewhere a step is one line when it begins and one when it has ended; a step that is counted also has one every half minute.
  */
 export declare class ProgressPrinter implements Disposable {
     #private;

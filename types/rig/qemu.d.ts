@@ -7,6 +7,12 @@ export interface QemuOptions extends ProvideOptions {
     /** The IOMMU that it shall emulate. Every QEMU that has the devices has `intel` and `virtio`. */
     readonly iommu?: IommuKind | undefined;
 }
+/**
+ * Refuse a host whose programs cannot run in the guest.
+ *
+ * @throws RigError `ERR_RIG_MISSING` if it is one
+ */
+export declare function checkHost(): void;
 /** What is missing for want of a QEMU that can be the rig's machine; undefined if one is there, or if the user names one. */
 export declare function missingQemu(options?: QemuOptions): Promise<Missing | undefined>;
 /**

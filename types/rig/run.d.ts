@@ -69,6 +69,14 @@ export declare function ensureRig(options?: EnsureRigOptions): Promise<{
     qemu: string;
 }>;
 /**
+ * What {@link ensureRig} would do first, a clause for each step: `installs ...`, `builds ...`. Empty where a guest can start at once.
+ *
+ * It installs nothing, and asks no server.
+ *
+ * @throws RigError `ERR_RIG_MISSING` where there can be no rig
+ */
+export declare function rigPreparation(options?: EnsureRigOptions): Promise<readonly string[]>;
+/**
  * Run a command in a guest of its own: a real kernel, an emulated IOMMU, emulated devices, and the host's file system
  * under an overlay that is thrown away. The first time, this builds the guest's kernel.
  *

@@ -1,6 +1,6 @@
 import { Writable } from "node:stream";
 import { stripVTControlCharacters } from "node:util";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { ProgressPrinter } from "../../../lib/rig/index.js";
 
 /** What is written to a stream, piece by piece. */
@@ -31,6 +31,24 @@ test("a pipe gets a line when a step begins and one when it ends", () => {
   expect(text.replaceAll(/\d+\.\d s/g, "N s")).toBe(
     "rig: compiling\nrig: compiling: N s\nrig: linking\nrig: linking: N s\n",
   );
+});
+
+test("a pipe gets a line every half minute of a counted step", () => {
+  vi.useFakeTimers();
+  try {
+    const text = show(false, ({ listener }) => {
+      for (let done = 0; done <= 90; done++) {
+        listener({ step: "compiling", done, total: 100 });
+        vi.advanceTimersByTime(1000);
+      }
+    });
+    expect(text).toBe(
+      "rig: compiling\nrig: compiling: 30 % after 30 s\nrig: compiling: 60 % after 60 s\nrig: compiling: 90 % after 90 s\n" +
+        "rig: compiling: 91.0 s\n",
+    );
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("a terminal gets a bar that never says it is done before it is", () => {
