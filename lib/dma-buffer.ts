@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { fstatSync, statfsSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { constants } from "node:os";
 import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "./errors.js";
 import { OwnedFd } from "./fd.js";
 import { watchForLeak } from "./leak.js";
+import { cannotFault, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, MFD_ALLOW_SEALING, pageSizeOf } from "./memory-file.js";
 import { type MappingHandle, native, PAGE_SIZE } from "./native.js";
 
 /**
@@ -57,7 +58,22 @@ export interface DmaBufferOptions {
   readonly name?: string;
 }
 
-const { EINVAL } = constants.errno;
+/** How memory that somebody else has made is used: see {@link DmaBuffer.fromFd}. */
+export interface ForeignMemoryOptions {
+  /** In bytes, from the start of the file. Default: all of it. */
+  readonly length?: number;
+  /** Whether its pages are kept in memory (`mlock`). Default false. */
+  readonly locked?: boolean;
+  /** For messages. */
+  readonly label?: string;
+  /**
+   * Whether the file is mapped although a process that has it could cut or empty it, which would end this process with SIGBUS.
+   * Default false.
+   */
+  readonly trustHolders?: boolean;
+}
+
+const { EINVAL, EPERM } = constants.errno;
 
 const MiB = 1 << 20;
 const PROT_READ_WRITE = 3;
@@ -66,12 +82,7 @@ const MAP_PRIVATE = 0x02;
 const MAP_ANONYMOUS = 0x20;
 const MAP_HUGETLB = 0x40000;
 const MAP_HUGE_SHIFT = 26;
-const HUGETLBFS_MAGIC = 0x9584_58f6;
-const MFD_ALLOW_SEALING = 2;
 const MFD_HUGETLB = 4;
-const F_SEAL_SEAL = 0x1;
-const F_SEAL_SHRINK = 0x2;
-const F_SEAL_GROW = 0x4;
 const MADV_DONTFORK = 10;
 const MADV_HUGEPAGE = 14;
 
@@ -168,31 +179,49 @@ export class DmaBuffer implements DmaMemory, Disposable {
 
   /**
    * Memory that another process, or another library, has made: a memfd, or a file of tmpfs or hugetlbfs. It is mapped
-   * shared, so whoever else has it sees what is written.
+   * shared: every process that has the file sees what is written.
+   *
+   * Such a process may also be able to end this one. It can cut the file, or take huge pages out of it, and the next access here
+   * raises SIGBUS. So only a memfd without huge pages that is sealed against cutting (`F_SEAL_SHRINK`) is mapped, unless
+   * `trustHolders` says that no process that has the file does that. A sealed memfd is not enough where
+   * `vm.overcommit_memory` is 2.
    *
    * @param fd belongs to the buffer from here on; if this throws, it is still the caller's
-   * @param options.length in bytes, from the start of the file. Default: all of it.
-   * @throws VfioError `EINVAL` if it is no such file, or shorter
+   * @throws VfioError `EINVAL` if it is no such file, or shorter; `EPERM` if the file could be cut or emptied, and `trustHolders`
+   *   is not set
    */
-  static fromFd(
-    fd: OwnedFd,
-    options: { readonly length?: number; readonly locked?: boolean; readonly label?: string } = {},
-  ): DmaBuffer {
+  static fromFd(fd: OwnedFd, options: ForeignMemoryOptions = {}): DmaBuffer {
     const file = fstatSync(fd.number);
-    const { length = file.size, locked = false, label = `${fd.label} (${length} bytes)` } = options;
+    const {
+      length = file.size,
+      locked = false,
+      label = `${fd.label} (${length} bytes)`,
+      trustHolders = false,
+    } = options;
     if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
-    const { type, bsize } = statfsSync(`/proc/self/fd/${fd.number}`);
-    const pageSize = type === HUGETLBFS_MAGIC ? bsize : PAGE_SIZE;
-    if (!file.isFile() || length <= 0 || length > file.size || length % pageSize !== 0) {
-      throw new VfioError({
-        errno: EINVAL,
+    const refusal = (errno: number, why: string, fix?: string) =>
+      new VfioError({
+        errno,
         syscall: "mmap",
         args: { fd: fd.number, length },
         object: fd.label,
-        why: file.isFile()
-          ? `the file has ${file.size} bytes in pages of ${pageSize}, and whole pages of it can be used`
-          : "it is no file that memory can be shared by",
+        why,
+        ...(fix === undefined ? {} : { fix }),
       });
+    if (!file.isFile()) throw refusal(EINVAL, "it is no file that memory can be shared by");
+    if (!trustHolders && !cannotFault(fd.number)) {
+      throw refusal(
+        EPERM,
+        "a process that has the file could cut or empty it, and this process would end with SIGBUS at its next access",
+        "seal the memfd (F_SEAL_SHRINK; with huge pages no seal helps), or pass { trustHolders: true } if you trust every process that has the file",
+      );
+    }
+    const pageSize = pageSizeOf(fd.number);
+    if (length <= 0 || length > file.size || length % pageSize !== 0) {
+      throw refusal(
+        EINVAL,
+        `the file has ${file.size} bytes in pages of ${pageSize}, and whole pages of it can be used`,
+      );
     }
     const pages = pageSize === 2 ** hugeLog2["2M"] ? "2M" : pageSize === 2 ** hugeLog2["1G"] ? "1G" : "normal";
     return new DmaBuffer({ length, pages, pageSize, label, locked, fd });
@@ -340,8 +369,11 @@ export class DmaBuffer implements DmaMemory, Disposable {
 }
 
 /**
- * A memfd of a length that nobody changes: whoever gets the descriptor (a vfio-user server, a guest's helper) could cut the file
- * otherwise, and end every process with SIGBUS that touches the memory. A server that is as careful maps sealed files only.
+ * A memfd of a length that nobody changes. Otherwise a process that gets the descriptor (a vfio-user server, a guest's helper)
+ * could cut the file, and end every process with SIGBUS that touches the memory. A server that is as careful maps sealed files
+ * only.
+ *
+ * With huge pages the seal is not enough: see {@link cannotFault}.
  */
 function makeMemfd(name: string, length: number, pages: NonNullable<DmaBufferOptions["pages"]>): OwnedFd {
   const huge = pages === "2M" || pages === "1G" ? hugeLog2[pages] : undefined;

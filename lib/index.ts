@@ -15,7 +15,7 @@ export {
 export * from "./container/index.js";
 export * from "./device/index.js";
 export { type DirtyRange, dirtyRanges } from "./dirty-bitmap.js";
-export { DmaBuffer, type DmaBufferOptions, type DmaMemory } from "./dma-buffer.js";
+export { DmaBuffer, type DmaBufferOptions, type DmaMemory, type ForeignMemoryOptions } from "./dma-buffer.js";
 export { DmaBlock, DmaPool, type DmaPoolOptions } from "./dma-pool.js";
 export * from "./doctor/index.js";
 export { errnoName, VfioError, type VfioErrorInit } from "./errors.js";

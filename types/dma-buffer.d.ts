@@ -43,6 +43,20 @@ export interface DmaBufferOptions {
     /** The memfd's name, as `/proc/self/maps` shows it. */
     readonly name?: string;
 }
+/** How memory that somebody else has made is used: see {@link DmaBuffer.fromFd}. */
+export interface ForeignMemoryOptions {
+    /** In bytes, from the start of the file. Default: all of it. */
+    readonly length?: number;
+    /** Whether its pages are kept in memory (`mlock`). Default false. */
+    readonly locked?: boolean;
+    /** For messages. */
+    readonly label?: string;
+    /**
+     * Whether the file is mapped although a process that has it could cut or empty it, which would end this process with SIGBUS.
+     * Default false.
+     */
+    readonly trustHolders?: boolean;
+}
 /**
  * A buffer that a device may read and write.
  *
@@ -68,17 +82,18 @@ export declare class DmaBuffer implements DmaMemory, Disposable {
     static allocate(length: number, options?: DmaBufferOptions): DmaBuffer;
     /**
      * Memory that another process, or another library, has made: a memfd, or a file of tmpfs or hugetlbfs. It is mapped
-     * shared, so whoever else has it sees what is written.
+     * shared: every process that has the file sees what is written.
+     *
+     * Such a process may also be able to end this one. It can cut the file, or take huge pages out of it, and the next access here
+     * raises SIGBUS. So only a memfd without huge pages that is sealed against cutting (`F_SEAL_SHRINK`) is mapped, unless
+     * `trustHolders` says that no process that has the file does that. A sealed memfd is not enough where
+     * `vm.overcommit_memory` is 2.
      *
      * @param fd belongs to the buffer from here on; if this throws, it is still the caller's
-     * @param options.length in bytes, from the start of the file. Default: all of it.
-     * @throws VfioError `EINVAL` if it is no such file, or shorter
+     * @throws VfioError `EINVAL` if it is no such file, or shorter; `EPERM` if the file could be cut or emptied, and `trustHolders`
+     *   is not set
      */
-    static fromFd(fd: OwnedFd, options?: {
-        readonly length?: number;
-        readonly locked?: boolean;
-        readonly label?: string;
-    }): DmaBuffer;
+    static fromFd(fd: OwnedFd, options?: ForeignMemoryOptions): DmaBuffer;
     private constructor();
     /** Whether it has been closed. */
     get closed(): boolean;

@@ -2,20 +2,23 @@
  * The vfio-user container: a device that another process emulates, at the other end of a Unix socket. It needs no kernel
  * driver, no IOMMU and no privileges.
  *
- * The server is the IOMMU here: it is told of every range of memory, with the memory's descriptor where there is one, and keeps to
- * the ranges and their permissions as far as it is honest. Memory that it has a descriptor of is its own from then on, as far as
+ * The server is the IOMMU here: it is told of every range of memory, with the memory's descriptor where there is one that it may
+ * have, and keeps to the ranges and their permissions as far as it is honest. Memory that it has a descriptor of is its own from then on, as far as
  * the file goes: share with a server what it may see.
  *
  * @module
  */
 import { EventEmitter } from "node:events";
+import { fstatSync } from "node:fs";
 import { constants as os } from "node:os";
 import type { Attachment } from "../device/attachment.js";
 import type { Device } from "../device/device.js";
 import { type DeviceState, mapDeviceState } from "../device/state.js";
+import type { DmaMemory } from "../dma-buffer.js";
 import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { MappingTable } from "../mapping-table.js";
+import { cannotFault } from "../memory-file.js";
 import { UnixListener, UnixSocket } from "../unix-socket.js";
 import { type CallOptions, ClientConnection, type ConnectionOptions } from "../vfio-user/client-connection.js";
 import { answerServer } from "../vfio-user/client-dma.js";
@@ -44,8 +47,12 @@ export interface UserContainerOptions {
    */
   readonly postedWrites?: boolean;
   /**
-   * Whether regions are mapped into this process although the server could cut their files, which would end this process with
-   * SIGBUS. Left out, what is not sealed against it is reached by messages.
+   * Whether the server is trusted not to end this process: a server that cuts or empties a file whose memory is mapped here does
+   * so, with SIGBUS. Default false.
+   *
+   * Without it, a region is mapped only if its file is a sealed memfd without huge pages (`F_SEAL_SHRINK`), and is reached by
+   * messages otherwise. And the server gets the file of memory that is mapped for the device only if that is such a memfd, as
+   * that of a {@link DmaBuffer} without huge pages; it reaches other memory by messages.
    */
   readonly trustServer?: boolean;
 }
@@ -78,6 +85,9 @@ export function withDescriptors<From, To>(
     device: mapDeviceState(device, convert),
   };
 }
+
+/** Memory whose file a server cannot cut or empty. Asking takes several system calls, and some memory is mapped thousands of times. */
+const harmlessFiles = new WeakMap<DmaMemory, boolean>();
 
 const { EBUSY, EDEADLK, EEXIST, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, ENOTCONN, ETIMEDOUT, ECANCELED } = os.errno;
 // Node's timers count up to here, in milliseconds.
@@ -334,7 +344,7 @@ export class UserContainer extends Container {
   /** What the server is told of a mapping. From here on it may ask for the memory. */
   #tell(connection: ClientConnection, mapping: DmaMapping): CallOptions & { readonly value: DmaMap } {
     const { iova, length, read, write, memory, offset } = mapping;
-    const file = connection.agreement.maxFds > 0 ? memory.backing() : undefined;
+    const file = connection.agreement.maxFds > 0 ? this.#fileFor(memory) : undefined;
     this.#told.insert(mapping);
     return {
       value: {
@@ -347,6 +357,19 @@ export class UserContainer extends Container {
       // The program was told that it failed: the server is to forget it.
       late: () => connection.post(dmaUnmap, unmapOf(mapping)),
     };
+  }
+
+  /** The memory's file, if the server may have it: not if it could cut or empty it, and end this process so. */
+  #fileFor(memory: DmaMemory): ReturnType<DmaMemory["backing"]> {
+    const file = memory.backing();
+    if (file === undefined || this.#port.trustServer) return file;
+    let harmless = harmlessFiles.get(memory);
+    if (harmless === undefined) {
+      // What is no regular file (a dma-buf) has neither a length nor pages that somebody can change.
+      harmless = !fstatSync(file.fd).isFile() || cannotFault(file.fd);
+      harmlessFiles.set(memory, harmless);
+    }
+    return harmless ? file : undefined;
   }
 
   #isFull(connection: ClientConnection): boolean {

@@ -11,6 +11,7 @@ import { fstatSync, readFileSync, readlinkSync, statfsSync } from "node:fs";
 import { constants } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { VfioError } from "../errors.js";
+import { HUGETLBFS_MAGIC, TMPFS_MAGIC } from "../memory-file.js";
 import { deviceNumber, errnoOf, type HostPaths, type Roots, readText, realPath, rootsOf } from "../sysfs/files.js";
 import { deviceSysfsPath } from "../sysfs/node.js";
 
@@ -41,10 +42,6 @@ interface Described {
 
 const EVENTFD = "anon_inode:[eventfd]";
 const VFIO_DEVICE = "anon_inode:[vfio-device]";
-
-// linux/magic.h. A memfd is in the kernel's own mount of one of the two.
-const TMPFS_MAGIC = 0x0102_1994n;
-const HUGETLBFS_MAGIC = 0x9584_58f6n;
 
 // The access mode in the octal flags of fdinfo: O_RDWR.
 const ACCESS_MODE = 3;
@@ -131,7 +128,8 @@ function fault(fd: number, found: Described, expected: DescriptorKind, roots: Ro
 
 function memoryFault(fd: number, found: Described, length: number, roots: Roots): string | undefined {
   if (!found.stat.isFile()) return `it is ${show(found)}`;
-  const { type } = statfsSync(join(roots.proc, "self/fd", String(fd)), { bigint: true });
+  const { type } = statfsSync(join(roots.proc, "self/fd", String(fd)));
+  // A memfd is in the kernel's own mount of one of the two.
   // What is on a disk moves between memory and disk, and cannot be a device's memory for long.
   if (type !== TMPFS_MAGIC && type !== HUGETLBFS_MAGIC) return `it is ${show(found)}, which is not in memory`;
   if (found.stat.size < BigInt(length)) return `it is ${show(found)}`;

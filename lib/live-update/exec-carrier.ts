@@ -24,6 +24,7 @@ import { join } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import { check, invalidStateError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
+import { MFD_ALLOW_SEALING } from "../memory-file.js";
 import { native } from "../native.js";
 import type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
 import type { ChannelLimits } from "./channel.js";
@@ -36,7 +37,6 @@ const MAGIC = new TextEncoder().encode("VFLUEXEC");
 const VERSION = 1;
 const HEADER = 24;
 // linux/memfd.h, linux/fcntl.h: no more seals, and no other size or content from then on.
-const MFD_ALLOW_SEALING = 2;
 const SEALS = 0xf;
 // What fs.nr_open allows one process as the kernel comes.
 const MAX_OPEN = 1_048_576;

@@ -120,7 +120,8 @@ function assemble(manifest: Manifest, descriptors: readonly OwnedFd[]): Parts {
     for (const [index, item] of manifest.memory.entries()) {
       if (item.kind === "bar") continue;
       const { length, locked, label, name, descriptor } = item;
-      const buffer = DmaBuffer.fromFd(fd(descriptor), { length, locked, label });
+      // The processes that have it are the predecessor, whose devices come too, and those that it trusted with it.
+      const buffer = DmaBuffer.fromFd(fd(descriptor), { length, locked, label, trustHolders: true });
       memory[index] = buffer;
       if (name !== undefined) named.set(name, buffer);
     }

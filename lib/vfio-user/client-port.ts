@@ -10,7 +10,8 @@ import type { DevicePort, PortRegion, RegionFile } from "../device/port.js";
 import { isBar, parseRegionInfo } from "../device/region-info.js";
 import type { ProgramStep } from "../device/registers.js";
 import type { OwnedFd } from "../fd.js";
-import { native, type RawDeviceInfo, type RawIrqInfo, type RawRegionInfo } from "../native.js";
+import { cannotFault } from "../memory-file.js";
+import type { RawDeviceInfo, RawIrqInfo, RawRegionInfo } from "../native.js";
 import {
   VFIO_DEVICE_FEATURE_GET,
   VFIO_DEVICE_FLAGS_PCI,
@@ -52,7 +53,6 @@ const MOST_WRITES = 200;
 // The widest register: its message is written and read in place.
 const MOST_IN_PLACE = 8;
 
-const F_SEAL_SHRINK = 0x2;
 // linux/pci_regs.h: PCI_BASE_ADDRESS_0, and its bit that says "I/O ports"
 const CONFIG_BAR0 = 0x10;
 const BAR_IS_IO = 1;
@@ -66,7 +66,7 @@ export interface PortOptions {
    * regions can be mapped they are not: a write through a mapping could overtake them.
    */
   readonly postedWrites: boolean;
-  /** Whether a region's file is mapped although the server could cut it, which would end this process with SIGBUS. */
+  /** Whether a region's file is mapped although the server could cut or empty it, which would end this process with SIGBUS. */
   readonly trustServer: boolean;
 }
 
@@ -228,9 +228,7 @@ export class UserPort implements DevicePort {
     const { mappableAreas } = parseRegionInfo(raw.index, raw, `region ${raw.index} of ${this.#connection.label}`);
     const end = Math.max(0, ...mappableAreas.map((area) => area.offset + area.length));
     if (stat.isFile() && raw.offset + BigInt(end) > stat.size) return false;
-    if (this.#options.trustServer) return true;
-    const seals = native.getSeals(file.number);
-    return seals > 0 && (seals & F_SEAL_SHRINK) !== 0;
+    return this.#options.trustServer || cannotFault(file.number);
   }
 
   getIrqInfo(index: number): RawIrqInfo | number {

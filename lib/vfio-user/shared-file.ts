@@ -5,9 +5,10 @@
  */
 import { fstatSync } from "node:fs";
 import { constants } from "node:os";
-import { VfioError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
-import { type MappingHandle, native, PAGE_SIZE } from "../native.js";
+import { check, VfioError } from "../errors.js";
+import { OwnedFd } from "../fd.js";
+import { cannotFault, isHuge, pageSizeOf } from "../memory-file.js";
+import { type MappingHandle, native } from "../native.js";
 import { ProtocolError } from "./protocol.js";
 
 const { EINVAL } = constants.errno;
@@ -16,14 +17,17 @@ const PROT_READ_WRITE = 3;
 const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
 const MAP_NORESERVE = 0x4000;
-const F_SEAL_SHRINK = 0x2;
 // Node 20 has no ArrayBuffer above 4 GiB.
 const WINDOW = 2 ** 30;
+// What HugeFile holds at a time.
+const CHUNK = 64 * 1024;
 
 /** A part of a file of the client's, as memory. Offsets count from the part's beginning, and are checked by the caller. */
 export interface SharedFile {
   /** Which file and which part of it: two that are equal are the same memory. */
   readonly identity: string;
+  /** Whether the memory is mapped. Else an access may fail, and the memory is reached by a message then. */
+  readonly mapped: boolean;
   /** Copies from it. False where it cannot be reached so. */
   read(offset: number, into: Uint8Array): boolean;
   /** Copies into it. False where it cannot be reached so. */
@@ -36,17 +40,17 @@ export interface SharedFile {
 /** How much a server trusts its clients with a file that it maps. */
 export interface SharedFileOptions {
   readonly writable: boolean;
-  /** The file will not be cut, and no access to it waits for anybody. */
+  /** No client makes an access to the file fail, or wait for anybody. */
   readonly trusted: boolean;
 }
 
 /**
  * Opens a part of a file of the client's.
  *
- * Where a file ends before a mapping of it does, an access raises SIGBUS, which ends the process. So only what cannot shrink
- * is mapped: a memfd that is sealed against it, as QEMU's memory is. Other memory (tmpfs, hugetlbfs) is read and written as a
- * file, which fails without harm; and a file of another kind is not touched at all, because a file system in user space may
- * let an access wait for ever. `trusted` maps all of it.
+ * An access to a mapped page that the kernel cannot provide raises SIGBUS, which ends the process. So only memory with which no
+ * client can bring that about is mapped: see {@link cannotFault}. Other memory (tmpfs, hugetlbfs) is read and written by system
+ * calls, which fail without harm. A file of another kind is not touched at all, because a file system in user space may let
+ * an access wait for ever. `trusted` maps all of it.
  *
  * @param fd borrowed
  * @returns undefined where the memory is reached by messages only
@@ -58,36 +62,46 @@ export function openSharedFile(
   size: bigint,
   { writable, trusted }: SharedFileOptions,
 ): SharedFile | undefined {
-  // Only files of tmpfs and hugetlbfs have seals, if only the one against sealing; asking never waits for anybody, as asking
-  // a file system in user space for anything else might.
-  const seals = native.getSeals(fd.number);
-  if (seals < 0 && !trusted) return undefined;
+  // Only files of tmpfs and hugetlbfs have seals, if only the one against sealing. The kernel answers this question itself. A
+  // file system in user space might let any other question wait.
+  if (native.getSeals(fd.number) < 0 && !trusted) return undefined;
   const file = fstatSync(fd.number, { bigint: true });
   if (file.isFile() && offset + size > file.size) {
     const why = `the file ends at 0x${file.size.toString(16)}, before the range`;
     throw new ProtocolError(EINVAL, "VFIO_USER_DMA_MAP", why);
   }
-  const identity = `${file.dev}:${file.ino}:${offset}:${size}`;
-  const lasting = seals >= 0 && (seals & F_SEAL_SHRINK) !== 0;
-  if (trusted || lasting) return new MappedFile(fd, offset, size, writable, identity);
-  return new CopiedFile(fd.duplicate(), offset, identity);
+  const part: FilePart = { offset, size, identity: `${file.dev}:${file.ino}:${offset}:${size}` };
+  if (trusted || cannotFault(fd.number)) {
+    // What may only be read is mapped privately: a stray write of the device's stays here, instead of ending the process.
+    return new MappedFile(fd, part, writable ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE);
+  }
+  return isHuge(fd.number) ? new HugeFile(fd.duplicate(), part) : new CopiedFile(fd.duplicate(), part);
+}
+
+/** A part of a file, in bytes. */
+interface FilePart {
+  readonly offset: bigint;
+  readonly size: bigint;
+  /** {@link SharedFile.identity} */
+  readonly identity: string;
 }
 
 class MappedFile implements SharedFile {
   readonly identity: string;
+  readonly mapped = true;
   readonly #mapping: MappingHandle;
-  /** Where the part begins in the mapping, which begins at a page. */
+  /** Where the part begins in the mapping, which begins and ends with a page of the file. */
   readonly #start: number;
   readonly #length: number;
   readonly #windows = new Map<number, Uint8Array>();
   readonly #others = new Set<ArrayBuffer>();
 
-  constructor(fd: OwnedFd, offset: bigint, size: bigint, writable: boolean, identity: string) {
+  /** @param fd borrowed */
+  constructor(fd: OwnedFd, { offset, size, identity }: FilePart, flags: number) {
+    const pageSize = pageSizeOf(fd.number);
     this.identity = identity;
-    this.#start = Number(offset % BigInt(PAGE_SIZE));
-    this.#length = this.#start + Number(size);
-    // What may only be read is mapped privately: a stray write of the device's stays here, instead of ending the process.
-    const flags = writable ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE;
+    this.#start = Number(offset % BigInt(pageSize));
+    this.#length = Math.ceil((this.#start + Number(size)) / pageSize) * pageSize;
     const mapping = native.mmap(this.#length, PROT_READ_WRITE, flags, fd.number, offset - BigInt(this.#start), 0);
     if (typeof mapping === "number") {
       throw new VfioError({ errno: mapping, syscall: "mmap", args: { size, offset }, object: "the client's memory" });
@@ -144,23 +158,26 @@ class MappedFile implements SharedFile {
   }
 }
 
+/** A file that this process reads and writes. */
 class CopiedFile implements SharedFile {
   readonly identity: string;
-  readonly #fd: OwnedFd;
+  readonly mapped = false;
+  protected readonly fd: OwnedFd;
   readonly #offset: bigint;
 
-  constructor(fd: OwnedFd, offset: bigint, identity: string) {
-    this.#fd = fd;
+  /** @param fd belongs to the object from here on */
+  constructor(fd: OwnedFd, { offset, identity }: FilePart) {
+    this.fd = fd;
     this.#offset = offset;
     this.identity = identity;
   }
 
   read(offset: number, into: Uint8Array): boolean {
-    return into.length === 0 || native.pread(this.#fd.number, into, this.#offset + BigInt(offset)) === into.length;
+    return into.length === 0 || native.pread(this.fd.number, into, this.#offset + BigInt(offset)) === into.length;
   }
 
   write(offset: number, bytes: Uint8Array): boolean {
-    return bytes.length === 0 || native.pwrite(this.#fd.number, bytes, this.#offset + BigInt(offset)) === bytes.length;
+    return bytes.length === 0 || native.pwrite(this.fd.number, bytes, this.#offset + BigInt(offset)) === bytes.length;
   }
 
   view(): undefined {
@@ -168,6 +185,58 @@ class CopiedFile implements SharedFile {
   }
 
   close(): void {
-    this.#fd.close();
+    this.fd.close();
+  }
+}
+
+/**
+ * A file of huge pages. It can be read, and hugetlbfs has no `write`.
+ *
+ * So it is mapped nevertheless, and only the kernel touches the mapping: it reads a file of this process into it. Where it cannot
+ * provide a page, that system call fails with EFAULT, and no signal is raised.
+ */
+class HugeFile extends CopiedFile {
+  readonly #part: FilePart;
+  #target: { readonly memory: MappedFile; readonly bytes: OwnedFd } | undefined;
+
+  constructor(fd: OwnedFd, part: FilePart) {
+    super(fd, part);
+    this.#part = part;
+  }
+
+  override write(offset: number, bytes: Uint8Array): boolean {
+    try {
+      this.#target ??= this.#open();
+    } catch (error) {
+      // The client's descriptor is for reading only, or there is no address space left.
+      if (error instanceof VfioError) return false;
+      throw error;
+    }
+    const { memory, bytes: source } = this.#target;
+    for (let at = 0; at < bytes.length; at += CHUNK) {
+      const chunk = bytes.subarray(at, at + CHUNK);
+      if (native.pwrite(source.number, chunk, 0) !== chunk.length) return false;
+      if (native.pread(source.number, memory.view(offset + at, chunk.length), 0) !== chunk.length) return false;
+    }
+    return true;
+  }
+
+  #open(): { readonly memory: MappedFile; readonly bytes: OwnedFd } {
+    // Without a claim to the reserve of huge pages: the client has made that claim.
+    const memory = new MappedFile(this.fd, this.#part, MAP_SHARED | MAP_NORESERVE);
+    try {
+      const object = "the bytes on their way to the client's memory";
+      const number = check(native.memfdCreate("vfio-bytes", 0), () => ({ syscall: "memfd_create", object }));
+      return { memory, bytes: new OwnedFd(number, object) };
+    } catch (error) {
+      memory.close();
+      throw error;
+    }
+  }
+
+  override close(): void {
+    this.#target?.memory.close();
+    this.#target?.bytes.close();
+    super.close();
   }
 }

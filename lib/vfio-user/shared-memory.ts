@@ -5,14 +5,11 @@
  */
 import { check, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
+import { F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, MFD_ALLOW_SEALING } from "../memory-file.js";
 import { type MappingHandle, native } from "../native.js";
 
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 0x01;
-const MFD_ALLOW_SEALING = 2;
-const F_SEAL_SEAL = 0x1;
-const F_SEAL_SHRINK = 0x2;
-const F_SEAL_GROW = 0x4;
 
 /**
  * A memfd with an `ArrayBuffer` over it. It is sealed against every change of its length: a client that cut it would end

@@ -96,6 +96,7 @@ const fitness: Readonly<Record<string, Fitness>> = {
   "edu.test.ts": ["edu"],
   "examples.test.ts": { rigOnly: "runs examples that look for their devices by themselves" },
   "fail-nth.test.ts": { rigOnly: "makes allocations of the kernel fail" },
+  "foreign-memory.test.ts": { rigOnly: "uses up the reserve of huge pages" },
   "igb.test.ts": ["igb"],
   "iommufd.test.ts": { rigOnly: mock },
   "irq.test.ts": anyDevice,

@@ -22,8 +22,12 @@ export interface UserContainerOptions {
      */
     readonly postedWrites?: boolean;
     /**
-     * Whether regions are mapped into this process although the server could cut their files, which would end this process with
-     * SIGBUS. Left out, what is not sealed against it is reached by messages.
+     * Whether the server is trusted not to end this process: a server that cuts or empties a file whose memory is mapped here does
+     * so, with SIGBUS. Default false.
+     *
+     * Without it, a region is mapped only if its file is a sealed memfd without huge pages (`F_SEAL_SHRINK`), and is reached by
+     * messages otherwise. And the server gets the file of memory that is mapped for the device only if that is such a memfd, as
+     * that of a {@link DmaBuffer} without huge pages; it reaches other memory by messages.
      */
     readonly trustServer?: boolean;
 }

@@ -1,7 +1,7 @@
 import type { DevicePort, PortRegion, RegionFile } from "../device/port.js";
 import type { ProgramStep } from "../device/registers.js";
 import type { OwnedFd } from "../fd.js";
-import { type RawDeviceInfo, type RawIrqInfo, type RawRegionInfo } from "../native.js";
+import type { RawDeviceInfo, RawIrqInfo, RawRegionInfo } from "../native.js";
 import type { ClientConnection } from "./client-connection.js";
 import type { PortState } from "./client-state.js";
 /** How far a client goes with its server. */
@@ -11,7 +11,7 @@ export interface PortOptions {
      * regions can be mapped they are not: a write through a mapping could overtake them.
      */
     readonly postedWrites: boolean;
-    /** Whether a region's file is mapped although the server could cut it, which would end this process with SIGBUS. */
+    /** Whether a region's file is mapped although the server could cut or empty it, which would end this process with SIGBUS. */
     readonly trustServer: boolean;
 }
 /** What a server says does not change: it is asked once, and remembered. */

@@ -9,9 +9,12 @@ export interface ServerOptions {
     /** The most ranges of memory that a client may have mapped. Default 65535. */
     readonly maxRanges?: number;
     /**
-     * Whether the files of the client's memory are mapped whatever they are. Left out, a file that the client could cut under
-     * the device's feet (which would end this process with SIGBUS) is read and written instead of mapped, and one that could
-     * make this process wait for ever is not touched: such memory is reached by messages.
+     * Whether the files of the client's memory are mapped whatever they are. Default false.
+     *
+     * Without it, a file is mapped only if no client can take pages of it away under the device, which would end this process with
+     * SIGBUS: a sealed memfd (`F_SEAL_SHRINK`) without huge pages. Another file of tmpfs or hugetlbfs is read and written by system
+     * calls. A file of another file system could make this process wait for ever, and is not touched: such memory is reached by
+     * messages.
      */
     readonly trustClients?: boolean;
     /** How long a client may take to introduce itself and to answer a request, in milliseconds. Default 5000. */
