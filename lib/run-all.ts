@@ -17,6 +17,24 @@ export function failuresOf(steps: Iterable<() => void>): readonly unknown[] {
   return failures;
 }
 
+/** A step with a name, which may take its time. */
+export type NamedStep = readonly [what: string, step: () => unknown];
+
+/** Runs every step, one after the other, also after one that fails. Returns what failed, and at which step. */
+export async function failuresOfEach(
+  steps: Iterable<NamedStep>,
+): Promise<readonly { readonly what: string; readonly error: unknown }[]> {
+  const failures: { readonly what: string; readonly error: unknown }[] = [];
+  for (const [what, step] of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push({ what, error });
+    }
+  }
+  return failures;
+}
+
 /**
  * Runs every step, also after one that fails.
  *

@@ -20,6 +20,7 @@ export type UnixSocketType = "stream" | "seqpacket";
 
 // linux/socket.h, asm-generic/socket.h
 const TYPES = { stream: 1, seqpacket: 5 } as const;
+const SOCK_DGRAM = 2;
 const AF_UNIX = 1;
 const SO_TYPE = 3;
 const SO_SNDBUF = 7;
@@ -54,8 +55,8 @@ export interface Received {
   readonly descriptors: readonly OwnedFd[];
 }
 
-/** A name in the abstract namespace begins with NUL, which nobody wants to read. */
-function show(path: string): string {
+/** A path for messages: a name in the abstract namespace begins with NUL, which is shown as `@`. @internal */
+export function show(path: string): string {
   return path.startsWith("\0") ? `@${path.slice(1)}` : path;
 }
 
@@ -381,7 +382,7 @@ export class UnixListener implements Disposable {
     const fd = openSocket(type, `listening socket '${show(path)}'`);
     try {
       let status = native.socketBind(fd.number, path);
-      if (status === -EADDRINUSE && isAbandoned(path, type)) {
+      if (status === -EADDRINUSE && isAbandoned(path)) {
         unlinkSync(path);
         status = native.socketBind(fd.number, path);
       }
@@ -427,11 +428,20 @@ function inodeOf(path: string): bigint | undefined {
   return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 }
 
-/** Whether there is a socket that nobody listens on any more. */
-function isAbandoned(path: string, type: UnixSocketType): boolean {
+/**
+ * Whether there is a socket that nobody has any more.
+ *
+ * A socket of the listener's own type would be accepted by it: a client that says nothing. One of another type is refused with
+ * EPROTOTYPE if somebody has the socket, and with ECONNREFUSED if nobody has.
+ */
+function isAbandoned(path: string): boolean {
   // The kernel refuses a connection to a file of another kind with the same errno.
   if (path.startsWith("\0") || lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return false;
-  const probe = openSocket(type, `socket '${path}'`);
+  const object = `socket '${path}'`;
+  const probe = new OwnedFd(
+    check(native.socket(SOCK_DGRAM, true), () => ({ syscall: "socket", object })),
+    object,
+  );
   const status = native.socketConnect(probe.number, path);
   probe.close();
   return status === -ECONNREFUSED;

@@ -8,6 +8,7 @@ import { OwnedFd } from "../fd.js";
 import { native, PAGE_SIZE, type PollHandle } from "../native.js";
 import type { BarRegister } from "./pci-config.js";
 import { SharedMemory } from "./shared-memory.js";
+import { checkPresent } from "./work.js";
 
 /** The widths of an access that a handler sees, in bytes. Eight are made of two of four unless there is a handler for them. */
 export type AccessWidth = 1 | 2 | 4;
@@ -31,8 +32,9 @@ export interface Doorbell {
  * What a BAR is.
  *
  * The handlers see accesses of 1, 2 and 4 bytes (and 8, if they are there for it) at multiples of their width: whatever the
- * client asks for is cut into such. They may answer with a promise. Requests of a client wait for each other, so a handler is
- * never called while another one has not finished. A register without a handler reads as 0.
+ * client asks for is cut into such. They may answer with a promise. Requests wait for each other, and those of the next client
+ * wait until the last one of a client that is gone is over: a handler is never called while another one has not finished. When
+ * the client is gone, {@link DeviceClient.signal} aborts. A register without a handler reads as 0.
  */
 export interface BarOptions {
   /** In bytes: a power of two, at least 16 (4 for I/O ports). */
@@ -66,6 +68,14 @@ export interface BarOptions {
 export interface BarPart extends BarArea {
   read(offset: number, into: Uint8Array): void;
   write(offset: number, bytes: Uint8Array): void;
+}
+
+/** Whose doorbells ring. @internal */
+export interface DoorbellOwner {
+  /** What a handler threw. */
+  failed(error: unknown): void;
+  /** A handler takes its time. Returns the promise. */
+  working(work: Promise<void>): Promise<void>;
 }
 
 /** @throws RangeError */
@@ -155,24 +165,26 @@ export class DeviceBar implements BarRegister {
 
   // ---- the client's accesses ---------------------------------------------------------------------------------------
 
-  /** @internal */
-  read(offset: number, into: Uint8Array): void | Promise<void> {
+  /** @param signal aborts when the client is gone @internal */
+  read(offset: number, into: Uint8Array, signal?: AbortSignal): void | Promise<void> {
     const whole = this.#covering(offset, into.length);
     if (whole !== undefined) return whole.read(offset - whole.offset, into);
     const view = new DataView(into.buffer, into.byteOffset, into.length);
-    return inSteps(offset, into.length, this.#options.read64 !== undefined, (at, width) => {
+    const wide = this.#options.read64 !== undefined;
+    return inSteps({ offset, length: into.length, wide, signal }, (at, width) => {
       const part = this.#covering(offset + at, width);
       if (part !== undefined) return part.read(offset + at - part.offset, into.subarray(at, at + width));
       return this.readRegister(offset + at, width, view, at);
     });
   }
 
-  /** @internal */
-  write(offset: number, bytes: Uint8Array): void | Promise<void> {
+  /** @param signal aborts when the client is gone @internal */
+  write(offset: number, bytes: Uint8Array, signal?: AbortSignal): void | Promise<void> {
     const whole = this.#covering(offset, bytes.length);
     if (whole !== undefined) return whole.write(offset - whole.offset, bytes);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    return inSteps(offset, bytes.length, this.#options.write64 !== undefined, (at, width) => {
+    const wide = this.#options.write64 !== undefined;
+    return inSteps({ offset, length: bytes.length, wide, signal }, (at, width) => {
       const part = this.#covering(offset + at, width);
       if (part !== undefined) return part.write(offset + at - part.offset, bytes.subarray(at, at + width));
       return this.writeRegister(offset + at, width, view, at);
@@ -215,18 +227,17 @@ export class DeviceBar implements BarRegister {
   // ---- doorbells ---------------------------------------------------------------------------------------------------
 
   /**
-   * The eventfds of the doorbells, borrowed; made and listened to when they are first asked for.
+   * The eventfds of the doorbells, borrowed; made and listened to when a client first asks for them.
    *
-   * @param failed what a handler threw
    * @internal
    */
-  bellFds(failed: (error: unknown) => void): readonly number[] {
+  bellFds(owner: DoorbellOwner): readonly number[] {
     if (this.#bells.length === 0) {
       for (const bell of this.doorbells) {
         const number = check(native.eventfd(), () => ({ syscall: "eventfd2", object: `BAR ${this.index}` }));
         const eventfd = new OwnedFd(number, `eventfd (doorbell at ${bell.offset} of BAR ${this.index})`);
         const poll = native.pollStart(number, (count) => {
-          if (count > 0) this.#ring(bell, failed);
+          if (count > 0) this.#ring(bell, owner);
         });
         if (typeof poll === "number") {
           eventfd.close();
@@ -238,12 +249,12 @@ export class DeviceBar implements BarRegister {
     return this.#bells.map(({ eventfd }) => eventfd.number);
   }
 
-  #ring({ offset, width, value = 0 }: Doorbell, failed: (error: unknown) => void): void {
+  #ring({ offset, width, value = 0 }: Doorbell, owner: DoorbellOwner): void {
     try {
       const done = this.#options.write?.(offset, value, width);
-      if (done instanceof Promise) done.catch(failed);
+      if (done instanceof Promise) owner.working(done).catch(owner.failed);
     } catch (error) {
-      failed(error);
+      owner.failed(error);
     }
   }
 
@@ -273,20 +284,31 @@ function storeLater(
   store(view, at, width, value);
 }
 
-/** Makes accesses one after the other, each of its widest possible width: in one go, unless one of them takes its time. */
+interface Steps {
+  readonly offset: number;
+  readonly length: number;
+  readonly wide: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Makes accesses one after the other, each of its widest possible width: in one go, unless one of them takes its time.
+ *
+ * @throws VfioError ECANCELED if the client goes in between
+ */
 function inSteps(
-  offset: number,
-  length: number,
-  wide: boolean,
+  steps: Steps,
   access: (at: number, width: AccessWidth | 8) => void | Promise<void>,
   from = 0,
 ): void | Promise<void> {
+  const { offset, length, wide, signal } = steps;
   for (let at = from; at < length; ) {
+    checkPresent(signal);
     const width = widest(offset + at, length - at, wide);
     const done = access(at, width);
     at += width;
     const next = at;
-    if (done instanceof Promise) return done.then(() => inSteps(offset, length, wide, access, next));
+    if (done instanceof Promise) return done.then(() => inSteps(steps, access, next));
   }
 }
 

@@ -74,7 +74,7 @@ export class ClientMemory {
    *
    * @param length in bytes
    * @throws VfioError EFAULT where nothing is mapped, EPERM where the client allows no reading; ECANCELED if the client took it
-   *   back meanwhile; ENOTCONN, ECONNRESET without a client; ETIMEDOUT, or the client's own errno, for memory that is reached
+   *   back meanwhile; ENOTCONN, ECONNRESET without a client, or when it is gone; ETIMEDOUT, or the client's own errno, for memory that is reached
    *   by messages
    */
   async read(iova: number | bigint, length: number): Promise<Uint8Array> {
@@ -110,12 +110,13 @@ export class ClientMemory {
    * The memory itself, for a part that lies in one range and came with a descriptor of memory that cannot shrink; undefined
    * otherwise, and then {@link read} and {@link write} still reach it.
    *
-   * When the client takes the memory back, the view becomes empty. What is written through it is told to {@link markDirty}.
+   * When the client takes the memory back, or is gone, the view becomes empty. What is written through it is told to {@link markDirty}.
    * What is written into memory that may only be read stays in this process.
    */
   view(iova: number | bigint, length: number): Uint8Array | undefined {
     const start = toIova("iova", iova);
     const range = this.#ranges.at(start);
+    if (this.#link === undefined) return undefined;
     if (range?.file === undefined || start + BigInt(checkLength(length)) > range.iova + range.length) return undefined;
     return range.file.view(Number(start - range.iova), length);
   }
@@ -127,7 +128,8 @@ export class ClientMemory {
 
   /** The parts of an access, range by range. All of them are checked before the first is touched. */
   #parts(iova: bigint, length: number, how: "read" | "write"): readonly Part[] {
-    if (this.#link === undefined) throw refusal(ENOTCONN, how, iova, length, "no client is connected");
+    if (this.#link === undefined)
+      throw refusal(ENOTCONN, how, iova, length, "the client is gone, or none was connected");
     const parts: Part[] = [];
     for (let from = 0; from < length; ) {
       const at = iova + BigInt(from);
@@ -192,6 +194,11 @@ export class ClientMemory {
   /** @internal */
   connect(link: MemoryLink): void {
     this.#link = link;
+  }
+
+  /** The client is gone: every access is refused from here on. The ranges stay until {@link disconnect}. @internal */
+  leave(): void {
+    this.#link = undefined;
   }
 
   /** Gives everything back. @internal */

@@ -94,25 +94,33 @@ function* chosen({ flags, start, count, data }: SetIrqsRequest): Generator<numbe
   }
 }
 
+/** The level of a device's line, which stays when a client goes. @internal */
+export interface IntxLine {
+  asserted: boolean;
+}
+
 /** INTx: the device's line. It is raised by level: it stays until the device lowers it. */
 export class IntxSource implements InterruptKind {
   readonly flags = VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED;
   readonly count: number;
   readonly #allowed: () => boolean;
-  #asserted = false;
+  readonly #line: IntxLine;
+  /** The client is gone, and the line is not this object's any more. */
+  #released = false;
   #masked = false;
   #eventfd: OwnedFd | undefined;
   #unmask: { readonly fd: OwnedFd; readonly poll: PollHandle } | undefined;
 
   /** @param allowed whether the command register lets the line through @internal */
-  constructor(present: boolean, allowed: () => boolean) {
+  constructor(present: boolean, allowed: () => boolean, line: IntxLine) {
     this.count = present ? 1 : 0;
     this.#allowed = allowed;
+    this.#line = line;
   }
 
   /** Whether the device raises the line, heard or not. */
   get asserted(): boolean {
-    return this.#asserted;
+    return this.#line.asserted;
   }
 
   /** Whether the client listens to it. */
@@ -120,21 +128,22 @@ export class IntxSource implements InterruptKind {
     return this.#eventfd !== undefined;
   }
 
-  /** Raises the line. */
+  /** Raises the line. Does nothing through a {@link DeviceClient} that is gone. */
   assert(): void {
     if (this.count === 0) throw outOfRangeError("intx", "a line of the device", "a device without INTx");
-    this.#asserted = true;
+    if (this.#released) return;
+    this.#line.asserted = true;
     this.update();
   }
 
-  /** Lowers the line. */
+  /** Lowers the line. Does nothing through a {@link DeviceClient} that is gone. */
   deassert(): void {
-    this.#asserted = false;
+    if (!this.#released) this.#line.asserted = false;
   }
 
   /** Delivers what is raised, once: the line is masked then until the client unmasks it. @internal */
   update(): void {
-    if (!this.#asserted || this.#masked || this.#eventfd === undefined || !this.#allowed()) return;
+    if (!this.#line.asserted || this.#masked || this.#eventfd === undefined || !this.#allowed()) return;
     this.#masked = true;
     signal(this.#eventfd);
   }
@@ -207,6 +216,11 @@ export class IntxSource implements InterruptKind {
     this.#eventfd = undefined;
     this.#masked = false;
   }
+
+  /** The line belongs to the next client from here on. @internal */
+  release(): void {
+    this.#released = true;
+  }
 }
 
 /** MSI or MSI-X: vectors, each a message of its own. */
@@ -217,6 +231,7 @@ export class MessageSource implements InterruptKind {
   readonly #name: string;
   readonly #eventfds: (OwnedFd | undefined)[] = [];
   readonly #pending: Set<number> | undefined;
+  #connected = false;
 
   /**
    * @param keeps whether what nobody listens to is kept until somebody does, as MSI-X keeps it in its pending bits
@@ -241,7 +256,8 @@ export class MessageSource implements InterruptKind {
   /**
    * Raises a vector.
    *
-   * @returns whether it was delivered. If not, MSI-X keeps it until the client listens to the vector, and MSI loses it
+   * @returns whether it was delivered. If not, MSI-X keeps it until the client listens to the vector, and MSI loses it. Without
+   *   a client both lose it
    * @throws RangeError if the device has no such vector
    */
   trigger(vector = 0): boolean {
@@ -250,7 +266,7 @@ export class MessageSource implements InterruptKind {
     }
     const eventfd = this.#eventfds[vector];
     if (eventfd === undefined) {
-      this.#pending?.add(vector);
+      if (this.#connected) this.#pending?.add(vector);
       return false;
     }
     signal(eventfd);
@@ -262,7 +278,7 @@ export class MessageSource implements InterruptKind {
     checkSetIrqs(this, request, fds.length);
     if ((request.flags & VFIO_IRQ_SET_ACTION_TRIGGER) === 0) throw refuse(`vectors of ${this.#name} are not masked so`);
     if (request.count === 0) {
-      this.disconnect();
+      this.#off();
       return;
     }
     if ((request.flags & VFIO_IRQ_SET_DATA_EVENTFD) === 0) {
@@ -289,10 +305,20 @@ export class MessageSource implements InterruptKind {
     }
   }
 
-  /** @internal */
-  disconnect(): void {
+  #off(): void {
     for (const eventfd of this.#eventfds.splice(0)) eventfd?.close();
     this.#pending?.clear();
+  }
+
+  /** @internal */
+  connect(): void {
+    this.#connected = true;
+  }
+
+  /** @internal */
+  disconnect(): void {
+    this.#connected = false;
+    this.#off();
   }
 }
 

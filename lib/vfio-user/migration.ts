@@ -13,6 +13,7 @@ import {
   type MigrationStateName,
   ProtocolError,
 } from "./protocol.js";
+import { checkPresent } from "./work.js";
 
 const { EFBIG, EINVAL } = constants.errno;
 
@@ -20,7 +21,10 @@ const { EFBIG, EINVAL } = constants.errno;
 export interface Migration {
   /** The device is to stand still: from when this is done, it neither does DMA nor raises interrupts. */
   stop?(): void | Promise<void>;
-  /** It runs again. */
+  /**
+   * It runs again: the client says so, or has reset the device. A client that leaves a device standing still does not make it
+   * run: it is reset, and then run, for the next client.
+   */
   run?(): void | Promise<void>;
   /** All that {@link load} needs elsewhere. The device is stopped. */
   save(): Uint8Array | Promise<Uint8Array>;
@@ -89,6 +93,8 @@ export function migrationPath(from: State, to: State, preCopy: boolean): readonl
 export class MigrationMachine {
   readonly #migration: Migration | undefined;
   #state: State = "running";
+  /** The device was stopped, and has not been run since. */
+  #still = false;
   /** What is to be read, and how far it was. */
   #out: { readonly data: Uint8Array; at: number } | undefined;
   /** What was written so far, in a memory that grows: many small parts must not cost more than their bytes. */
@@ -103,19 +109,24 @@ export class MigrationMachine {
     return this.#state;
   }
 
+  /** Whether only a reset makes the device one for a new client. */
+  get needsReset(): boolean {
+    return this.#state !== "running";
+  }
+
   /** `VFIO_MIGRATION_*`; 0 for a device that cannot migrate. */
   get flags(): number {
     if (this.#migration === undefined) return 0;
     return MIGRATION_STOP_COPY | (this.#migration.saveRunning === undefined ? 0 : MIGRATION_PRE_COPY);
   }
 
-  /** Whether the device stands still. */
-  get stopped(): boolean {
-    return this.#state !== "running" && this.#state !== "preCopy";
-  }
-
-  /** @throws ProtocolError if there is no way; what the device throws leaves it where it was, or in `error` */
-  async change(number: number): Promise<void> {
+  /**
+   * Goes to another state.
+   *
+   * @param signal aborts when the client is gone: the steps that were not begun are left out
+   * @throws ProtocolError if there is no way; what the device throws leaves it where it was, or in `error`
+   */
+  async change(number: number, signal: AbortSignal): Promise<void> {
     const migration = this.#migration;
     const to = names.get(number);
     const refuse = (why: string) => new ProtocolError(EINVAL, "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE", why);
@@ -123,30 +134,47 @@ export class MigrationMachine {
       throw refuse(`state ${number} cannot be asked for`);
     const path = migrationPath(this.#state, to, migration.saveRunning !== undefined);
     if (path === undefined) throw refuse(`no way leads from ${this.#state} to ${to}`);
-    for (const next of path) await this.#step(migration, next);
+    for (const next of path) await this.#step(migration, next, signal);
   }
 
-  async #step(migration: Migration, to: State): Promise<void> {
+  async #step(migration: Migration, to: State, signal: AbortSignal): Promise<void> {
     const from = this.#state;
+    checkPresent(signal);
     try {
-      if (to === "stop" && from === "running") await migration.stop?.();
+      if (to === "stop" && from === "running") await this.#stop(migration);
       else if (to === "stop" && from === "resuming") await this.#finish(migration);
-      else if (to === "running" && from === "stop") await migration.run?.();
+      else if (to === "running" && from === "stop") await this.#run();
       else if (to === "preCopy") this.#out = { data: (await migration.saveRunning?.()) ?? new Uint8Array(0), at: 0 };
-      else if (to === "stopCopy") await this.#save(migration, from);
+      else if (to === "stopCopy") await this.#save(migration, from, signal);
       else if (to === "resuming") this.#forgetInput();
     } catch (error) {
       // A device that took over half a state is of no use, and neither is one that no longer stops.
       if (from === "resuming" || to === "stop") this.#state = "error";
+      // It was stopped, and the rest failed.
+      else if (from === "preCopy" && this.#still) this.#state = "stop";
       throw error;
     }
     if (to !== "preCopy" && to !== "stopCopy") this.#out = undefined;
     this.#state = to;
   }
 
+  async #stop(migration: Migration): Promise<void> {
+    // Also if it fails half-way.
+    this.#still = true;
+    await migration.stop?.();
+  }
+
+  async #run(): Promise<void> {
+    await this.#migration?.run?.();
+    this.#still = false;
+  }
+
   /** What is left of the part that was carried ahead stays in front. */
-  async #save(migration: Migration, from: State): Promise<void> {
-    if (from === "preCopy") await migration.stop?.();
+  async #save(migration: Migration, from: State, signal: AbortSignal): Promise<void> {
+    if (from === "preCopy") {
+      await this.#stop(migration);
+      checkPresent(signal);
+    }
     const rest = from === "preCopy" ? this.#out?.data.subarray(this.#out.at) : undefined;
     const data = await migration.save();
     this.#out = { data: rest === undefined || rest.length === 0 ? data : Buffer.concat([rest, data]), at: 0 };
@@ -191,12 +219,18 @@ export class MigrationMachine {
     this.#inSize += data.length;
   }
 
-  /** A reset leads out of every state; and a client that is gone has no migration. */
+  /** The end of a reset, which leads out of every state. */
   async reset(): Promise<void> {
-    const stopped = this.#state === "stop" || this.#state === "stopCopy" || this.#state === "resuming";
     this.#out = undefined;
     this.#forgetInput();
+    if (this.#still) await this.#run();
     this.#state = "running";
-    if (stopped) await this.#migration?.run?.();
+  }
+
+  /** The client is gone, and with it the data. A device that stands still goes on to do so: it may run elsewhere by now. */
+  leave(): void {
+    this.#out = undefined;
+    this.#forgetInput();
+    if (this.#state === "preCopy") this.#state = "running";
   }
 }

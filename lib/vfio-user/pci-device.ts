@@ -5,25 +5,23 @@
  *  PciDevice --- VfioUserServer --- client (QEMU, this package's UserContainer)
  *    |- config            who it is, capabilities
  *    |- bar(n)            registers with handlers, memory
- *    |- dma               the client's memory
- *    `- intx, msi, msix, err, req
+ *    `- client            the client at hand
+ *         |- dma                        its memory
+ *         `- intx, msi, msix, err, req  its interrupts
  * ```
  *
  * @module
  */
-import { argTypeError, outOfRangeError } from "../errors.js";
-import {
-  VFIO_PCI_ERR_IRQ_INDEX,
-  VFIO_PCI_INTX_IRQ_INDEX,
-  VFIO_PCI_MSI_IRQ_INDEX,
-  VFIO_PCI_MSIX_IRQ_INDEX,
-  VFIO_PCI_REQ_IRQ_INDEX,
-} from "../uapi.js";
+import { constants } from "node:os";
+import { argTypeError, invalidStateError, outOfRangeError } from "../errors.js";
+import { failuresOfEach } from "../run-all.js";
 import { type BarOptions, DeviceBar } from "./bar.js";
-import { ClientMemory, type ClientRange } from "./dma.js";
-import { type InterruptKind, IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
+import { DeviceClient, type InterruptSetup } from "./device-client.js";
+import type { ClientMemory, ClientRange, MemoryLink } from "./dma.js";
+import type { IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
 import { type Migration, MigrationMachine } from "./migration.js";
 import { type CapabilityImage, PciConfig, type PciConfigInit, type PciIdentity } from "./pci-config.js";
+import { ProtocolError } from "./protocol.js";
 
 /** Where a device's MSI-X table lies. */
 export interface MsixOptions {
@@ -63,17 +61,21 @@ export interface PciDeviceOptions extends PciIdentity {
   /** The client resets the device. Config space is put back before, except what the client's side keeps (the BARs). */
   reset?(): void | Promise<void>;
   /**
-   * The client takes memory back. When this is done, nothing of the device uses the range any more: what it had under way
-   * is ended, and views of it are not touched again. Reads and writes through {@link PciDevice.dma} need no such care.
+   * The client takes memory back, or is gone. When this is done, nothing of the device uses the ranges any more: what it had
+   * under way is ended, and views of them are not touched again. Reads and writes through {@link PciDevice.dma} need no such
+   * care. It is called once for each request, with all of the request's ranges.
+   *
+   * A client waits for the reply, so this is bounded by {@link ServerOptions.drainTimeout}: after that the client's request is
+   * refused with ETIMEDOUT, and the memory stays mapped. What this throws refuses the request too.
    */
-  quiesce?(range: ClientRange): void | Promise<void>;
+  quiesce?(ranges: readonly ClientRange[]): void | Promise<void>;
   /** The client wrote its config space; the new contents are in {@link PciDevice.config}. */
   configWritten?(offset: number, length: number): void;
   /** A client is there. */
   connected?(): void;
   /**
    * The client is gone: its memory and its eventfds are not there any more, and the device keeps the rest of its state for the
-   * next one.
+   * next one, which waits until this is done.
    */
   disconnected?(): void | Promise<void>;
   /** How it is saved and restored, if it can be. */
@@ -81,6 +83,14 @@ export interface PciDeviceOptions extends PciIdentity {
 }
 
 const BARS = 6;
+
+/** What serves a device. @internal */
+export interface DeviceServer {
+  /** For messages. */
+  readonly name: string;
+  /** Reports a fault of the device's program. @returns whether anybody listened */
+  fault(error: unknown, what: string): boolean;
+}
 
 /** @throws TypeError, RangeError */
 function checkVectors(name: string, count: number, most: number): number {
@@ -91,6 +101,9 @@ function checkVectors(name: string, count: number, most: number): number {
 
 /**
  * A PCI device. A `VfioUserServer` serves it, to one client at a time; without a client it simply stands there.
+ *
+ * `dma`, `intx`, `msi`, `msix`, `err` and `req` are those of the {@link client} at hand, and others for the next one: work that goes
+ * on after its handler has returned takes `client` at its beginning, and uses that.
  *
  * ```ts
  * const device = new PciDevice({
@@ -106,23 +119,17 @@ function checkVectors(name: string, count: number, most: number): number {
 export class PciDevice implements Disposable {
   readonly name: string;
   readonly config: PciConfig;
-  /** The client's memory. */
-  readonly dma = new ClientMemory();
-  readonly intx: IntxSource;
-  readonly msi: MessageSource;
-  readonly msix: MessageSource;
-  /** Tells the client of an error of the device. */
-  readonly err = new NoticeSource();
-  /** Asks the client to let the device go. */
-  readonly req = new NoticeSource();
   /** The expansion ROM; empty for none. A power of two long. @internal */
   readonly rom: Uint8Array;
   /** @internal */
   readonly options: PciDeviceOptions;
   /** @internal */
   readonly migration: MigrationMachine;
-  /** Who is told of faults: whether anybody listened. @internal */
-  onFault: ((error: unknown, what: string) => boolean) | undefined;
+  readonly #interrupts: InterruptSetup;
+  #client: DeviceClient;
+  /** The last client, while it is gone and not yet released. */
+  #ending: DeviceClient | undefined;
+  #server: DeviceServer | undefined;
   readonly #bars: readonly (DeviceBar | undefined)[];
 
   /** @throws TypeError, RangeError for what no device can be */
@@ -135,9 +142,14 @@ export class PciDevice implements Disposable {
     if (msi > 0 && !Number.isInteger(Math.log2(msi))) throw outOfRangeError("msi", "a power of two", msi);
     const { vectors, ...where } = typeof msix === "number" ? { vectors: msix } : msix;
     checkVectors("msix", vectors, 2048);
-    this.intx = new IntxSource(intx, () => this.config.intxAllowed);
-    this.msi = new MessageSource("MSI", msi, false);
-    this.msix = new MessageSource("MSI-X", vectors, true);
+    this.#interrupts = {
+      intx,
+      msi,
+      msix: vectors,
+      line: { asserted: false },
+      intxAllowed: () => this.config.intxAllowed,
+    };
+    this.#client = new DeviceClient(this.#interrupts);
     this.migration = new MigrationMachine(options.migration);
     this.rom = paddedRom(options.rom);
     const bars: (DeviceBar | undefined)[] = [];
@@ -241,6 +253,44 @@ export class PciDevice implements Disposable {
     return index < BARS ? this.#bars[index] : undefined;
   }
 
+  /**
+   * The client that is connected. Without one, the client that is to come: `connected` is false, DMA is refused, and nobody
+   * receives an interrupt.
+   */
+  get client(): DeviceClient {
+    return this.#client;
+  }
+
+  /** The memory of the {@link client}. */
+  get dma(): ClientMemory {
+    return this.#client.dma;
+  }
+
+  /** INTx of the {@link client}. */
+  get intx(): IntxSource {
+    return this.#client.intx;
+  }
+
+  /** MSI of the {@link client}. */
+  get msi(): MessageSource {
+    return this.#client.msi;
+  }
+
+  /** MSI-X of the {@link client}. */
+  get msix(): MessageSource {
+    return this.#client.msix;
+  }
+
+  /** Reports an error of the device to the {@link client}. */
+  get err(): NoticeSource {
+    return this.#client.err;
+  }
+
+  /** Asks the {@link client} to release the device. */
+  get req(): NoticeSource {
+    return this.#client.req;
+  }
+
   /** Whether the client lets the device do DMA and send MSI. A device looks before it does; nobody stops it otherwise. */
   get busMaster(): boolean {
     return this.config.busMaster;
@@ -253,53 +303,94 @@ export class PciDevice implements Disposable {
    * @param what it was doing
    */
   fault(error: unknown, what: string): void {
-    if (this.onFault?.(error, what) === true) return;
+    if (this.#server?.fault(error, what) === true) return;
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     process.emitWarning(`${this} failed at ${what}: ${text}`, { type: "VfioUserWarning", code: "VFIO_USER_FAULT" });
   }
 
-  /** The interrupts by their index. @internal */
-  interruptKind(index: number): InterruptKind | undefined {
-    switch (index) {
-      case VFIO_PCI_INTX_IRQ_INDEX:
-        return this.intx;
-      case VFIO_PCI_MSI_IRQ_INDEX:
-        return this.msi;
-      case VFIO_PCI_MSIX_IRQ_INDEX:
-        return this.msix;
-      case VFIO_PCI_ERR_IRQ_INDEX:
-        return this.err;
-      case VFIO_PCI_REQ_IRQ_INDEX:
-        return this.req;
-      default:
-        return undefined;
+  // ---- its server and its clients ----------------------------------------------------------------------------------
+
+  /**
+   * Takes the device for a server, until {@link unclaim}.
+   *
+   * @throws an error with `code` `ERR_INVALID_STATE` if a server has it. Nothing has changed then
+   * @internal
+   */
+  claim(server: DeviceServer): void {
+    if (this.#server !== undefined) {
+      const why = `${this.#server.name} has it: close that server and await its idle() first`;
+      throw invalidStateError(`${server.name} cannot serve the device '${this}': ${why}`);
     }
+    this.#server = server;
   }
 
   /** @internal */
-  async reset(): Promise<void> {
-    this.config.reset();
-    this.intx.deassert();
-    await this.migration.reset();
-    await this.options.reset?.();
+  unclaim(server: DeviceServer): void {
+    if (this.#server === server) this.#server = undefined;
+  }
+
+  /** The device's work for a client that is gone; undefined if there is no such client. @internal */
+  get unfinished(): readonly string[] | undefined {
+    return this.#ending?.work.names;
   }
 
   /**
-   * Takes away all that belongs to the client that is gone.
+   * Begins with a client.
    *
-   * @param introduced whether the device had heard of it
+   * @throws ProtocolError EBUSY while there is another client, or work for one that is gone
    * @internal
    */
-  async disconnect(introduced: boolean): Promise<void> {
-    try {
-      for (const range of this.dma.ranges) await this.options.quiesce?.(range);
-      await this.migration.reset();
-    } finally {
-      this.dma.disconnect();
-      for (const kind of [this.intx, this.msi, this.msix, this.err, this.req]) kind.disconnect();
-      for (const bar of this.#bars) bar?.disconnect();
+  connect(link: MemoryLink): DeviceClient {
+    const refuse = (why: string) => new ProtocolError(constants.errno.EBUSY, "VFIO_USER_VERSION", why);
+    if (this.unfinished !== undefined) {
+      throw refuse(`the device still works for a client that is gone (${this.unfinished.join(", ")})`);
     }
-    if (introduced) await this.options.disconnected?.();
+    if (this.#client.connected) throw refuse("the device has a client");
+    this.#client.connect(link);
+    return this.#client;
+  }
+
+  /**
+   * Ends with a client. It is cut off at once; what the device does for it is waited for before anything else is done.
+   *
+   * @param introduced whether {@link PciDeviceOptions.connected} was called for it
+   * @returns what failed. Every step is taken all the same
+   * @internal
+   */
+  async disconnect(client: DeviceClient, introduced: boolean): ReturnType<typeof failuresOfEach> {
+    const { options } = this;
+    const { work } = client;
+    this.#ending = client;
+    const failures = await failuresOfEach([
+      ["the end of the client's doorbells", () => this.#silence()],
+      ["the end of the client", () => client.leave()],
+      ["the requests under way", () => work.over()],
+      ["quiesce", () => work.add("quiesce", this.#quiesce(client.dma.ranges))],
+      ["the client's memory", () => client.release()],
+    ]);
+    this.migration.leave();
+    this.#client = new DeviceClient(this.#interrupts);
+    const late = await failuresOfEach([
+      ["disconnected", () => introduced && work.add("disconnected", (async () => options.disconnected?.())())],
+    ]);
+    this.#ending = undefined;
+    return [...failures, ...late];
+  }
+
+  async #quiesce(ranges: readonly ClientRange[]): Promise<void> {
+    if (ranges.length > 0) await this.options.quiesce?.(ranges);
+  }
+
+  #silence(): void {
+    for (const bar of this.#bars) bar?.disconnect();
+  }
+
+  /** A reset. It begins while the device stands still, if it does. @internal */
+  async reset(): Promise<void> {
+    this.config.reset();
+    this.intx.deassert();
+    await this.options.reset?.();
+    await this.migration.reset();
   }
 
   /** Gives the memory of the BARs back. The server is closed before. A second call does nothing. */

@@ -4,9 +4,10 @@
  * @module
  */
 import { EventEmitter } from "node:events";
-import { outOfRangeError } from "../errors.js";
-import { UnixListener, UnixSocket } from "../unix-socket.js";
-import type { PciDevice } from "./pci-device.js";
+import { constants } from "node:os";
+import { outOfRangeError, VfioError } from "../errors.js";
+import { show, UnixListener, UnixSocket } from "../unix-socket.js";
+import type { DeviceServer, PciDevice } from "./pci-device.js";
 import { Session, type SessionOptions } from "./session.js";
 
 /** How a server treats its clients. */
@@ -28,6 +29,13 @@ export interface ServerOptions {
   readonly trustClients?: boolean;
   /** How long a client may take to introduce itself and to answer a request, in milliseconds. Default 5000. */
   readonly timeout?: number;
+  /**
+   * How long the device may take to let go, in milliseconds: to finish what it does for a client that is gone, and to
+   * {@link PciDeviceOptions.quiesce | quiesce} memory that a client takes back. Then the event `overdue` says what is not finished.
+   * New clients are refused with EBUSY until it is. Default 3000, which is less than the 5 s that QEMU and this package's client
+   * wait for an answer.
+   */
+  readonly drainTimeout?: number;
 }
 
 /** What a server tells of. */
@@ -41,6 +49,12 @@ export interface ServerEvents {
    * Without a listener it is a warning of the process.
    */
   fault: [error: unknown, what: string];
+  /**
+   * The device has not let go within {@link ServerOptions.drainTimeout}. `work` names what it has not finished: requests
+   * (`VFIO_USER_REGION_READ`), `quiesce`, `disconnected`. If the client is gone, the next one is refused until all of it is
+   * finished; a client that takes memory back is refused that. Without a listener it is a warning of the process.
+   */
+  overdue: [work: readonly string[]];
 }
 
 /** @throws RangeError */
@@ -49,30 +63,40 @@ function check(name: string, value: number, low: number, high: number): number {
   throw outOfRangeError(name, `an integer from ${low} to ${high}`, value);
 }
 
+/** @throws RangeError */
+function settingsOf(options: ServerOptions): SessionOptions {
+  return {
+    maxTransfer: check("maxTransfer", options.maxTransfer ?? 1 << 20, 8, 1 << 26),
+    maxFds: check("maxFds", options.maxFds ?? 16, 1, 253),
+    maxRanges: check("maxRanges", options.maxRanges ?? 65535, 1, 0xffff_ffff),
+    trusted: options.trustClients ?? false,
+    timeout: check("timeout", options.timeout ?? 5000, 1, 2 ** 31 - 1),
+    drainTimeout: check("drainTimeout", options.drainTimeout ?? 3000, 1, 2 ** 31 - 1),
+  };
+}
+
 /**
- * Serves a device. A second client waits until the first one is gone; the device stays.
+ * Serves a device. A second client waits until the first one is gone, and the device has finished what it did for it; the device
+ * stays.
  *
  * It keeps the event loop alive until it is closed.
  */
 export class VfioUserServer implements Disposable, AsyncDisposable {
   readonly device: PciDevice;
+  /** As the device knows this server. */
+  readonly #claimant: DeviceServer;
   readonly #options: SessionOptions;
   readonly #events = new EventEmitter<ServerEvents>();
   readonly #closing = new AbortController();
   #listener: UnixListener | undefined;
   #session: Session | undefined;
-  #sessionOver: Promise<void> = Promise.resolve();
+  /** Resolves when the client at hand is gone and released, or when that takes too long. */
+  #turnOver: Promise<void> = Promise.resolve();
 
-  private constructor(device: PciDevice, options: ServerOptions) {
+  private constructor(device: PciDevice, name: string, options: ServerOptions) {
     this.device = device;
-    device.onFault = (error, what) => this.#events.emit("fault", error, what);
-    this.#options = {
-      maxTransfer: check("maxTransfer", options.maxTransfer ?? 1 << 20, 8, 1 << 26),
-      maxFds: check("maxFds", options.maxFds ?? 16, 1, 253),
-      maxRanges: check("maxRanges", options.maxRanges ?? 65535, 1, 0xffff_ffff),
-      trusted: options.trustClients ?? false,
-      timeout: check("timeout", options.timeout ?? 5000, 1, 2 ** 31 - 1),
-    };
+    this.#claimant = { name, fault: (error, what) => this.#events.emit("fault", error, what) };
+    this.#options = settingsOf(options);
   }
 
   /**
@@ -80,11 +104,12 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
    *
    * @param device stays the caller's. One server at a time has it
    * @param path of the socket; one that a dead process left there is replaced. A name in the abstract namespace begins with NUL
-   * @throws VfioError EADDRINUSE if somebody listens there
+   * @throws VfioError EADDRINUSE if somebody listens there; an error with `code` `ERR_INVALID_STATE` if another server has the
+   *   device: one that is not closed, or that still has a client ({@link idle}). Whatever is thrown has changed nothing
    */
   static listen(device: PciDevice, path: string, options: ServerOptions = {}): VfioUserServer {
-    const server = new VfioUserServer(device, options);
-    const listener = UnixListener.listen(path, "stream");
+    const server = new VfioUserServer(device, `the server at ${show(path)}`, options);
+    const listener = server.#claim(() => UnixListener.listen(path, "stream"));
     server.#listener = listener;
     void server.#accept(listener);
     return server;
@@ -93,12 +118,31 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
   /**
    * Serves one client, at the other end of a socket that is there already: of a socket pair, or from a parent process.
    *
-   * @param socket a `UnixSocket` of type `stream`, or a descriptor of one; it belongs to the server from here on
+   * @param socket a `UnixSocket` of type `stream`, or a descriptor of one; it belongs to the server from here on, and stays the
+   *   caller's if this throws
+   * @throws as {@link listen}
    */
   static serve(device: PciDevice, socket: UnixSocket | number, options: ServerOptions = {}): VfioUserServer {
-    const server = new VfioUserServer(device, options);
-    server.#open(typeof socket === "number" ? UnixSocket.adopt(socket) : socket);
+    const server = new VfioUserServer(device, "the server of one socket", options);
+    server.#open(server.#claim(() => (typeof socket === "number" ? UnixSocket.adopt(socket) : socket)));
     return server;
+  }
+
+  /** Takes the device, and what the device is to be served at; neither if one of them fails. */
+  #claim<Place>(take: () => Place): Place {
+    this.device.claim(this.#claimant);
+    try {
+      return take();
+    } catch (error) {
+      this.device.unclaim(this.#claimant);
+      throw error;
+    }
+  }
+
+  /** Leaves the device to the next server, once nothing of this one needs it. */
+  #unclaim(): void {
+    if (this.#listener !== undefined || this.#session !== undefined || this.device.unfinished !== undefined) return;
+    this.device.unclaim(this.#claimant);
   }
 
   /** Whether a client is connected. */
@@ -128,7 +172,9 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        this.#open(await listener.accept({ signal }));
+        const socket = await listener.accept({ signal });
+        if (signal.aborted) socket.close();
+        else this.#open(socket);
       } catch (error) {
         if (signal.aborted) return;
         // No descriptors left, perhaps: whoever waits in the queue is served once there are some again.
@@ -136,20 +182,29 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
         await new Promise((resolve) => setTimeout(resolve, 100));
         continue;
       }
-      await this.#sessionOver;
+      await this.#turnOver;
     }
   }
 
   #open(socket: UnixSocket): void {
     let over = () => {};
-    this.#sessionOver = new Promise((resolve) => {
+    this.#turnOver = new Promise((resolve) => {
       over = resolve;
     });
+    const leave = () => {
+      if (this.#session === session) this.#session = undefined;
+      over();
+    };
     const session = new Session(this.device, socket, this.#options, {
       fault: (error, what) => this.device.fault(error, what),
+      overdue: (work) => {
+        // A client that is still there goes on.
+        if (this.device.unfinished !== undefined) leave();
+        this.#overdue(work);
+      },
       ended: (error) => {
-        this.#session = undefined;
-        over();
+        leave();
+        this.#unclaim();
         this.#events.emit("disconnect", error);
       },
     });
@@ -158,17 +213,36 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
     this.#events.emit("connect");
   }
 
+  #overdue(work: readonly string[]): void {
+    if (this.#events.emit("overdue", work)) return;
+    const text = `${this.device} has not let go after ${this.#options.drainTimeout} ms: ${work.join(", ")}`;
+    process.emitWarning(text, { type: "VfioUserWarning", code: "VFIO_USER_OVERDUE" });
+  }
+
   /** Ends the connection and the listening, and removes the socket. The device stays. A second call does nothing. */
   close(): void {
     this.#closing.abort();
     this.#listener?.close();
     this.#listener = undefined;
     this.#session?.close();
+    this.#unclaim();
   }
 
-  /** Waits until the client at hand, if there is one, is gone and released. */
+  /**
+   * Waits until the client at hand, if there is one, is gone and released.
+   *
+   * @throws VfioError ETIMEDOUT if the device still works for a client that is gone, after {@link ServerOptions.drainTimeout}
+   */
   async idle(): Promise<void> {
-    await this.#sessionOver;
+    await this.#turnOver;
+    const { unfinished } = this.device;
+    if (unfinished === undefined) return;
+    throw new VfioError({
+      errno: constants.errno.ETIMEDOUT,
+      syscall: "vfio-user",
+      object: this.device.name,
+      why: `the device still works for a client that is gone: ${unfinished.join(", ")}`,
+    });
   }
 
   /** {@link close}, for `using`. */

@@ -31,6 +31,7 @@ import {
 import { UnixSocket } from "../unix-socket.js";
 import type { AccessWidth, BarArea, DeviceBar } from "./bar.js";
 import { type Answer, Channel, checkFrame } from "./channel.js";
+import type { DeviceClient } from "./device-client.js";
 import { LOG_PAGE_SIZE } from "./dirty-log.js";
 import type { ClientRange } from "./dma.js";
 import type { Frame, FrameLimits } from "./framing.js";
@@ -88,6 +89,7 @@ import {
   ProtocolError,
 } from "./protocol.js";
 import { type Capabilities, defaultCapabilities, MAX_VERSION_SIZE, type Version } from "./version.js";
+import { checkPresent, settledWithin } from "./work.js";
 
 const { EINVAL, ENOTSUP, EPROTO, ETIMEDOUT } = constants.errno;
 
@@ -103,12 +105,16 @@ export interface SessionOptions {
   readonly trusted: boolean;
   /** How long the client may take to answer, and to introduce itself, in milliseconds. */
   readonly timeout: number;
+  /** How long the device may take to let go of the client, or of memory that the client takes back, in milliseconds. */
+  readonly drainTimeout: number;
 }
 
 /** What a session tells the server. */
 export interface SessionOwner {
   /** The device's program threw something while it answered a request. */
   fault(error: unknown, what: string): void;
+  /** The device has not finished this within {@link SessionOptions.drainTimeout}. */
+  overdue(work: readonly string[]): void;
   /** The connection is over, and everything of the client's is released. */
   ended(error: Error | undefined): void;
 }
@@ -161,6 +167,12 @@ export class Session {
   #twin: Channel | undefined;
   /** What the client told of itself. */
   #client: Capabilities | undefined;
+  /** The client as the device has it, once it is introduced. */
+  #served: DeviceClient | undefined;
+  /** Whether the device's program was told of the client. */
+  #announced = false;
+  /** The last call of the device's `quiesce`. */
+  #quiescing: Promise<void> | undefined;
   #introduction: NodeJS.Timeout | undefined;
   #ended = false;
 
@@ -173,8 +185,14 @@ export class Session {
       socket,
       { messageSize: HEADER_SIZE + MAX_VERSION_SIZE, fds: options.maxFds },
       {
-        answerAtOnce: (request, at, size, reply) => this.#answerAtOnce(request, at, size, reply),
-        answer: (frame) => this.#answer(frame),
+        answerAtOnce: (request, at, size, reply) => {
+          const answer = this.#answerAtOnce(request, at, size, reply);
+          return typeof answer === "number" ? answer : this.#counted(request.getUint16(at + 2, true), answer);
+        },
+        answer: (frame) => {
+          const answer = this.#answer(frame);
+          return answer instanceof Promise ? this.#counted(frame.header.command, answer) : answer;
+        },
         failed: (error, frame) => owner.fault(error, commandName(frame.header.command)),
         ended: (error) => this.#end(error),
       },
@@ -201,10 +219,28 @@ export class Session {
     clearTimeout(this.#introduction);
     this.#main.close();
     this.#twin?.close();
-    this.#device
-      .disconnect(this.#client !== undefined)
-      .catch((fault: unknown) => this.#owner.fault(fault, "the end of a connection"))
-      .finally(() => this.#owner.ended(error));
+    void this.#letGo(error);
+  }
+
+  /** The connection is over; waits until the device has let go of the client. */
+  async #letGo(error: Error | undefined): Promise<void> {
+    try {
+      // A client that was never introduced has nothing of the device, which may still let go of another one.
+      if (this.#served !== undefined) await this.#disconnect(this.#served);
+    } finally {
+      this.#owner.ended(error);
+    }
+  }
+
+  async #disconnect(served: DeviceClient): Promise<void> {
+    const over = this.#device.disconnect(served, this.#announced);
+    if (!(await settledWithin(over, this.#options.drainTimeout))) this.#owner.overdue(served.work.names);
+    for (const { what, error } of await over) this.#owner.fault(error, what);
+  }
+
+  /** An answer that takes its time: it is waited for before the next client is served. */
+  #counted(command: number, answer: Promise<Answer>): Promise<Answer> {
+    return this.#served === undefined ? answer : this.#served.work.add(commandName(command), answer);
   }
 
   // ---- requests ----------------------------------------------------------------------------------------------------
@@ -256,35 +292,53 @@ export class Session {
   // ---- the introduction --------------------------------------------------------------------------------------------
 
   /** The first message. After a refusal there is nothing more to say. */
-  #introduce(frame: Frame): Answer {
-    const { command } = frame.header;
+  #introduce(frame: Frame): Answer | Promise<Answer> {
+    let twin: OwnedFd | undefined;
+    const refused = (error: unknown): never => {
+      twin?.close();
+      // Behind the reply, which is still to be sent.
+      setImmediate(() => this.#main.closeAfterReply(asError(error)));
+      throw error;
+    };
     try {
-      checkFrame(frame);
-      if (command !== CommandNumber.version) throw refuse(command, "a client introduces itself first");
-      closeUnasked(frame);
-      const proposed = version.request.decode(frame.payload);
-      if (proposed.major !== PROTOCOL_MAJOR)
-        throw refuse(command, `major version ${proposed.major} is not spoken here`);
+      const proposed = this.#checkVersion(frame);
       const client = { ...defaultCapabilities, ...proposed.capabilities };
-      this.#client = client;
       clearTimeout(this.#introduction);
-      const twin = client.twin_socket?.supported === true && client.max_msg_fds > 0 ? this.#openTwin() : undefined;
-      this.#main.limits = this.#limits();
-      this.#device.dma.connect({
+      if (client.twin_socket?.supported === true && client.max_msg_fds > 0) twin = this.#openTwin();
+      this.#served = this.#device.connect({
         channel: this.#twin ?? this.#main,
         maxTransfer: Math.min(client.max_data_xfer_size, MOST_BY_MESSAGE),
         timeout: this.#options.timeout,
       });
-      this.#device.options.connected?.();
-      const message = version.reply.encode(this.#version(proposed, twin !== undefined));
-      if (twin === undefined) return { message };
-      return { message, fds: [twin.number], sent: () => twin.close() };
+      this.#client = client;
+      this.#main.limits = this.#limits();
+      const welcome = () => this.#welcome(proposed, twin);
+      if (!this.#device.migration.needsReset) return welcome();
+      // A client of before left it standing still: what it was about is not this one's.
+      return this.#device.reset().then(welcome).catch(refused);
     } catch (error) {
-      // Behind the reply, which is still to be sent.
-      const refusal = asError(error);
-      setImmediate(() => this.#main.closeAfterReply(refusal));
-      throw error;
+      return refused(error);
     }
+  }
+
+  /** @throws ProtocolError */
+  #checkVersion(frame: Frame): Version {
+    const { command } = frame.header;
+    checkFrame(frame);
+    if (command !== CommandNumber.version) throw refuse(command, "a client introduces itself first");
+    closeUnasked(frame);
+    const proposed = version.request.decode(frame.payload);
+    if (proposed.major !== PROTOCOL_MAJOR) throw refuse(command, `major version ${proposed.major} is not spoken here`);
+    return proposed;
+  }
+
+  /** @param twin the client's end of a second socket */
+  #welcome(proposed: Version, twin: OwnedFd | undefined): Answer {
+    this.#announced = true;
+    this.#device.options.connected?.();
+    const message = version.reply.encode(this.#version(proposed, twin !== undefined));
+    if (twin === undefined) return { message };
+    return { message, fds: [twin.number], sent: () => twin.close() };
   }
 
   /** The largest message: data for a region or from memory, or one of those that hold no data. */
@@ -381,13 +435,29 @@ export class Session {
 
   /** Goes on once the device has let go of the ranges: at once, for one that has nothing to do for it. */
   #quiesced(ranges: readonly ClientRange[], then: () => Answer): Answer | Promise<Answer> {
-    const { options } = this.#device;
-    if (options.quiesce === undefined) return then();
-    const letGo = async () => {
-      for (const range of ranges) await options.quiesce?.(range);
-      return then();
-    };
-    return letGo();
+    if (this.#device.options.quiesce === undefined || ranges.length === 0) return then();
+    return this.#quiesce(ranges).then(then);
+  }
+
+  /** @throws VfioError ETIMEDOUT if it takes too long: then the client has the ranges mapped still, and the device may use them */
+  async #quiesce(ranges: readonly ClientRange[]): Promise<void> {
+    const { client, options } = this.#device;
+    const before = this.#quiescing;
+    const quiescing = (async () => {
+      // One that took too long is not over yet.
+      await before?.catch(() => {});
+      checkPresent(client.signal);
+      await options.quiesce?.(ranges);
+    })();
+    this.#quiescing = quiescing;
+    client.work.add("quiesce", quiescing);
+    if (!(await settledWithin(quiescing, this.#options.drainTimeout))) {
+      this.#owner.overdue(["quiesce"]);
+      const why = `the device has not let go of the memory within ${this.#options.drainTimeout} ms`;
+      throw refuse(CommandNumber.dmaUnmap, why, ETIMEDOUT);
+    }
+    await quiescing;
+    checkPresent(client.signal);
   }
 
   /** An empty bitmap for a range, of whole 64-bit words. */
@@ -451,7 +521,12 @@ export class Session {
     if (bar === undefined || bells.length === 0 || room < argsz) {
       return { message: deviceGetRegionIoFds.reply.encode({ ...reply, entries: [] }) };
     }
-    const fds = bar.bellFds((error) => this.#owner.fault(error, `a doorbell of BAR ${index}`));
+    const name = `a doorbell of BAR ${index}`;
+    const { work } = this.#device.client;
+    const fds = bar.bellFds({
+      failed: (error) => this.#owner.fault(error, name),
+      working: (ringing) => work.add(name, ringing),
+    });
     const entries = bells.map(({ offset, width, value }, fdIndex) => ({
       offset: BigInt(offset),
       size: BigInt(width),
@@ -466,7 +541,7 @@ export class Session {
 
   #getIrqInfo(payload: Uint8Array): Answer {
     const { index } = deviceGetIrqInfo.request.decode(payload);
-    const kind = this.#device.interruptKind(index);
+    const kind = this.#device.client.interruptKind(index);
     if (kind === undefined) throw refuse(CommandNumber.deviceGetIrqInfo, `no interrupts of index ${index}`);
     const { flags, count } = kind;
     return {
@@ -478,7 +553,7 @@ export class Session {
 
   #setIrqs({ payload, fds }: Frame): Answer {
     const request = deviceSetIrqs.request.decode(payload);
-    const kind = this.#device.interruptKind(request.index);
+    const kind = this.#device.client.interruptKind(request.index);
     if (kind === undefined) throw refuse(CommandNumber.deviceSetIrqs, `no interrupts of index ${request.index}`);
     const eventfds = (request.flags & VFIO_IRQ_SET_DATA_EVENTFD) === 0 ? [] : fds;
     kind.set(request, eventfds);
@@ -521,7 +596,7 @@ export class Session {
       return { message: regionRead.reply.encode({ offset, region, data }) };
     }
     const data = new Uint8Array(count);
-    const reading = bar.read(at, data);
+    const reading = bar.read(at, data, this.#served?.signal);
     const answer = () => ({ message: regionRead.reply.encode({ offset, region, data }) });
     return reading instanceof Promise ? reading.then(answer) : answer();
   }
@@ -538,7 +613,7 @@ export class Session {
     const at = this.#within(command, size, offset, data.length);
     if (region === VFIO_PCI_CONFIG_REGION_INDEX) this.#device.config.write(at, data);
     // A write to a ROM is no error: it changes nothing.
-    return bar?.write(at, data);
+    return bar?.write(at, data, this.#served?.signal);
   }
 
   #regionWriteMulti(payload: Uint8Array): Promise<Answer> {
@@ -557,6 +632,7 @@ export class Session {
     let made = completed;
     let underWay = pending;
     for (const write of writes.slice(completed)) {
+      if (underWay === undefined) checkPresent(this.#served?.signal);
       try {
         await (underWay ?? this.#write(CommandNumber.regionWriteMulti, write));
       } catch (error) {
@@ -694,7 +770,7 @@ export class Session {
   }
 
   #features(): ReadonlyMap<number, Feature> {
-    const { dma, migration } = this.#device;
+    const { client, dma, migration } = this.#device;
     const features = new Map<number, Feature>([
       [FEATURE_DMA_LOGGING_START, { set: (data) => this.#startLogging(data) }],
       [
@@ -713,7 +789,7 @@ export class Session {
     features.set(FEATURE_MIG_DEVICE_STATE, {
       get: () => migrationStateFeature.encode(MigrationState[migration.state]),
       set: async (data) => {
-        await migration.change(migrationStateFeature.decode(data));
+        await migration.change(migrationStateFeature.decode(data), client.signal);
         return data.slice();
       },
     });

@@ -18,8 +18,9 @@ export interface Doorbell {
  * What a BAR is.
  *
  * The handlers see accesses of 1, 2 and 4 bytes (and 8, if they are there for it) at multiples of their width: whatever the
- * client asks for is cut into such. They may answer with a promise. Requests of a client wait for each other, so a handler is
- * never called while another one has not finished. A register without a handler reads as 0.
+ * client asks for is cut into such. They may answer with a promise. Requests wait for each other, and those of the next client
+ * wait until the last one of a client that is gone is over: a handler is never called while another one has not finished. When
+ * the client is gone, {@link DeviceClient.signal} aborts. A register without a handler reads as 0.
  */
 export interface BarOptions {
     /** In bytes: a power of two, at least 16 (4 for I/O ports). */

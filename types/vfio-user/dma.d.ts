@@ -21,7 +21,7 @@ export declare class ClientMemory {
      *
      * @param length in bytes
      * @throws VfioError EFAULT where nothing is mapped, EPERM where the client allows no reading; ECANCELED if the client took it
-     *   back meanwhile; ENOTCONN, ECONNRESET without a client; ETIMEDOUT, or the client's own errno, for memory that is reached
+     *   back meanwhile; ENOTCONN, ECONNRESET without a client, or when it is gone; ETIMEDOUT, or the client's own errno, for memory that is reached
      *   by messages
      */
     read(iova: number | bigint, length: number): Promise<Uint8Array>;
@@ -33,7 +33,7 @@ export declare class ClientMemory {
      * The memory itself, for a part that lies in one range and came with a descriptor of memory that cannot shrink; undefined
      * otherwise, and then {@link read} and {@link write} still reach it.
      *
-     * When the client takes the memory back, the view becomes empty. What is written through it is told to {@link markDirty}.
+     * When the client takes the memory back, or is gone, the view becomes empty. What is written through it is told to {@link markDirty}.
      * What is written into memory that may only be read stays in this process.
      */
     view(iova: number | bigint, length: number): Uint8Array | undefined;

@@ -4,6 +4,7 @@
  * @module
  */
 export type { AccessWidth, BarArea, BarOptions, DeviceBar, Doorbell } from "./bar.js";
+export type { DeviceClient } from "./device-client.js";
 export { type EduDeviceOptions, eduDevice } from "./devices/edu.js";
 export { type BlockDeviceOptions, type Disk, fileDisk, memoryDisk, virtioBlockDevice } from "./devices/virtio-blk.js";
 export { VIRTIO_F_INDIRECT_DESC, type VirtioDevice, virtioPciDevice } from "./devices/virtio-pci.js";

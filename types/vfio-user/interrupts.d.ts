@@ -13,9 +13,9 @@ export declare class IntxSource implements InterruptKind {
     get asserted(): boolean;
     /** Whether the client listens to it. */
     get enabled(): boolean;
-    /** Raises the line. */
+    /** Raises the line. Does nothing through a {@link DeviceClient} that is gone. */
     assert(): void;
-    /** Lowers the line. */
+    /** Lowers the line. Does nothing through a {@link DeviceClient} that is gone. */
     deassert(): void;
 }
 /** MSI or MSI-X: vectors, each a message of its own. */
@@ -31,7 +31,8 @@ export declare class MessageSource implements InterruptKind {
     /**
      * Raises a vector.
      *
-     * @returns whether it was delivered. If not, MSI-X keeps it until the client listens to the vector, and MSI loses it
+     * @returns whether it was delivered. If not, MSI-X keeps it until the client listens to the vector, and MSI loses it. Without
+     *   a client both lose it
      * @throws RangeError if the device has no such vector
      */
     trigger(vector?: number): boolean;

@@ -1,6 +1,7 @@
 import { type BarOptions, DeviceBar } from "./bar.js";
-import { ClientMemory, type ClientRange } from "./dma.js";
-import { IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
+import { DeviceClient } from "./device-client.js";
+import type { ClientMemory, ClientRange } from "./dma.js";
+import type { IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
 import { type Migration } from "./migration.js";
 import { type CapabilityImage, PciConfig, type PciIdentity } from "./pci-config.js";
 /** Where a device's MSI-X table lies. */
@@ -39,17 +40,21 @@ export interface PciDeviceOptions extends PciIdentity {
     /** The client resets the device. Config space is put back before, except what the client's side keeps (the BARs). */
     reset?(): void | Promise<void>;
     /**
-     * The client takes memory back. When this is done, nothing of the device uses the range any more: what it had under way
-     * is ended, and views of it are not touched again. Reads and writes through {@link PciDevice.dma} need no such care.
+     * The client takes memory back, or is gone. When this is done, nothing of the device uses the ranges any more: what it had
+     * under way is ended, and views of them are not touched again. Reads and writes through {@link PciDevice.dma} need no such
+     * care. It is called once for each request, with all of the request's ranges.
+     *
+     * A client waits for the reply, so this is bounded by {@link ServerOptions.drainTimeout}: after that the client's request is
+     * refused with ETIMEDOUT, and the memory stays mapped. What this throws refuses the request too.
      */
-    quiesce?(range: ClientRange): void | Promise<void>;
+    quiesce?(ranges: readonly ClientRange[]): void | Promise<void>;
     /** The client wrote its config space; the new contents are in {@link PciDevice.config}. */
     configWritten?(offset: number, length: number): void;
     /** A client is there. */
     connected?(): void;
     /**
      * The client is gone: its memory and its eventfds are not there any more, and the device keeps the rest of its state for the
-     * next one.
+     * next one, which waits until this is done.
      */
     disconnected?(): void | Promise<void>;
     /** How it is saved and restored, if it can be. */
@@ -57,6 +62,9 @@ export interface PciDeviceOptions extends PciIdentity {
 }
 /**
  * A PCI device. A `VfioUserServer` serves it, to one client at a time; without a client it simply stands there.
+ *
+ * `dma`, `intx`, `msi`, `msix`, `err` and `req` are those of the {@link client} at hand, and others for the next one: work that goes
+ * on after its handler has returned takes `client` at its beginning, and uses that.
  *
  * ```ts
  * const device = new PciDevice({
@@ -73,15 +81,6 @@ export declare class PciDevice implements Disposable {
     #private;
     readonly name: string;
     readonly config: PciConfig;
-    /** The client's memory. */
-    readonly dma: ClientMemory;
-    readonly intx: IntxSource;
-    readonly msi: MessageSource;
-    readonly msix: MessageSource;
-    /** Tells the client of an error of the device. */
-    readonly err: NoticeSource;
-    /** Asks the client to let the device go. */
-    readonly req: NoticeSource;
     /** @throws TypeError, RangeError for what no device can be */
     constructor(options: PciDeviceOptions);
     /**
@@ -90,6 +89,23 @@ export declare class PciDevice implements Disposable {
      * @throws RangeError if the device has no such BAR
      */
     bar(index: number): DeviceBar;
+    /**
+     * The client that is connected. Without one, the client that is to come: `connected` is false, DMA is refused, and nobody
+     * receives an interrupt.
+     */
+    get client(): DeviceClient;
+    /** The memory of the {@link client}. */
+    get dma(): ClientMemory;
+    /** INTx of the {@link client}. */
+    get intx(): IntxSource;
+    /** MSI of the {@link client}. */
+    get msi(): MessageSource;
+    /** MSI-X of the {@link client}. */
+    get msix(): MessageSource;
+    /** Reports an error of the device to the {@link client}. */
+    get err(): NoticeSource;
+    /** Asks the {@link client} to release the device. */
+    get req(): NoticeSource;
     /** Whether the client lets the device do DMA and send MSI. A device looks before it does; nobody stops it otherwise. */
     get busMaster(): boolean;
     /**

@@ -12,11 +12,15 @@ export interface SessionOptions {
     readonly trusted: boolean;
     /** How long the client may take to answer, and to introduce itself, in milliseconds. */
     readonly timeout: number;
+    /** How long the device may take to let go of the client, or of memory that the client takes back, in milliseconds. */
+    readonly drainTimeout: number;
 }
 /** What a session tells the server. */
 export interface SessionOwner {
     /** The device's program threw something while it answered a request. */
     fault(error: unknown, what: string): void;
+    /** The device has not finished this within {@link SessionOptions.drainTimeout}. */
+    overdue(work: readonly string[]): void;
     /** The connection is over, and everything of the client's is released. */
     ended(error: Error | undefined): void;
 }

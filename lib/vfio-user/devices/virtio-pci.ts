@@ -152,7 +152,8 @@ export function virtioPciDevice(kind: VirtioDevice): PciDevice {
 
   async function work(index: number, queue: Queue): Promise<void> {
     const { size, descriptors, available, used } = queue;
-    queue.ring ??= new Virtqueue(device.dma, { size, descriptors, available, used });
+    const { client } = device;
+    queue.ring ??= new Virtqueue(client.dma, { size, descriptors, available, used });
     const { ring } = queue;
     try {
       while (queue.again && !paused) {
@@ -170,7 +171,7 @@ export function virtioPciDevice(kind: VirtioDevice): PciDevice {
       }
     } catch (error) {
       // The client, and with it the driver, may simply be gone.
-      if (device.dma.ranges.length === 0) return;
+      if (client.signal.aborted) return;
       status |= STATUS_NEEDS_RESET;
       interrupt(configVector, ISR_CONFIG);
       // The memory refuses an address that the driver made up.

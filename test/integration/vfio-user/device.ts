@@ -8,7 +8,8 @@ import { type ServerOptions, VfioUserServer } from "../../../lib/vfio-user/serve
 import type { Capabilities } from "../../../lib/vfio-user/version.js";
 import { RawClient } from "./raw-client.js";
 
-export const { EEXIST, EFAULT, EINVAL, EIO, ENOENT, ENOSPC, ENOTSUP, EPERM, EPROTO, ETIMEDOUT } = constants.errno;
+export const { EBUSY, EEXIST, EFAULT, EINVAL, EIO, ENOENT, ENOSPC, ENOTSUP, EPERM, EPROTO, ETIMEDOUT } =
+  constants.errno;
 
 export const options = {
   name: "everything",

@@ -217,6 +217,8 @@ describe("the MSI-X table", () => {
     const entry = new Uint8Array(16);
     await bar.read(16, entry);
     expect(entry[12]).toBe(1);
+    // As for a client.
+    one.msix.connect();
     expect(one.msix.trigger(65)).toBe(false);
     const pending = new Uint8Array(16);
     await bar.read(70 * 16, pending);
@@ -262,6 +264,8 @@ test("the log of written pages against a model", () => {
 });
 
 describe("migration", () => {
+  const present = new AbortController().signal;
+
   test("goes by the shortest way, never through a state of saving", () => {
     expect(migrationPath("running", "stopCopy", true)).toEqual(["stop", "stopCopy"]);
     expect(migrationPath("preCopy", "stopCopy", true)).toEqual(["stopCopy"]);
@@ -291,12 +295,12 @@ describe("migration", () => {
         loaded = state;
       },
     });
-    await target.change(MigrationState.resuming);
-    await source.change(MigrationState.preCopy);
+    await target.change(MigrationState.resuming, present);
+    await source.change(MigrationState.preCopy, present);
     target.write(source.read(2));
-    await source.change(MigrationState.stopCopy);
+    await source.change(MigrationState.stopCopy, present);
     for (let part = source.read(2); part.length > 0; part = source.read(2)) target.write(part);
-    await target.change(MigrationState.running);
+    await target.change(MigrationState.running, present);
     expect(loaded).toEqual(Uint8Array.of(1, 2, 3, 4, 5));
     expect(calls).toEqual(["stop"]);
     await source.reset();
@@ -311,13 +315,13 @@ describe("migration", () => {
       },
       maxSize: 10,
     });
-    await machine.change(MigrationState.resuming);
+    await machine.change(MigrationState.resuming, present);
     expect(() => machine.read(1)).toThrow(/nothing is saved/);
     machine.write(new Uint8Array(10));
     expect(() => machine.write(new Uint8Array(1))).toThrow(expect.objectContaining({ code: "EFBIG" }));
-    await expect(machine.change(MigrationState.stop)).rejects.toThrow("garbage");
+    await expect(machine.change(MigrationState.stop, present)).rejects.toThrow("garbage");
     expect(machine.state).toBe("error");
-    await expect(machine.change(MigrationState.running)).rejects.toThrow(/no way/);
+    await expect(machine.change(MigrationState.running, present)).rejects.toThrow(/no way/);
     await machine.reset();
     expect(machine.state).toBe("running");
     expect(() => machine.write(new Uint8Array(1))).toThrow(/nothing is loaded/);
