@@ -175,7 +175,14 @@ export abstract class Container implements Disposable {
   }
   /** The same as {@link kernelUnmap} for everything. */
   protected abstract kernelUnmapAll(): number | bigint;
-  /** The same for several mappings, one by one, up to the first that is refused. */
+  /**
+   * Whether a mapping is still there after an unmap of several that has failed. The kernel does not say which it has removed: it is
+   * asked to remove each, where "nothing there" is an answer too.
+   */
+  protected isKept(mapping: DmaMapping): boolean {
+    return this.kernelUnmap(mapping.iova, mapping.length) < 0;
+  }
+  /** The same as {@link kernelUnmap} for several mappings, one by one, up to the first that is refused. */
   protected kernelUnmapMany(mappings: readonly DmaMapping[]): readonly (number | bigint)[] {
     const removed: (number | bigint)[] = [];
     for (const { iova, length } of mappings) {
@@ -187,6 +194,8 @@ export abstract class Container implements Disposable {
   }
   /** What is called for a request, for errors. */
   protected readonly syscall: string = "ioctl";
+  /** Which side answers requests, for errors. */
+  protected readonly counterpart: string = "the kernel";
   /** The ioctls' names, for errors. */
   protected abstract readonly requests: { readonly map: string; readonly unmap: string };
   /** The ioctl that a mapping takes, for errors. */
@@ -769,18 +778,21 @@ export abstract class Container implements Disposable {
     }
     if (removed === 0) {
       // Somebody else unmapped them, or the kernel could not look. Who cannot know keeps the memory in place.
-      throw refuse(EIO, `the kernel says that nothing is mapped where it mapped ${mappings.join(", ")} before`);
+      throw refuse(
+        EIO,
+        `${this.counterpart} says that nothing is mapped where it mapped ${mappings.join(", ")} before`,
+      );
     }
-    // The kernel may have removed some of them and not said which: ask for each, where "nothing there" is an answer too.
+    // Some of them may have been removed.
     const kept = mappings.filter((mapping) => {
-      if (this.kernelUnmap(mapping.iova, mapping.length) < 0) return true;
+      if (this.isKept(mapping)) return true;
       this.#remove(mapping);
       return false;
     });
     const left = kept.length === 0 ? "they are all gone now" : `still mapped: ${kept.join(", ")}`;
     throw removed < 0
-      ? refuse(-Number(removed), `the kernel refused; ${left}`)
-      : refuse(EIO, `the kernel removed ${removed} bytes where ${expected} were mapped; ${left}`);
+      ? refuse(-Number(removed), `${this.counterpart} refused; ${left}`)
+      : refuse(EIO, `${this.counterpart} removed ${removed} bytes where ${expected} were mapped; ${left}`);
   }
 
   #remove(mapping: DmaMapping): void {

@@ -131,7 +131,7 @@ export class Device implements Disposable {
     const name = typeof which === "object" ? `region of type ${which.type}, subtype ${which.subtype}` : `${which}`;
     throw new VfioError({
       errno: ENODEV,
-      syscall: "ioctl",
+      syscall: this.#device.port.calls.request,
       request: "VFIO_DEVICE_GET_REGION_INFO",
       object: this.address,
       why: `the device has no ${name}; it has ${this.regions.map((region) => region.name).join(", ")}`,

@@ -12,6 +12,7 @@ import { VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi.js";
 import { exportDmaBuf } from "./dma-buf.js";
 import { Ioeventfd, type IoeventfdOptions } from "./ioeventfd.js";
 import type { OpenDevice } from "./open-device.js";
+import type { WhyUnmappable } from "./port.js";
 import { isBar, type RegionArea, type RegionInfo, type RegionType, readRegionInfo, regionName } from "./region-info.js";
 import { RegionMap } from "./region-map.js";
 import {
@@ -269,20 +270,24 @@ export class Region implements Registers {
         syscall: "mmap",
         args: { offset, length },
         object: this.label,
-        why: this.#whyUnmappable(pageSize),
         fix: "use the region's own read and write methods, which work without a mapping; registers() chooses by itself",
+        ...this.#whyUnmappable(pageSize),
       });
     }
     return new RegionMap(this.#device, this, offset, length);
   }
 
-  #whyUnmappable(pageSize: number): string {
+  #whyUnmappable(pageSize: number): WhyUnmappable {
     if (this.mappableAreas.length > 0) {
       const areas = this.mappableAreas.map(
         (a) => `0x${a.offset.toString(16)}..0x${(a.offset + a.length).toString(16)}`,
       );
-      return `only parts of it can be mapped: ${areas.join(", ")}`;
+      return { why: `only parts of it can be mapped: ${areas.join(", ")}` };
     }
+    return this.#device.port.whyUnmappable(this.index) ?? { why: this.#whyKernelMapsNothing(pageSize) };
+  }
+
+  #whyKernelMapsNothing(pageSize: number): string {
     if (this.#isPci && this.name === "config")
       return "config space is not memory: the kernel watches every access to it";
     if (this.#isPci && this.name === "rom") return "the kernel reads the ROM on the caller's behalf and maps none";

@@ -6,7 +6,7 @@
 import { fstatSync } from "node:fs";
 import { constants } from "node:os";
 import { growingInfo } from "../device/info.js";
-import type { DevicePort, PortRegion, RegionFile } from "../device/port.js";
+import type { DevicePort, PortRegion, RegionFile, WhyUnmappable } from "../device/port.js";
 import { isBar, parseRegionInfo } from "../device/region-info.js";
 import type { ProgramStep } from "../device/registers.js";
 import type { OwnedFd } from "../fd.js";
@@ -59,6 +59,11 @@ const BAR_IS_IO = 1;
 
 const noBytes = new Uint8Array(0);
 
+const UNTRUSTED: WhyUnmappable = {
+  why: "the server could cut or empty its file (no memfd sealed with F_SEAL_SHRINK, or one of huge pages), which would end this process with SIGBUS",
+  fix: "pass trustServer: true to openContainer() if you trust the server, or use the region's own read and write methods, which work without a mapping",
+};
+
 /** How far a client goes with its server. */
 export interface PortOptions {
   /**
@@ -75,6 +80,8 @@ interface KnownRegion {
   /** Or the `-errno` that it has refused it with. */
   readonly raw: RawRegionInfo | number;
   readonly file: OwnedFd | undefined;
+  /** Why nothing of it is mapped, although the server offers it. */
+  readonly unmappable?: WhyUnmappable;
 }
 
 function errnoOf<Reply>(outcome: Exclude<Outcome<Reply>, { ok: true }>): number {
@@ -126,8 +133,10 @@ export class UserPort implements DevicePort {
     for (const { index, status, file, ...rest } of state.regions) {
       const raw = { argsz: rest.bytes.length, index, ...rest };
       // Looked at again: whoever said it is another process.
-      if (file !== undefined && !port.#isUsable(file, raw)) {
-        throw new ProtocolError(EPROTO, deviceGetRegionInfo.name, `the file of region ${index} cannot be mapped`);
+      const unmappable = file === undefined ? undefined : port.#whyUnusable(file, raw);
+      if (unmappable !== undefined) {
+        const why = `the file of region ${index} cannot be mapped: ${unmappable.why}`;
+        throw new ProtocolError(EPROTO, deviceGetRegionInfo.name, why);
       }
       port.#regions.set(index, { raw: status < 0 ? status : raw, file });
     }
@@ -209,26 +218,39 @@ export class UserPort implements DevicePort {
       file?.close();
       return value;
     }
-    let usable: OwnedFd | undefined;
+    let unmappable: WhyUnmappable | undefined;
     try {
-      if (file !== undefined && this.#isUsable(file, value)) usable = file;
-    } finally {
-      if (usable === undefined) file?.close();
+      unmappable = this.#whyUnusable(file, value);
+    } catch (error) {
+      file?.close();
+      throw error;
     }
-    // Without a file of its own there is nothing to map, whatever the server says.
-    const raw = usable === undefined ? { ...value, flags: (value.flags & ~VFIO_REGION_INFO_FLAG_MMAP) >>> 0 } : value;
-    this.#regions.set(index, { raw, file: usable });
+    if (unmappable === undefined) {
+      this.#regions.set(index, { raw: value, file });
+      return value;
+    }
+    file?.close();
+    // Without a file that can be used there is nothing to map, whatever the server says.
+    const raw = { ...value, flags: (value.flags & ~VFIO_REGION_INFO_FLAG_MMAP) >>> 0 };
+    this.#regions.set(index, { raw, file: undefined, unmappable });
     return raw;
   }
 
-  /** Whether the file can be mapped as far as the region goes, and an access to it cannot end this process. */
-  #isUsable(file: OwnedFd, raw: RegionInfoReply): boolean {
-    if ((raw.flags & VFIO_REGION_INFO_FLAG_MMAP) === 0) return false;
+  /** Why the region's file cannot be mapped as far as the region goes, or why an access to it could end this process. */
+  #whyUnusable(file: OwnedFd | undefined, raw: RegionInfoReply): WhyUnmappable | undefined {
+    if ((raw.flags & VFIO_REGION_INFO_FLAG_MMAP) === 0) return { why: "the server does not let it be mapped" };
+    if (file === undefined) return { why: "the server says that it can be mapped, and has sent no file of it" };
     const stat = fstatSync(file.number, { bigint: true });
     const { mappableAreas } = parseRegionInfo(raw.index, raw, `region ${raw.index} of ${this.#connection.label}`);
-    const end = Math.max(0, ...mappableAreas.map((area) => area.offset + area.length));
-    if (stat.isFile() && raw.offset + BigInt(end) > stat.size) return false;
-    return this.#options.trustServer || cannotFault(file.number);
+    const end = raw.offset + BigInt(Math.max(0, ...mappableAreas.map((area) => area.offset + area.length)));
+    if (stat.isFile() && end > stat.size) {
+      return { why: `the file that the server has sent of it has ${stat.size} bytes, and should have ${end}` };
+    }
+    return this.#options.trustServer || cannotFault(file.number) ? undefined : UNTRUSTED;
+  }
+
+  whyUnmappable(index: number): WhyUnmappable {
+    return this.#regions.get(index)?.unmappable ?? { why: "the server does not let it be mapped" };
   }
 
   getIrqInfo(index: number): RawIrqInfo | number {

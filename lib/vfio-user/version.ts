@@ -21,14 +21,14 @@ export interface Capabilities {
   readonly max_data_xfer_size?: number;
   /** The most ranges of memory at a time. */
   readonly max_dma_maps?: number;
-  /** The page sizes of memory, or'ed together. */
-  readonly pgsizes?: number;
+  /** The page sizes of memory, or'ed together: 64 bits. */
+  readonly pgsizes?: number | bigint;
   /** Whether VFIO_USER_REGION_WRITE_MULTI is understood. */
   readonly write_multiple?: boolean;
   /** Whether the server's commands travel over a socket of their own; in a reply, which of the descriptors it is. */
   readonly twin_socket?: { readonly supported?: boolean; readonly fd_index?: number };
   /** Not in the specification; QEMU sends it, for libvfio-user's bitmap of dirty pages. */
-  readonly migration?: { readonly pgsize?: number; readonly max_bitmap_size?: number };
+  readonly migration?: { readonly pgsize?: number | bigint; readonly max_bitmap_size?: number | bigint };
 }
 
 /** What the payload of VFIO_USER_VERSION says. */
@@ -52,9 +52,29 @@ export const MAX_VERSION_SIZE = 4096;
 
 // The most descriptors that Linux passes at once are 253 (SCM_MAX_FD); libvfio-user refuses to believe in more than these.
 const MOST_FDS = 1024;
+const MOST_UINT64 = (1n << 64n) - 1n;
+
+// JSON's integers have any number of digits, and a JavaScript number keeps 53 bits of one. What is longer is a string that begins
+// with NUL on its way through JSON.parse and JSON.stringify, and a bigint here.
+const LONG_INTEGER = /^\d{16,}$/;
+const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+
+function parse(text: string): unknown {
+  const quoted = text.replace(TOKEN, (token) => (LONG_INTEGER.test(token) ? `"\\u0000${token}"` : token));
+  return JSON.parse(quoted, (_, value: unknown) => {
+    if (typeof value !== "string" || value[0] !== "\0" || !LONG_INTEGER.test(value.slice(1))) return value;
+    const integer = BigInt(value.slice(1));
+    return integer > BigInt(Number.MAX_SAFE_INTEGER) ? integer : Number(integer);
+  });
+}
+
+function stringify(value: object): string {
+  const quoted = JSON.stringify(value, (_, each: unknown) => (typeof each === "bigint" ? `\0${each}` : each));
+  return quoted.replace(/"\\u0000(\d+)"/g, "$1");
+}
 
 export function encodeVersion({ major, minor, capabilities }: Version): Uint8Array {
-  const json = capabilities === undefined ? "" : `${JSON.stringify({ capabilities })}\0`;
+  const json = capabilities === undefined ? "" : `${stringify({ capabilities })}\0`;
   const text = new TextEncoder().encode(json);
   const bytes = new Uint8Array(4 + text.length);
   const view = new DataView(bytes.buffer);
@@ -80,7 +100,7 @@ export function decodeVersion(name: string, payload: Uint8Array): Version {
   if (text.at(-1) !== 0) throw refuse("its JSON does not end with a NUL");
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text.subarray(0, -1)));
+    json = parse(new TextDecoder("utf-8", { fatal: true }).decode(text.subarray(0, -1)));
   } catch (error) {
     throw refuse(`its JSON cannot be read: ${messageOf(error)}`);
   }
@@ -108,6 +128,12 @@ function readCapabilities(value: unknown, refuse: (why: string) => ProtocolError
     }
     return numbered(key, found);
   };
+  const wide = <Key extends string>(from: Readonly<Record<string, unknown>>, key: Key, low: number) => {
+    const found = from[key];
+    if (typeof found !== "bigint") return number(from, key, low, Number.MAX_SAFE_INTEGER);
+    if (found > MOST_UINT64) throw refuse(`${key} has more than 64 bits`);
+    return numbered(key, found);
+  };
   const boolean = <Key extends string>(from: Readonly<Record<string, unknown>>, key: Key) => {
     const found = from[key];
     if (found === undefined) return {};
@@ -117,25 +143,24 @@ function readCapabilities(value: unknown, refuse: (why: string) => ProtocolError
   if (!isObject(value)) throw refuse("capabilities is no object");
   const twin = object(value, "twin_socket");
   const migration = object(value, "migration");
-  const most = Number.MAX_SAFE_INTEGER;
   return {
     ...number(value, "max_msg_fds", 0, MOST_FDS),
     ...number(value, "max_data_xfer_size", 1, 0xffff_ffff),
     ...number(value, "max_dma_maps", 0, 0xffff_ffff),
-    ...number(value, "pgsizes", 1, most),
+    ...wide(value, "pgsizes", 1),
     ...boolean(value, "write_multiple"),
     ...(twin === undefined
       ? {}
       : { twin_socket: { ...boolean(twin, "supported"), ...number(twin, "fd_index", 0, MOST_FDS) } }),
     ...(migration === undefined
       ? {}
-      : { migration: { ...number(migration, "pgsize", 1, most), ...number(migration, "max_bitmap_size", 0, most) } }),
+      : { migration: { ...wide(migration, "pgsize", 1), ...wide(migration, "max_bitmap_size", 0) } }),
   };
 }
 
 // A computed key widens to an index signature: these two keep its name.
-function numbered<Key extends string>(key: Key, value: number): { [K in Key]?: number } {
-  const entry: { [K in Key]?: number } = {};
+function numbered<Key extends string, Value extends number | bigint>(key: Key, value: Value): { [K in Key]?: Value } {
+  const entry: { [K in Key]?: Value } = {};
   entry[key] = value;
   return entry;
 }

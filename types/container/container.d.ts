@@ -101,10 +101,17 @@ export declare abstract class Container implements Disposable {
     protected get unmapsGoOn(): boolean;
     /** The same as {@link kernelUnmap} for everything. */
     protected abstract kernelUnmapAll(): number | bigint;
-    /** The same for several mappings, one by one, up to the first that is refused. */
+    /**
+     * Whether a mapping is still there after an unmap of several that has failed. The kernel does not say which it has removed: it is
+     * asked to remove each, where "nothing there" is an answer too.
+     */
+    protected isKept(mapping: DmaMapping): boolean;
+    /** The same as {@link kernelUnmap} for several mappings, one by one, up to the first that is refused. */
     protected kernelUnmapMany(mappings: readonly DmaMapping[]): readonly (number | bigint)[];
     /** What is called for a request, for errors. */
     protected readonly syscall: string;
+    /** Which side answers requests, for errors. */
+    protected readonly counterpart: string;
     /** The ioctls' names, for errors. */
     protected abstract readonly requests: {
         readonly map: string;

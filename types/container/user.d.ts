@@ -67,6 +67,7 @@ export declare class UserContainer extends Container {
         unmap: string;
     };
     protected readonly syscall = "vfio-user";
+    protected readonly counterpart = "the server";
     private constructor();
     /** What the socket is called: its path, `@name` for one in the abstract namespace. */
     get socket(): string;
@@ -95,6 +96,8 @@ export declare class UserContainer extends Container {
         errno: number;
     };
     protected kernelUnmap(iova: bigint, length: number | bigint): number;
+    /** The server has answered for each. Asking again could take as long as it may take to answer, each time. */
+    protected isKept(mapping: DmaMapping): boolean;
     protected kernelUnmapMany(mappings: readonly DmaMapping[]): readonly number[];
     protected kernelUnmapAsync(mapping: DmaMapping): Promise<number>;
     protected get unmapsGoOn(): boolean;

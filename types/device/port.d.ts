@@ -19,6 +19,11 @@ export interface RegionFile {
     readonly fd: number;
     readonly offset: bigint;
 }
+/** Why nothing of a region can be mapped, and what to do about it, if anything. */
+export interface WhyUnmappable {
+    readonly why: string;
+    readonly fix?: string;
+}
 /**
  * The requests of `linux/vfio.h` to one device, with its flags and its layouts.
  *
@@ -55,6 +60,8 @@ export interface DevicePort {
     regionFile(region: PortRegion): RegionFile | number;
     /** A file of a region's memory that others can be given, where {@link regionFile} is one; undefined if it takes a dma-buf. */
     sharedFile(region: PortRegion): RegionFile | undefined;
+    /** Why nothing of a region can be mapped, where the port knows more than {@link regionFile} says. */
+    whyUnmappable(index: number): WhyUnmappable | undefined;
     feature(flags: number, data?: Uint8Array): number;
     reset(): number;
     resetAsync(): Promise<number>;
@@ -84,6 +91,7 @@ export declare class KernelPort implements DevicePort {
     run(): undefined;
     regionFile({ fileOffset }: PortRegion): RegionFile;
     sharedFile(): undefined;
+    whyUnmappable(): undefined;
     feature(flags: number, data?: Uint8Array): number;
     reset(): number;
     resetAsync(): Promise<number>;

@@ -1,4 +1,4 @@
-import type { DevicePort, PortRegion, RegionFile } from "../device/port.js";
+import type { DevicePort, PortRegion, RegionFile, WhyUnmappable } from "../device/port.js";
 import type { ProgramStep } from "../device/registers.js";
 import type { OwnedFd } from "../fd.js";
 import type { RawDeviceInfo, RawIrqInfo, RawRegionInfo } from "../native.js";
@@ -40,6 +40,7 @@ export declare class UserPort implements DevicePort {
     get fd(): number;
     getInfo(): RawDeviceInfo | number;
     getRegionInfo(index: number, argsz: number): RawRegionInfo | number;
+    whyUnmappable(index: number): WhyUnmappable;
     getIrqInfo(index: number): RawIrqInfo | number;
     setIrqs(flags: number, index: number, start: number, count: number, data?: Int32Array | Uint8Array): number;
     read({ index }: PortRegion, offset: number, bytes: Uint8Array): number;

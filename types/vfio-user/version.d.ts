@@ -6,8 +6,8 @@ export interface Capabilities {
     readonly max_data_xfer_size?: number;
     /** The most ranges of memory at a time. */
     readonly max_dma_maps?: number;
-    /** The page sizes of memory, or'ed together. */
-    readonly pgsizes?: number;
+    /** The page sizes of memory, or'ed together: 64 bits. */
+    readonly pgsizes?: number | bigint;
     /** Whether VFIO_USER_REGION_WRITE_MULTI is understood. */
     readonly write_multiple?: boolean;
     /** Whether the server's commands travel over a socket of their own; in a reply, which of the descriptors it is. */
@@ -17,8 +17,8 @@ export interface Capabilities {
     };
     /** Not in the specification; QEMU sends it, for libvfio-user's bitmap of dirty pages. */
     readonly migration?: {
-        readonly pgsize?: number;
-        readonly max_bitmap_size?: number;
+        readonly pgsize?: number | bigint;
+        readonly max_bitmap_size?: number | bigint;
     };
 }
 /** What the payload of VFIO_USER_VERSION says. */

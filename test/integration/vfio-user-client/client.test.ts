@@ -72,6 +72,17 @@ describe("an introduction", () => {
     expect(container.limits().entriesLeft).toBe(3);
   });
 
+  test("of a server with every page size", () => {
+    using server = new FakeServer();
+    const json = '\0\0\x02\0{"capabilities":{"max_msg_fds":16,"pgsizes":18446744073709547520}}\0';
+    server.message(version.number, Buffer.from(json, "latin1"), "next");
+    server.info();
+    using container = server.open();
+    container.attach();
+    expect(container.pageSizes).toHaveLength(52);
+    expect(container.pageSizes.at(-1)).toBe(1n << 63n);
+  });
+
   test("of a server that speaks the first version, and says nothing else", () => {
     using server = new FakeServer();
     server.reply(version, { major: 0, minor: 0 });
@@ -120,7 +131,7 @@ describe("memory", () => {
     expect(server.requests(dmaUnmap)).toEqual([{ argsz: 24, flags: 0, iova: 0x10_0000n, size: 4096n }]);
     server.message(dmaUnmap.number, unmapped, "next");
     container.close();
-    expect(server.requests(dmaUnmap)).toEqual([{ argsz: 24, flags: 2, iova: 0n, size: 0n }]);
+    expect(server.requests(dmaUnmap)).toEqual([{ argsz: 24, flags: 0, iova: 0x20_0000n, size: 4096n }]);
   });
 
   test("cannot be cut by who has its descriptor", () => {
@@ -238,7 +249,7 @@ describe("memory", () => {
     container.close();
   });
 
-  test("of a server without the flag for everything goes piece by piece", () => {
+  test("goes piece by piece: a server that does not know the flag for everything may answer with success, and keep it", () => {
     using server = new FakeServer();
     const { container } = server.attach();
     using buffer = DmaBuffer.allocate(3 * 4096);
@@ -246,15 +257,29 @@ describe("memory", () => {
     container.mapMany(
       [0, 1, 2].map((page) => ({ memory: buffer, offset: 4096 * page, length: 4096, iova: 4096 * page })),
     );
-    server.refuse(dmaUnmap, EINVAL);
     for (let i = 0; i < 3; i++) server.message(dmaUnmap.number, unmapped, "next");
     expect(container.unmapAll().bytes).toBe(3n * 4096n);
     expect(server.requests(dmaUnmap).map(({ flags, iova }) => [flags, iova])).toEqual([
-      [2, 0n],
       [0, 0n],
       [0, 4096n],
       [0, 8192n],
     ]);
+    container.close();
+  });
+
+  test("that the server keeps stays mapped, and the error is the server's", () => {
+    using server = new FakeServer();
+    const { container } = server.attach();
+    using buffer = DmaBuffer.allocate(2 * 4096);
+    for (let i = 0; i < 2; i++) server.reply(dmaMap, undefined);
+    const [first, second] = [0, 1].map((page) =>
+      container.map(buffer, { offset: 4096 * page, length: 4096, iova: 4096 * page }),
+    );
+    server.message(dmaUnmap.number, unmapped, "next");
+    server.refuse(dmaUnmap, EINVAL);
+    expect(() => container.unmapAll()).toThrow(/EINVAL.*: the server refused; still mapped: .*0x1000/);
+    expect([first?.mapped, second?.mapped]).toEqual([false, true]);
+    server.message(dmaUnmap.number, unmapped, "next");
     container.close();
   });
 

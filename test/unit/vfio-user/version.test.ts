@@ -26,6 +26,19 @@ test("there and back", () => {
   expect(decodeVersion("VERSION", encodeVersion(version))).toEqual(version);
 });
 
+test("an integer of 64 bits stays exact", () => {
+  for (const pgsizes of [(1n << 64n) - 1n, (1n << 63n) - 1n, (1n << 53n) + 1n]) {
+    const version = { major: 0, minor: 2, capabilities: { pgsizes, migration: { pgsize: 1n << 63n } } };
+    expect(decodeVersion("VERSION", encodeVersion(version))).toEqual(version);
+    expect(decode(`{"capabilities":{"pgsizes" : ${pgsizes} }}`).capabilities).toEqual({ pgsizes });
+  }
+  expect(decode('{"capabilities":{"pgsizes":9007199254740991}}').capabilities?.pgsizes).toBe(Number.MAX_SAFE_INTEGER);
+  // In a text it is text.
+  expect(decode('{"x":"\\"18446744073709551615","capabilities":{"max_msg_fds":3}}').capabilities).toEqual({
+    max_msg_fds: 3,
+  });
+});
+
 test("the version data is optional, and so are the capabilities", () => {
   expect(decodeVersion("VERSION", Uint8Array.of(0, 0, 1, 0))).toEqual({ major: 0, minor: 1 });
   expect(decode("{}")).toEqual({ major: 0, minor: 2 });
@@ -50,6 +63,10 @@ describe("refused is", () => {
     ["a negative number", payload('{"capabilities":{"max_msg_fds":-1}}')],
     ["more descriptors than there can be", payload('{"capabilities":{"max_msg_fds":1025}}')],
     ["a fraction", payload('{"capabilities":{"max_data_xfer_size":1.5}}')],
+    ["more page sizes than 64 bits", payload('{"capabilities":{"pgsizes":18446744073709551616}}')],
+    ["page sizes that are no integer", payload('{"capabilities":{"pgsizes":1.8446744073709552e19}}')],
+    ["page sizes below 0", payload('{"capabilities":{"pgsizes":-18446744073709551615}}')],
+    ["a number of 64 bits where none is due", payload('{"capabilities":{"max_dma_maps":18446744073709551615}}')],
     ["no data at all", payload('{"capabilities":{"max_data_xfer_size":0}}')],
     ["a boolean that is a number", payload('{"capabilities":{"write_multiple":1}}')],
     ["a twin socket that is a boolean", payload('{"capabilities":{"twin_socket":true}}')],
