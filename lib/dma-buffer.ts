@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { fstatSync } from "node:fs";
 import { constants } from "node:os";
+import { ArrayBuffers } from "./array-buffers.js";
 import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "./errors.js";
 import { OwnedFd } from "./fd.js";
 import { watchForLeak } from "./leak.js";
@@ -150,7 +152,7 @@ export class DmaBuffer implements DmaMemory, Disposable {
   /** What {@link backing} says: the same each time, and asked for by each map. */
   readonly #backing: { readonly fd: number; readonly offset: number } | undefined;
   #arrayBuffer: ArrayBuffer | undefined;
-  readonly #windows = new Set<ArrayBuffer>();
+  readonly #windows = new ArrayBuffers();
   readonly #holders = new Set<object>();
   readonly #forget: () => void;
 
@@ -284,17 +286,15 @@ export class DmaBuffer implements DmaMemory, Disposable {
   }
 
   /**
-   * An `ArrayBuffer` over a part. Each takes some 100 us to make: keep it, and use `subarray` of a view for small parts.
+   * An `ArrayBuffer` over a part. Each takes some 100 us to make, and is kept until {@link close}: the same part again is the same
+   * `ArrayBuffer`. Use `subarray` of a view for small parts.
    *
    * Do not `transfer()` it: the memory would then be reachable where {@link close} cannot detach it, so `close` would have
    * to leak it.
    */
   window(offset: number, length: number): ArrayBuffer {
-    const buffer = native.mappingArrayBuffer(this.#open(), offset, length);
-    if (typeof buffer !== "number") {
-      this.#windows.add(buffer);
-      return buffer;
-    }
+    const buffer = this.#windows.of(this.#open(), offset, length);
+    if (typeof buffer !== "number") return buffer;
     if (buffer === -22) throw outOfRangeError("offset, length", `within the ${this.length} bytes`, { offset, length });
     throw new VfioError({
       errno: buffer,
@@ -347,17 +347,14 @@ export class DmaBuffer implements DmaMemory, Disposable {
     }
     this.#mapping = undefined;
     this.#forget();
-    let moved = false;
-    for (const window of this.#windows) moved = native.detachArrayBuffer(window) === -16 || moved;
-    this.#windows.clear();
     this.#arrayBuffer = undefined;
-    if (moved) {
+    if (this.#windows.detach()) {
+      native.munmap(mapping);
+    } else {
       process.emitWarning(
         `${this.label} was moved out of its ArrayBuffer (transfer()): its memory stays until the process ends`,
         { type: "VfioLeakWarning", code: "VFIO_LEAK" },
       );
-    } else {
-      native.munmap(mapping);
     }
     this.#fd?.close();
   }

@@ -1,3 +1,8 @@
+/**
+ * Memory for a device: ours, page-aligned, outside of the garbage collector's reach, with an `ArrayBuffer` over it.
+ *
+ * @module
+ */
 import { OwnedFd } from "./fd.js";
 /**
  * Memory that a container can map for a device: a {@link DmaBuffer}, or a BAR's mapped part.
@@ -102,7 +107,8 @@ export declare class DmaBuffer implements DmaMemory, Disposable {
     /** The whole buffer as bytes. */
     get bytes(): Uint8Array;
     /**
-     * An `ArrayBuffer` over a part. Each takes some 100 us to make: keep it, and use `subarray` of a view for small parts.
+     * An `ArrayBuffer` over a part. Each takes some 100 us to make, and is kept until {@link close}: the same part again is the same
+     * `ArrayBuffer`. Use `subarray` of a view for small parts.
      *
      * Do not `transfer()` it: the memory would then be reachable where {@link close} cannot detach it, so `close` would have
      * to leak it.

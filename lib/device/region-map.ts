@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
 import { checkPart } from "../arguments.js";
+import { ArrayBuffers } from "../array-buffers.js";
 import type { DmaMemory } from "../dma-buffer.js";
 import { invalidStateError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
@@ -58,7 +60,7 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
   readonly #device: OpenDevice;
   readonly #writable: boolean;
   readonly #holders = new Set<object>();
-  readonly #windows = new Set<ArrayBuffer>();
+  readonly #windows = new ArrayBuffers();
   readonly #part: DevicePart;
   readonly #forget: () => void;
   #mapping: MappingHandle | undefined;
@@ -219,7 +221,8 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
   // ---- memory ------------------------------------------------------------------------------------------------------
 
   /**
-   * An `ArrayBuffer` over a part, for what is plain memory (a frame buffer, a shared-memory device).
+   * An `ArrayBuffer` over a part, for what is plain memory (a frame buffer, a shared-memory device). It is kept until {@link close}:
+   * the same part again is the same `ArrayBuffer`.
    *
    * Not for registers. Engines promise the width of an access to a typed array and not how often it happens: equal reads
    * are merged (Node 24 and later), an unused one is dropped, `DataView` and `Buffer` read byte by byte until they are
@@ -230,11 +233,8 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
   unsafeArrayBuffer(offset = 0, length = this.length - offset): ArrayBuffer {
     const mapping = this.#open();
     checkPart(this.label, this.length, offset, length);
-    const buffer = native.mappingArrayBuffer(mapping, offset, length);
-    if (typeof buffer !== "number") {
-      this.#windows.add(buffer);
-      return buffer;
-    }
+    const buffer = this.#windows.of(mapping, offset, length);
+    if (typeof buffer !== "number") return buffer;
     throw new VfioError({
       errno: buffer,
       syscall: "napi_create_external_arraybuffer",
@@ -296,17 +296,14 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
     this.#mapping = undefined;
     this.#forget();
     this.#device.parts.delete(this.#part);
-    let moved = false;
-    for (const window of this.#windows) moved = native.detachArrayBuffer(window) === -EBUSY || moved;
-    this.#windows.clear();
-    if (moved) {
+    if (this.#windows.detach()) {
+      native.munmap(mapping);
+    } else {
       process.emitWarning(
         `${this.label} was moved out of its ArrayBuffer (transfer()): it stays mapped, and the device open, until the ` +
           "process ends",
         { type: "VfioLeakWarning", code: "VFIO_LEAK" },
       );
-    } else {
-      native.munmap(mapping);
     }
     this.#dmaBuf?.close();
   }

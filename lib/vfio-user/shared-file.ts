@@ -5,6 +5,7 @@
  */
 import { fstatSync } from "node:fs";
 import { constants } from "node:os";
+import { ArrayBuffers } from "../array-buffers.js";
 import { check, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { cannotFault, isHuge, pageSizeOf } from "../memory-file.js";
@@ -19,6 +20,7 @@ const MAP_PRIVATE = 0x02;
 const MAP_NORESERVE = 0x4000;
 // Node 20 has no ArrayBuffer above 4 GiB.
 const WINDOW = 2 ** 30;
+const LARGEST_BUFFER = 2 ** 32;
 // What HugeFile holds at a time.
 const CHUNK = 64 * 1024;
 
@@ -94,7 +96,7 @@ class MappedFile implements SharedFile {
   readonly #start: number;
   readonly #length: number;
   readonly #windows = new Map<number, Uint8Array>();
-  readonly #others = new Set<ArrayBuffer>();
+  readonly #buffers = new ArrayBuffers();
 
   /** @param fd borrowed */
   constructor(fd: OwnedFd, { offset, size, identity }: FilePart, flags: number) {
@@ -110,13 +112,34 @@ class MappedFile implements SharedFile {
   }
 
   read(offset: number, into: Uint8Array): boolean {
-    into.set(this.view(offset, into.length));
+    let done = 0;
+    for (const piece of this.pieces(offset, into.length)) {
+      into.set(piece, done);
+      done += piece.length;
+    }
     return true;
   }
 
   write(offset: number, bytes: Uint8Array): boolean {
-    this.view(offset, bytes.length).set(bytes);
+    let done = 0;
+    for (const piece of this.pieces(offset, bytes.length)) {
+      piece.set(bytes.subarray(done, done + piece.length));
+      done += piece.length;
+    }
     return true;
+  }
+
+  /** A part of the memory, window by window: nothing is made for the access that would be kept. */
+  pieces(offset: number, length: number): readonly Uint8Array[] {
+    const pieces: Uint8Array[] = [];
+    const end = this.#start + offset + length;
+    for (let at = this.#start + offset; at < end; ) {
+      const within = at % WINDOW;
+      const piece = this.#window((at - within) / WINDOW).subarray(within, Math.min(WINDOW, within + end - at));
+      pieces.push(piece);
+      at += piece.length;
+    }
+    return pieces;
   }
 
   view(offset: number, length: number): Uint8Array {
@@ -124,15 +147,26 @@ class MappedFile implements SharedFile {
     const index = Math.floor(at / WINDOW);
     const within = at - index * WINDOW;
     if (within + length <= WINDOW) return this.#window(index).subarray(within, within + length);
-    const other = this.#buffer(at, length);
-    this.#others.add(other);
-    return new Uint8Array(other);
+    return this.#across(at, length);
+  }
+
+  /**
+   * A part that no window holds. Every buffer is kept, so there are few: each begins at a multiple of a power of two that no part
+   * in it is longer than, and is twice as long.
+   */
+  #across(at: number, length: number): Uint8Array {
+    const step = 2 ** Math.ceil(Math.log2(Math.max(length, WINDOW / 2)));
+    const exact = 2 * step > LARGEST_BUFFER;
+    const start = exact ? at : at - (at % step);
+    const size = exact ? length : Math.min(2 * step, this.#length - start);
+    return new Uint8Array(this.#buffer(start, size), at - start, length);
   }
 
   /** Windows are kept: each takes some 100 us to make. */
   #window(index: number): Uint8Array {
     let window = this.#windows.get(index);
-    if (window === undefined) {
+    // One that was moved is empty.
+    if (window === undefined || window.length === 0) {
       window = new Uint8Array(this.#buffer(index * WINDOW, Math.min(WINDOW, this.#length - index * WINDOW)));
       this.#windows.set(index, window);
     }
@@ -140,21 +174,15 @@ class MappedFile implements SharedFile {
   }
 
   #buffer(offset: number, length: number): ArrayBuffer {
-    const buffer = native.mappingArrayBuffer(this.#mapping, offset, length);
+    const buffer = this.#buffers.of(this.#mapping, offset, length);
     if (typeof buffer !== "number") return buffer;
     throw new VfioError({ errno: buffer, syscall: "napi_create_external_arraybuffer", args: { offset, length } });
   }
 
   close(): void {
-    let moved = false;
-    const buffers = [...[...this.#windows.values()].map(({ buffer }) => buffer), ...this.#others];
-    for (const buffer of buffers) {
-      if (buffer instanceof ArrayBuffer) moved = native.detachArrayBuffer(buffer) < 0 || moved;
-    }
     this.#windows.clear();
-    this.#others.clear();
     // Somebody transferred a view's buffer: the memory is reachable where it cannot be detached, and must stay.
-    if (!moved) native.munmap(this.#mapping);
+    if (this.#buffers.detach()) native.munmap(this.#mapping);
   }
 }
 
@@ -216,7 +244,11 @@ class HugeFile extends CopiedFile {
     for (let at = 0; at < bytes.length; at += CHUNK) {
       const chunk = bytes.subarray(at, at + CHUNK);
       if (native.pwrite(source.number, chunk, 0) !== chunk.length) return false;
-      if (native.pread(source.number, memory.view(offset + at, chunk.length), 0) !== chunk.length) return false;
+      let done = 0;
+      for (const piece of memory.pieces(offset + at, chunk.length)) {
+        if (native.pread(source.number, piece, done) !== piece.length) return false;
+        done += piece.length;
+      }
     }
     return true;
   }

@@ -1,3 +1,8 @@
+/**
+ * A part of a region, mapped into this process.
+ *
+ * @module
+ */
 import type { DmaMemory } from "../dma-buffer.js";
 import type { Region } from "./region.js";
 import { type RegisterProgram, type Registers } from "./registers.js";
@@ -48,7 +53,8 @@ export declare class RegionMap implements DmaMemory, Registers, Disposable {
     write64(offset: number, value: number | bigint): void;
     run(program: RegisterProgram): void;
     /**
-     * An `ArrayBuffer` over a part, for what is plain memory (a frame buffer, a shared-memory device).
+     * An `ArrayBuffer` over a part, for what is plain memory (a frame buffer, a shared-memory device). It is kept until {@link close}:
+     * the same part again is the same `ArrayBuffer`.
      *
      * Not for registers. Engines promise the width of an access to a typed array and not how often it happens: equal reads
      * are merged (Node 24 and later), an unused one is dropped, `DataView` and `Buffer` read byte by byte until they are

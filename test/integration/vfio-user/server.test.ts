@@ -1,6 +1,7 @@
 /** What a server does for its clients, seen from the other end of the socket. */
 import { ftruncateSync, openSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { queryObjects } from "node:v8";
 import { describe, expect, test } from "vitest";
 import { native } from "../../../lib/native.js";
 import { UnixSocket } from "../../../lib/unix-socket.js";
@@ -437,6 +438,40 @@ describe("the client's memory", () => {
     using fds = new Fds();
     await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 4096n }, [fds.memfd(PAGE)]);
     expect(fixture.device.dma.view(0, PAGE)?.length).toBe(PAGE);
+  });
+
+  test("is read, written and shown across 1 GiB without anything that is kept for each access", async () => {
+    await using fixture = serve();
+    using client = await fixture.open();
+    using fds = new Fds();
+    const { dma } = fixture.device;
+    const size = 5 * 2 ** 29;
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: BigInt(size) }, [
+      fds.memfd(size, { sealed: true }),
+    ]);
+    const across = (length: number, i: number) => {
+      const iova = 2 ** 30 - 1 - (i % (length - 1));
+      return { iova, view: dma.view(iova, length), data: pattern(length, i) };
+    };
+    const access = async (i: number) => {
+      const { iova, view, data } = across(2 + (i % 100), i);
+      await dma.write(iova, data);
+      expect(Buffer.compare(await dma.read(iova, data.length), data)).toBe(0);
+      expect(Buffer.compare(view ?? none, data)).toBe(0);
+    };
+    await access(0);
+    // Once, for what is kept.
+    for (const length of [2 ** 29, 2 ** 29 + 2, 2 ** 30]) expect(dma.view(2 ** 30 - 1, length)?.length).toBe(length);
+    const before = queryObjects(ArrayBuffer, { format: "count" });
+    for (let i = 1; i <= 200; i++) await access(i);
+    for (let i = 0; i < 100; i++) expect(dma.view(2 ** 30 - 1 - i, 2 ** 29 + i)?.length).toBe(2 ** 29 + i);
+    const kept = queryObjects(ArrayBuffer, { format: "count" }) - before;
+    expect(kept).toBeLessThan(10);
+    // All of it is emptied with the memory.
+    const { view } = across(100, 1);
+    expect(view?.length).toBe(100);
+    await client.ask(dmaUnmap, { flags: 0, iova: 0n, size: BigInt(size), argsz: 24 });
+    expect(view?.length).toBe(0);
   });
 
   test("keeps its permissions", async () => {
