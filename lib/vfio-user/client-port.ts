@@ -31,6 +31,7 @@ import {
   deviceSetIrqs,
   FEATURE_SIZE,
   IRQ_INFO_SIZE,
+  type RegionAccess,
   RegionAccessLayout,
   type RegionInfoReply,
   regionRead,
@@ -95,6 +96,11 @@ function takeData(data: Uint8Array, bytes: Uint8Array, count: number): number {
   }
   bytes.set(data);
   return data.length;
+}
+
+/** How many bytes of a write a server has taken: all of them, if it does not say. */
+function written(reply: RegionAccess | undefined, count: number): number {
+  return Math.min(reply?.count ?? count, count);
 }
 
 /** How many writes follow each other from a step on, as many as one message takes. */
@@ -335,7 +341,7 @@ export class UserPort implements DevicePort {
       return count;
     }
     const outcome = this.#connection.call(regionWrite, request);
-    return outcome.ok ? Math.min(outcome.value.count, count) : errnoOf(outcome);
+    return outcome.ok ? written(outcome.value, count) : errnoOf(outcome);
   }
 
   #writeInPlace(index: number, offset: number, bytes: Uint8Array, count: number): number {
@@ -350,12 +356,10 @@ export class UserPort implements DevicePort {
       return count;
     }
     const answer = connection.exchange(regionWrite, data + count);
-    if (typeof answer !== "number") return answer.ok ? Math.min(answer.value.count, count) : errnoOf(answer);
+    if (typeof answer !== "number") return answer.ok ? written(answer.value, count) : errnoOf(answer);
     const { reply } = connection;
-    const payload = answer < data ? new Uint8Array(reply.buffer, HEADER_SIZE, answer - HEADER_SIZE) : undefined;
-    const done =
-      payload === undefined ? reply.getUint32(RegionAccessLayout.count, true) : regionWrite.reply.decode(payload).count;
-    return Math.min(done, count);
+    if (answer >= data) return Math.min(reply.getUint32(RegionAccessLayout.count, true), count);
+    return written(regionWrite.reply.decode(new Uint8Array(reply.buffer, HEADER_SIZE, answer - HEADER_SIZE)), count);
   }
 
   #placeAccess(index: number, offset: number, count: number): void {
@@ -444,10 +448,10 @@ export class UserPort implements DevicePort {
     const answer = connection.exchange(regionWriteMulti, size);
     if (typeof answer !== "number") {
       if (!answer.ok) return { done: 0, status: errnoOf(answer) };
-      return { done: Math.min(answer.value, count), status: -EIO };
+      return { done: Math.min(answer.value ?? count, count), status: -EIO };
     }
     const payload = new Uint8Array(connection.reply.buffer, HEADER_SIZE, answer - HEADER_SIZE);
-    return { done: Math.min(regionWriteMulti.reply.decode(payload), count), status: -EIO };
+    return { done: Math.min(regionWriteMulti.reply.decode(payload) ?? count, count), status: -EIO };
   }
 
   regionFile(region: PortRegion): RegionFile | number {
@@ -462,14 +466,18 @@ export class UserPort implements DevicePort {
   // ---- the rest ----------------------------------------------------------------------------------------------------
 
   feature(flags: number, data: Uint8Array = noBytes): number {
-    const outcome = this.#connection.call(deviceFeature, { argsz: FEATURE_SIZE + data.length, flags, data });
+    const room = FEATURE_SIZE + data.length;
+    const outcome = this.#connection.call(deviceFeature, { argsz: room, flags, data });
     if (!outcome.ok) return errnoOf(outcome);
     if ((flags & VFIO_DEVICE_FEATURE_GET) === 0 || data.length === 0) return 0;
-    const reply = outcome.value.data;
-    if (reply.length > data.length) {
-      throw new ProtocolError(EPROTO, deviceFeature.name, `${reply.length} bytes came for ${data.length}`);
+    const { argsz, data: answer } = outcome.value;
+    if (answer.length > data.length) {
+      throw new ProtocolError(EPROTO, deviceFeature.name, `${answer.length} bytes came for ${data.length}`);
     }
-    data.set(reply);
+    // The data has no room for the answer. The server reports the size that it needs, and the kernel refuses.
+    if (argsz > room) return -EINVAL;
+    if (answer.length === 0) throw new ProtocolError(EPROTO, deviceFeature.name, "no data came");
+    data.set(answer);
     return 0;
   }
 

@@ -170,7 +170,9 @@ export class ClientMemory {
       const part = bytes.subarray(from, from + maxTransfer);
       const at = iova + BigInt(from);
       return channel.request(dmaWrite, { iova: at, data: part }, timeout, (reply) => {
-        if (reply.iova !== at || reply.count !== BigInt(part.length)) throw wrongReply(dmaWrite.name);
+        if (reply !== undefined && (reply.iova !== at || reply.count !== BigInt(part.length))) {
+          throw wrongReply(dmaWrite.name);
+        }
         if (range.gone) throw refusal(ECANCELED, "write", iova, bytes.length, "the client took the memory back");
       });
     });

@@ -86,6 +86,17 @@ function nothing(name: string): Format<void> {
 /** A reply whose payload means nothing to anybody. */
 const ignored: Format<void> = { encode: () => blank(0).message, decode: () => {} };
 
+/**
+ * A reply that repeats its request, or says that all of it was done. Success is in the header, and some peers send no more: a
+ * device of libvfio-user's that does no DMA answers DMA_UNMAP so. Undefined stands for such a reply.
+ */
+function optional<T>(format: Format<T>): Format<T | undefined> {
+  return {
+    encode: (value) => (value === undefined ? blank(0).message : format.encode(value)),
+    decode: (payload) => (payload.length === 0 ? undefined : format.decode(payload)),
+  };
+}
+
 // ---- VFIO_USER_VERSION ---------------------------------------------------------------------------------------------
 
 export const version: Command<Version, Version> = command(CommandNumber.version, (name) => {
@@ -161,7 +172,7 @@ export interface DmaUnmapReply {
 export const DMA_UNMAP_SIZE = 24;
 export const DMA_BITMAP_SIZE = 16;
 
-export const dmaUnmap: Command<DmaUnmap, DmaUnmapReply> = command(CommandNumber.dmaUnmap, (name) => ({
+export const dmaUnmap: Command<DmaUnmap, DmaUnmapReply | undefined> = command(CommandNumber.dmaUnmap, (name) => ({
   request: {
     encode({ flags, iova, size, argsz, bitmap }) {
       const { message, view } = blank(DMA_UNMAP_SIZE + (bitmap === undefined ? 0 : DMA_BITMAP_SIZE));
@@ -187,7 +198,7 @@ export const dmaUnmap: Command<DmaUnmap, DmaUnmapReply> = command(CommandNumber.
       return { ...unmap, bitmap: { pageSize: view.getBigUint64(24, true), size: view.getBigUint64(32, true) } };
     },
   },
-  reply: {
+  reply: optional<DmaUnmapReply>({
     encode({ flags, iova, size, bitmap }) {
       const length = DMA_UNMAP_SIZE + (bitmap === undefined ? 0 : DMA_BITMAP_SIZE + bitmap.bits.length);
       const { message, view } = blank(length);
@@ -213,7 +224,7 @@ export const dmaUnmap: Command<DmaUnmap, DmaUnmapReply> = command(CommandNumber.
       const bits = payload.subarray(DMA_UNMAP_SIZE + DMA_BITMAP_SIZE);
       return { ...reply, bitmap: { pageSize: view.getBigUint64(24, true), bits } };
     },
-  },
+  }),
 }));
 
 // ---- information ---------------------------------------------------------------------------------------------------
@@ -600,10 +611,13 @@ export const regionRead: Command<RegionAccess, RegionData> = command(CommandNumb
   reply: regionData(name),
 }));
 
-export const regionWrite: Command<RegionData, RegionAccess> = command(CommandNumber.regionWrite, (name) => ({
-  request: regionData(name),
-  reply: regionAccess(name),
-}));
+export const regionWrite: Command<RegionData, RegionAccess | undefined> = command(
+  CommandNumber.regionWrite,
+  (name) => ({
+    request: regionData(name),
+    reply: optional(regionAccess(name)),
+  }),
+);
 
 // Each write has room for 8 bytes of data.
 const WRITE_MULTI_DATA = 8;
@@ -622,7 +636,8 @@ export const WriteMultiLayout = {
   data: REGION_ACCESS_SIZE,
 } as const;
 
-export const regionWriteMulti: Command<readonly RegionData[], number> = command(
+/** The reply says how many of the writes were made. */
+export const regionWriteMulti: Command<readonly RegionData[], number | undefined> = command(
   CommandNumber.regionWriteMulti,
   (name) => ({
     request: {
@@ -656,14 +671,14 @@ export const regionWriteMulti: Command<readonly RegionData[], number> = command(
         });
       },
     },
-    reply: {
+    reply: optional<number>({
       encode(completed) {
         const { message, view } = blank(8);
         view.setBigUint64(0, BigInt(completed), true);
         return message;
       },
       decode: (payload) => Number(need(name, payload, 8).getBigUint64(0, true)),
-    },
+    }),
   }),
 );
 
@@ -732,9 +747,9 @@ export const dmaRead: Command<DmaAccess, DmaData> = command(CommandNumber.dmaRea
   reply: dmaData(name),
 }));
 
-export const dmaWrite: Command<DmaData, DmaAccess> = command(CommandNumber.dmaWrite, (name) => ({
+export const dmaWrite: Command<DmaData, DmaAccess | undefined> = command(CommandNumber.dmaWrite, (name) => ({
   request: dmaData(name),
-  reply: {
+  reply: optional<DmaAccess>({
     ...dmaAccess(name),
     decode(payload) {
       // The specification's table gives the reply's count 4 bytes, and the request's 8: both forms are about.
@@ -742,7 +757,7 @@ export const dmaWrite: Command<DmaData, DmaAccess> = command(CommandNumber.dmaWr
       const view = viewOf(payload);
       return { iova: view.getBigUint64(0, true), count: BigInt(view.getUint32(8, true)) };
     },
-  },
+  }),
 }));
 
 // ---- VFIO_USER_DEVICE_RESET ----------------------------------------------------------------------------------------
@@ -783,7 +798,15 @@ export const deviceFeature: Command<FeatureMessage, FeatureMessage> = command(Co
       };
     },
   };
-  return { request: format, reply: format };
+  return {
+    request: format,
+    reply: {
+      ...format,
+      // Success without data, which a set or a probe does not need.
+      decode: (payload) =>
+        payload.length === 0 ? { argsz: FEATURE_SIZE, flags: 0, data: payload } : format.decode(payload),
+    },
+  };
 });
 
 /** The number of the feature that a message is about. */

@@ -55,7 +55,7 @@ export interface DmaUnmapReply {
 }
 export declare const DMA_UNMAP_SIZE = 24;
 export declare const DMA_BITMAP_SIZE = 16;
-export declare const dmaUnmap: Command<DmaUnmap, DmaUnmapReply>;
+export declare const dmaUnmap: Command<DmaUnmap, DmaUnmapReply | undefined>;
 /** A question with the room for its answer, `argsz`. */
 export interface InfoRequest {
     readonly argsz: number;
@@ -165,7 +165,7 @@ export declare const RegionAccessLayout: {
     readonly data: number;
 };
 export declare const regionRead: Command<RegionAccess, RegionData>;
-export declare const regionWrite: Command<RegionData, RegionAccess>;
+export declare const regionWrite: Command<RegionData, RegionAccess | undefined>;
 /** The same for many writes: `first` is where the first one stands, and `size` what each takes. The rest counts from a write. */
 export declare const WriteMultiLayout: {
     readonly count: 16;
@@ -178,7 +178,8 @@ export declare const WriteMultiLayout: {
     readonly width: 12;
     readonly data: 16;
 };
-export declare const regionWriteMulti: Command<readonly RegionData[], number>;
+/** The reply says how many of the writes were made. */
+export declare const regionWriteMulti: Command<readonly RegionData[], number | undefined>;
 /** A part of the client's memory. */
 export interface DmaAccess {
     readonly iova: bigint;
@@ -194,7 +195,7 @@ export declare const DMA_DATA_OFFSET: number;
 /** Writes what stands before the data, in a message that holds the data already. */
 export declare function placeDmaAccess(message: Uint8Array, iova: bigint): void;
 export declare const dmaRead: Command<DmaAccess, DmaData>;
-export declare const dmaWrite: Command<DmaData, DmaAccess>;
+export declare const dmaWrite: Command<DmaData, DmaAccess | undefined>;
 export declare const deviceReset: Command<void, void>;
 /** `struct vfio_device_feature` */
 export interface FeatureMessage {

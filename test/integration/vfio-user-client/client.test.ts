@@ -488,6 +488,76 @@ test("features are got into the caller's memory", () => {
   container.close();
 });
 
+test("an answer that the data has no room for is refused, as by the kernel", () => {
+  using server = new FakeServer();
+  const { container, device } = server.attach();
+  server.reply(deviceFeature, { argsz: 40, flags: 0x1_0008, data: new Uint8Array(0) });
+  expect(() => device.features.get(8, new Uint8Array(24))).toThrow(/EINVAL/);
+  container.close();
+});
+
+describe("success is in the header, and a reply may have no payload", () => {
+  // libvfio-user answers so to DMA_MAP and DMA_UNMAP where its device does no DMA.
+  const bare = (server: FakeServer, { number }: { readonly number: number }) =>
+    server.message(number, new Uint8Array(0), "next");
+
+  test("to memory that is mapped and unmapped, and to the end of a device", async () => {
+    using server = new FakeServer();
+    const { container, device } = server.attach();
+    using buffer = DmaBuffer.allocate(4 * 4096);
+    const parts = [0, 1, 2, 3].map((page) => ({
+      memory: buffer,
+      offset: 4096 * page,
+      length: 4096,
+      iova: 4096 * page,
+    }));
+    for (const _ of parts) bare(server, dmaMap);
+    const [first, second] = container.mapMany(parts);
+    bare(server, dmaUnmap);
+    first?.unmap();
+    bare(server, dmaUnmap);
+    await second?.unmapAsync();
+    bare(server, dmaUnmap);
+    expect(container.unmap(2 * 4096, 4096).bytes).toBe(4096n);
+    expect(container.mappingCount).toBe(1);
+    bare(server, dmaUnmap);
+    device.close();
+    container.close();
+    buffer.close();
+  });
+
+  test("to writes, of which all was done", () => {
+    using server = new FakeServer();
+    const capabilities = { max_msg_fds: 1, write_multiple: true };
+    const { container, device } = server.attach({ postedWrites: false }, capabilities);
+    server.region(0, 4096);
+    const bar0 = device.region("bar0");
+    bare(server, regionWrite);
+    bar0.write32(0, 7);
+    bare(server, regionWrite);
+    bar0.write(0, new Uint8Array(100));
+    bare(server, regionWriteMulti);
+    bar0.run(new RegisterProgram().write32(0, 1).write32(4, 2));
+    expect(server.received().slice(1)).toHaveLength(3);
+    // What was read does not fit into a header.
+    bare(server, regionRead);
+    expect(() => bar0.read32(0)).toThrow(/EINVAL.*0 bytes of payload/);
+    container.close();
+  });
+
+  test("to features that are set or asked about, and not to those that are got", () => {
+    using server = new FakeServer();
+    const { container, device } = server.attach();
+    bare(server, deviceFeature);
+    expect(device.features.has(2, "set")).toBe(true);
+    bare(server, deviceFeature);
+    device.features.set(2, Uint8Array.of(1, 2, 3, 4));
+    bare(server, deviceFeature);
+    expect(() => device.features.get(2, new Uint8Array(8))).toThrow(/EPROTO.*no data came/);
+    container.close();
+  });
+});
+
 test("a reset may take longer than any answer, off the thread", async () => {
   using server = new FakeServer();
   const { container, device } = server.attach({ timeout: 30 });
