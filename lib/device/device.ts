@@ -68,7 +68,7 @@ export class Device implements Disposable {
   /** Optional abilities. */
   readonly features: DeviceFeatures;
   readonly #device: OpenDevice;
-  readonly #regions = new Map<number, Region | undefined>();
+  readonly #regions = new Map<number, Region>();
   readonly #forget: () => void;
   #config: ConfigSpace | undefined;
 
@@ -139,12 +139,15 @@ export class Device implements Disposable {
   }
 
   #region(index: number): Region | undefined {
-    if (!this.#regions.has(index)) {
-      const { isPci } = this.info;
-      const info = readRegionInfo(this.#device, index, `${regionName(index, isPci)} of ${this.address}`);
-      this.#regions.set(index, info === undefined ? undefined : new Region(this.#device, info, isPci));
-    }
-    return this.#regions.get(index);
+    const known = this.#regions.get(index);
+    if (known !== undefined) return known;
+    const { isPci } = this.info;
+    const info = readRegionInfo(this.#device, index, `${regionName(index, isPci)} of ${this.address}`);
+    // A region that is absent is asked for again next time: a server may refuse it now and have it later.
+    if (info === undefined) return undefined;
+    const region = new Region(this.#device, info, isPci);
+    this.#regions.set(index, region);
+    return region;
   }
 
   /** PCI config space. */

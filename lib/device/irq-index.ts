@@ -98,8 +98,10 @@ export abstract class IrqIndex {
 
   /** What the kernel says of it. */
   get info(): IrqInfo {
-    this.#info ??= readIrqInfo(this.device, this.#index, this.toString());
-    return this.#info;
+    const info = this.#info ?? readIrqInfo(this.device, this.#index, this.toString());
+    // A kind that is absent is asked for again next time: a server may refuse it now and have it later.
+    if (info.count > 0) this.#info = info;
+    return info;
   }
 
   /** How many the device has; 0 if none. */

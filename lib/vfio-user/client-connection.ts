@@ -304,6 +304,11 @@ export class ClientConnection {
     return this.#over !== undefined;
   }
 
+  /** Whether the server can be asked: the connection is neither over nor between two processes. */
+  get askable(): boolean {
+    return this.#over === undefined && !this.#suspended;
+  }
+
   get agreement(): Agreement {
     if (this.#agreement === undefined) throw invalidStateError(`${this.label} has not introduced itself`);
     return this.#agreement;

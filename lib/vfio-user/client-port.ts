@@ -110,7 +110,10 @@ function writesFrom(steps: readonly ProgramStep[], from: number): number {
   return count;
 }
 
-/** What a server says does not change: it is asked once, and remembered. */
+/**
+ * What a server says does not change: it is asked once, and its answer is remembered. A refusal may pass: the server is asked again,
+ * and the refusal stands only where it cannot be asked.
+ */
 export class UserPort implements DevicePort {
   readonly calls = { request: "vfio-user", read: "VFIO_USER_REGION_READ", write: "VFIO_USER_REGION_WRITE" };
   readonly #connection: ClientConnection;
@@ -177,7 +180,7 @@ export class UserPort implements DevicePort {
       return { index, status: 0, flags: raw.flags, count: raw.count };
     });
     this.#posted ??= this.#options.postedWrites ? this.#findPosted() : [];
-    return { flags, numRegions, numIrqs, regions, irqs, posted: this.#posted.slice(0, numRegions) };
+    return { flags, numRegions, numIrqs, regions, irqs, posted: this.#posted?.slice(0, numRegions) ?? [] };
   }
 
   #wholeRegionInfo(index: number): RawRegionInfo | number {
@@ -205,7 +208,7 @@ export class UserPort implements DevicePort {
 
   getRegionInfo(index: number, argsz: number): RawRegionInfo | number {
     const known = this.#regions.get(index);
-    if (known !== undefined) return known.raw;
+    if (known !== undefined && this.#stands(known.raw)) return known.raw;
     const room = Math.max(argsz, REGION_INFO_ROOM);
     const outcome = this.#connection.call(
       deviceGetRegionInfo,
@@ -233,6 +236,8 @@ export class UserPort implements DevicePort {
     }
     if (unmappable === undefined) {
       this.#regions.set(index, { raw: value, file });
+      // A write through a mapping could overtake a posted one, also where the region was refused before.
+      this.#posted = [];
       return value;
     }
     file?.close();
@@ -240,6 +245,10 @@ export class UserPort implements DevicePort {
     const raw = { ...value, flags: (value.flags & ~VFIO_REGION_INFO_FLAG_MMAP) >>> 0 };
     this.#regions.set(index, { raw, file: undefined, unmappable });
     return raw;
+  }
+
+  #stands(known: object | number): boolean {
+    return typeof known !== "number" || !this.#connection.askable;
   }
 
   /** Why the region's file cannot be mapped as far as the region goes, or why an access to it could end this process. */
@@ -261,7 +270,7 @@ export class UserPort implements DevicePort {
 
   getIrqInfo(index: number): RawIrqInfo | number {
     const known = this.#irqs.get(index);
-    if (known !== undefined) return known;
+    if (known !== undefined && this.#stands(known)) return known;
     const outcome = this.#connection.call(deviceGetIrqInfo, { argsz: IRQ_INFO_SIZE, index });
     const raw = outcome.ok
       ? { argsz: IRQ_INFO_SIZE, flags: outcome.value.flags, count: outcome.value.count, bytes: noBytes }
@@ -374,19 +383,21 @@ export class UserPort implements DevicePort {
   #isPosted(index: number): boolean {
     if (!this.#options.postedWrites || !isBar(index)) return false;
     this.#posted ??= this.#findPosted();
-    return this.#posted[index] === true;
+    return this.#posted?.[index] === true;
   }
 
-  #findPosted(): readonly boolean[] {
+  /** Undefined if the server refuses what must be known for it. */
+  #findPosted(): readonly boolean[] | undefined {
     const info = this.getInfo();
-    if (typeof info === "number" || (info.flags & VFIO_DEVICE_FLAGS_PCI) === 0) return [];
+    if (typeof info === "number") return undefined;
+    if ((info.flags & VFIO_DEVICE_FLAGS_PCI) === 0) return [];
     for (let index = 0; index < info.numRegions; index++) {
       const region = this.getRegionInfo(index, REGION_INFO_ROOM);
       if (typeof region !== "number" && (region.flags & VFIO_REGION_INFO_FLAG_MMAP) !== 0) return [];
     }
     const registers = new Uint8Array(24);
     const config = { index: VFIO_PCI_CONFIG_REGION_INDEX, fileOffset: 0n };
-    if (this.read(config, CONFIG_BAR0, registers) !== registers.length) return [];
+    if (this.read(config, CONFIG_BAR0, registers) !== registers.length) return undefined;
     return Array.from({ length: 6 }, (_, index) => ((registers[4 * index] ?? 0) & BAR_IS_IO) === 0);
   }
 

@@ -62,6 +62,8 @@ export declare class ClientConnection {
     get fd(): number;
     /** Whether it is over, by whichever side. */
     get over(): boolean;
+    /** Whether the server can be asked: the connection is neither over nor between two processes. */
+    get askable(): boolean;
     get agreement(): Agreement;
     /** What a successor must know. The descriptors are borrowed. */
     get state(): ConnectionState<number>;

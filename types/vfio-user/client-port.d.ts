@@ -14,7 +14,10 @@ export interface PortOptions {
     /** Whether a region's file is mapped although the server could cut or empty it, which would end this process with SIGBUS. */
     readonly trustServer: boolean;
 }
-/** What a server says does not change: it is asked once, and remembered. */
+/**
+ * What a server says does not change: it is asked once, and its answer is remembered. A refusal may pass: the server is asked again,
+ * and the refusal stands only where it cannot be asked.
+ */
 export declare class UserPort implements DevicePort {
     #private;
     readonly calls: {

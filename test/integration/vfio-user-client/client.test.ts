@@ -10,6 +10,7 @@ import { UnixListener } from "../../../lib/unix-socket.js";
 import {
   deviceFeature,
   deviceGetIrqInfo,
+  deviceGetRegionInfo,
   deviceReset,
   deviceSetIrqs,
   dmaMap,
@@ -22,7 +23,7 @@ import {
 import { socketDirectory, startEdu } from "./edu-process.js";
 import { descriptorCount, FakeServer } from "./fake-server.js";
 
-const { EINVAL, ENOENT, EPERM } = constants.errno;
+const { EAGAIN, EINVAL, ENOENT, EPERM } = constants.errno;
 
 let before: number;
 beforeEach(() => {
@@ -494,6 +495,88 @@ test("an answer that the data has no room for is refused, as by the kernel", () 
   server.reply(deviceFeature, { argsz: 40, flags: 0x1_0008, data: new Uint8Array(0) });
   expect(() => device.features.get(8, new Uint8Array(24))).toThrow(/EINVAL/);
   container.close();
+});
+
+describe("a refusal is not remembered", () => {
+  test("of what a region is", () => {
+    using server = new FakeServer();
+    const { container, device } = server.attach();
+    server.refuse(deviceGetRegionInfo, EINVAL);
+    expect(device.findRegion("bar0")).toBeUndefined();
+    server.refuse(deviceGetRegionInfo, EAGAIN);
+    expect(() => device.region("bar0")).toThrow(/EAGAIN/);
+    server.region(0, 4096);
+    const bar0 = device.region("bar0");
+    expect(bar0.size).toBe(4096);
+    // What was answered is.
+    expect(device.region("bar0")).toBe(bar0);
+    expect(server.requests(deviceGetRegionInfo).map(({ index }) => index)).toEqual([0, 0, 0]);
+    container.close();
+  });
+
+  test("of what a kind of interrupt is", () => {
+    using server = new FakeServer();
+    const { container, device } = server.attach();
+    server.refuse(deviceGetIrqInfo, EINVAL);
+    expect(device.msix.count).toBe(0);
+    server.refuse(deviceGetIrqInfo, EAGAIN);
+    expect(() => device.msix.count).toThrow(/EAGAIN/);
+    server.reply(deviceGetIrqInfo, { argsz: 16, flags: 1, index: 2, count: 4 });
+    expect([device.msix.count, device.msix.count]).toEqual([4, 4]);
+    expect(server.requests(deviceGetIrqInfo).map(({ index }) => index)).toEqual([2, 2, 2]);
+    container.close();
+  });
+
+  test("of a region that can be mapped later: writes are not posted any more", () => {
+    using server = new FakeServer();
+    const { container, device } = server.attach();
+    server.region(0, 4096);
+    const bar0 = device.region("bar0");
+    server.refuse(deviceGetRegionInfo, EINVAL);
+    for (let index = 2; index < 9; index++) server.region(index, index === 7 ? 256 : 0);
+    server.reply(regionRead, { offset: 0x10n, region: 7, data: new Uint8Array(24) });
+    bar0.write32(0, 1);
+    server.region(1, 4096, { flags: 7, fds: [{ memfd: 4096, seals: 2 }] });
+    expect(device.region("bar1").size).toBe(4096);
+    server.reply(regionWrite, { offset: 0n, region: 0, count: 4 });
+    bar0.write32(0, 2);
+    const writes = server.received().filter(({ command }) => command === regionWrite.number);
+    expect(writes.map(({ flags, payload }) => [flags, payload.at(16)])).toEqual([
+      [0x10, 1],
+      [0, 2],
+    ]);
+    container.close();
+  });
+
+  test("of the config space that says which writes can be posted", () => {
+    using server = new FakeServer();
+    const { container, device } = server.attach();
+    server.region(0, 4096);
+    const bar0 = device.region("bar0");
+    for (let index = 1; index < 9; index++) server.region(index, index === 7 ? 256 : 0);
+    server.refuse(regionRead, EAGAIN);
+    server.reply(regionWrite, { offset: 0n, region: 0, count: 4 });
+    bar0.write32(0, 1);
+    server.reply(regionRead, { offset: 0x10n, region: 7, data: new Uint8Array(24) });
+    bar0.write32(0, 2);
+    const writes = server.received().filter(({ command }) => command === regionWrite.number);
+    expect(writes.map(({ flags, payload }) => [flags, payload.at(16)])).toEqual([
+      [0, 1],
+      [0x10, 2],
+    ]);
+    container.close();
+  });
+
+  test("stands where the server is gone", () => {
+    using server = new FakeServer();
+    const { container, device } = server.attach();
+    server.refuse(deviceGetIrqInfo, EINVAL);
+    expect(device.msix.count).toBe(0);
+    server.shutdown();
+    expect(() => device.reset()).toThrow(/ENOTCONN/);
+    expect(device.msix.count).toBe(0);
+    container.close();
+  });
 });
 
 describe("success is in the header, and a reply may have no payload", () => {
