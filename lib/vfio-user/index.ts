@@ -15,6 +15,7 @@ export type { Migration } from "./migration.js";
 export {
   type BarRegister,
   type CapabilityImage,
+  type ExtendedCapabilityImage,
   type PciConfig,
   type PciIdentity,
   powerManagement,

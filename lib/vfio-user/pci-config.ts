@@ -32,6 +32,18 @@ export interface CapabilityImage {
   readonly writable?: Uint8Array;
 }
 
+/** An extended capability of a PCI Express device, in config space from 0x100 on. */
+export interface ExtendedCapabilityImage {
+  /** Its number, as in `linux/pci_regs.h`: 0x0001 advanced error reporting, 0x0003 serial number, 0x000b vendor-specific. 16 bits. */
+  readonly id: number;
+  /** The version of its layout. 4 bits. Default 1. */
+  readonly version?: number;
+  /** What follows its four first bytes (number, version and next). */
+  readonly body: Uint8Array;
+  /** Which bits of the body the client may write; none, if it is left out. */
+  readonly writable?: Uint8Array;
+}
+
 /** What a BAR's register says. */
 export interface BarRegister {
   readonly index: number;
@@ -58,8 +70,11 @@ export interface PciConfigInit extends PciIdentity, MessageCapabilities {
   readonly romSize: number;
   readonly intx: boolean;
   readonly capabilities: readonly CapabilityImage[];
+  readonly extendedCapabilities: readonly ExtendedCapabilityImage[];
   /** Something was written: where, and how much. */
   written(offset: number, length: number): void;
+  /** The client has initiated a function-level reset. */
+  resetFunction(): Promise<void>;
 }
 
 // linux/pci_regs.h
@@ -78,12 +93,18 @@ const INTERRUPT_LINE = 0x3c;
 const INTERRUPT_PIN = 0x3d;
 const HEADER_SIZE = 0x40;
 const CONVENTIONAL_SIZE = 256;
+const FIRST_EXTENDED_CAPABILITY = 0x100;
 const EXPRESS_SIZE = 4096;
 const CAP_PM = 0x01;
 const CAP_MSI = 0x05;
 const CAP_VENDOR = 0x09;
 const CAP_EXPRESS = 0x10;
 const CAP_MSIX = 0x11;
+// Registers of the PCI Express capability, and their bits for a function-level reset.
+const EXP_DEVICE_CAPABILITIES = 0x04;
+const EXP_DEVICE_CAPABILITIES_FLR = 0x1000_0000;
+const EXP_DEVICE_CONTROL = 0x08;
+const EXP_DEVICE_CONTROL_FLR = 0x8000;
 
 /** Power management with the states D0 and D3hot, which Linux puts an idle device into. */
 export function powerManagement(): CapabilityImage {
@@ -108,17 +129,20 @@ export function vendorSpecific(data: Uint8Array, writable?: Uint8Array): Capabil
     : { id: CAP_VENDOR, body, writable: Uint8Array.of(0, ...writable) };
 }
 
-/** PCI Express, version 2, of an endpoint with a link of one lane at 2.5 GT/s: numbers without meaning here. */
+/**
+ * PCI Express, version 2, of an endpoint with a function-level reset, and a link of one lane at 2.5 GT/s: numbers without meaning
+ * here.
+ */
 function express(): CapabilityImage {
   const body = new Uint8Array(0x3a);
   const view = new DataView(body.buffer);
   view.setUint16(0, 0x0002, true);
-  view.setUint32(2, 0x0000_8000, true); // role-based error reporting
+  view.setUint32(2, 0x0000_8000 | EXP_DEVICE_CAPABILITIES_FLR, true); // role-based error reporting
   view.setUint32(0xa, 0x11, true); // link capabilities
   view.setUint16(0x10, 0x11, true); // link status
   const writable = new Uint8Array(body.length);
   const masks = new DataView(writable.buffer);
-  masks.setUint16(6, 0x7fff, true); // device control
+  masks.setUint16(6, 0xffff & ~EXP_DEVICE_CONTROL_FLR, true); // device control; Initiate FLR always reads 0
   masks.setUint16(0xe, 0x03ff, true); // link control
   return { id: CAP_EXPRESS, body, writable };
 }
@@ -157,13 +181,21 @@ export function checkBits(name: string, value: number, bits: number): number {
 
 /** The config space of a {@link PciDevice}. The device's own program may read and write all of it. */
 export class PciConfig {
-  /** All of it. What is stored here is not checked against what the client may write. */
+  /**
+   * All of it. What is stored here is not checked against what the client may write.
+   *
+   * What it holds when the device is served for the first time (`VfioUserServer.listen` or `serve`) is what a reset puts back. What
+   * the device's program stores later is its state, and lost at a reset: store it again in {@link PciDeviceOptions.reset}.
+   */
   readonly bytes: Uint8Array;
   readonly #view: DataView;
   readonly #writable: Uint8Array;
   readonly #written: (offset: number, length: number) => void;
+  readonly #resetFunction: () => Promise<void>;
   readonly #interrupt: () => boolean;
-  readonly #initial: Uint8Array;
+  #resetState: Uint8Array | undefined;
+  /** Where the PCI Express capability begins. */
+  #express: number | undefined;
   /** The registers that a reset does not put back: the client's side keeps them, as the kernel's VFIO does. */
   readonly #kept: readonly (readonly [offset: number, length: number])[];
 
@@ -173,6 +205,7 @@ export class PciConfig {
     this.#view = new DataView(this.bytes.buffer);
     this.#writable = new Uint8Array(this.bytes.length);
     this.#written = init.written;
+    this.#resetFunction = init.resetFunction;
     this.#interrupt = interrupt;
     this.#header(init);
     const list = [
@@ -182,7 +215,7 @@ export class PciConfig {
       ...init.capabilities,
     ];
     this.#chain(list);
-    this.#initial = this.bytes.slice();
+    this.#chainExtended(init.extendedCapabilities);
     this.#kept = [
       [COMMAND, 2],
       [0x0c, 2],
@@ -220,20 +253,41 @@ export class PciConfig {
     let at = HEADER_SIZE;
     let link = FIRST_CAPABILITY;
     for (const { id, body, writable } of list) {
-      const length = 2 + body.length;
-      if (at + length > CONVENTIONAL_SIZE)
-        throw outOfRangeError("capabilities", "short enough for 192 bytes", at + length);
-      if (writable !== undefined && writable.length !== body.length) {
-        throw outOfRangeError("writable", `as long as the capability's body (${body.length} bytes)`, writable.length);
-      }
+      const end = at + 2 + body.length;
+      if (end > CONVENTIONAL_SIZE) throw outOfRangeError("capabilities", "short enough for 192 bytes", end);
       this.#view.setUint8(link, at);
       this.#view.setUint8(at, checkBits("id", id, 8));
-      this.bytes.set(body, at + 2);
-      if (writable !== undefined) this.#writable.set(writable, at + 2);
+      this.#place(at + 2, body, writable);
+      if (id === CAP_EXPRESS) this.#express = at;
       link = at + 1;
-      at = (at + length + 3) & ~3;
+      at = (end + 3) & ~3;
     }
     if (list.length > 0) this.#view.setUint16(STATUS, STATUS_CAPABILITIES, true);
+  }
+
+  #chainExtended(list: readonly ExtendedCapabilityImage[]): void {
+    if (list.length > 0 && this.bytes.length < EXPRESS_SIZE) {
+      throw outOfRangeError("extendedCapabilities", "empty for a device that is not `express`", list.length);
+    }
+    let at = FIRST_EXTENDED_CAPABILITY;
+    for (const [i, { id, version = 1, body, writable }] of list.entries()) {
+      const end = at + 4 + body.length;
+      if (end > EXPRESS_SIZE) throw outOfRangeError("extendedCapabilities", "short enough for 3840 bytes", end);
+      const next = i + 1 < list.length ? (end + 3) & ~3 : 0;
+      const header = checkBits("id", id, 16) | (checkBits("version", version, 4) << 16) | (next << 20);
+      this.#view.setUint32(at, header >>> 0, true);
+      this.#place(at + 4, body, writable);
+      at = next;
+    }
+  }
+
+  #place(at: number, body: Uint8Array, writable: Uint8Array | undefined): void {
+    this.bytes.set(body, at);
+    if (writable === undefined) return;
+    if (writable.length !== body.length) {
+      throw outOfRangeError("writable", `as long as the capability's body (${body.length} bytes)`, writable.length);
+    }
+    this.#writable.set(writable, at);
   }
 
   /** Whether the client lets the device do DMA and send MSI. */
@@ -253,20 +307,40 @@ export class PciConfig {
     return this.bytes.slice(offset, offset + length);
   }
 
-  /** The client writes: what it may. @internal */
-  write(offset: number, data: Uint8Array): void {
+  /**
+   * The client writes: what it may. Where it initiates a function-level reset, the promise is of its end.
+   *
+   * @internal
+   */
+  write(offset: number, data: Uint8Array): Promise<void> | undefined {
     for (const [i, value] of data.entries()) {
       const at = offset + i;
       const mask = this.#writable[at] ?? 0;
       this.bytes[at] = ((this.bytes[at] ?? 0) & ~mask) | (value & mask);
     }
     this.#written(offset, data.length);
+    return this.#initiatesReset(offset, data) ? this.#resetFunction() : undefined;
+  }
+
+  #initiatesReset(offset: number, data: Uint8Array): boolean {
+    const express = this.#express;
+    if (express === undefined) return false;
+    const capabilities = this.#view.getUint32(express + EXP_DEVICE_CAPABILITIES, true);
+    // The bit is in the register's second byte.
+    const written = data[express + EXP_DEVICE_CONTROL + 1 - offset] ?? 0;
+    return (capabilities & EXP_DEVICE_CAPABILITIES_FLR) !== 0 && (written & (EXP_DEVICE_CONTROL_FLR >> 8)) !== 0;
+  }
+
+  /** The contents at the first call are what {@link reset} puts back. @internal */
+  fixResetState(): void {
+    this.#resetState ??= this.bytes.slice();
   }
 
   /** @internal */
   reset(): void {
+    if (this.#resetState === undefined) return;
     const kept = this.#kept.map(([offset, length]) => [offset, this.bytes.slice(offset, offset + length)] as const);
-    this.bytes.set(this.#initial);
+    this.bytes.set(this.#resetState);
     for (const [offset, bytes] of kept) this.bytes.set(bytes, offset);
   }
 }

@@ -132,7 +132,9 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
   #claim<Place>(take: () => Place): Place {
     this.device.claim(this.#claimant);
     try {
-      return take();
+      const place = take();
+      this.device.config.fixResetState();
+      return place;
     } catch (error) {
       this.device.unclaim(this.#claimant);
       throw error;

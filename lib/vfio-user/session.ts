@@ -611,7 +611,7 @@ export class Session {
   #write(command: number, { offset, region, data }: RegionData): void | Promise<void> {
     const { size, bar } = this.#region(command, region);
     const at = this.#within(command, size, offset, data.length);
-    if (region === VFIO_PCI_CONFIG_REGION_INDEX) this.#device.config.write(at, data);
+    if (region === VFIO_PCI_CONFIG_REGION_INDEX) return this.#device.config.write(at, data);
     // A write to a ROM is no error: it changes nothing.
     return bar?.write(at, data, this.#served?.signal);
   }

@@ -12,6 +12,6 @@ export { DriverError, type QueueBuffer, type QueueRequest } from "./devices/virt
 export type { ClientMemory, ClientRange } from "./dma.js";
 export type { InterruptKind, IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
 export type { Migration } from "./migration.js";
-export { type BarRegister, type CapabilityImage, type PciConfig, type PciIdentity, powerManagement, vendorSpecific, } from "./pci-config.js";
+export { type BarRegister, type CapabilityImage, type ExtendedCapabilityImage, type PciConfig, type PciIdentity, powerManagement, vendorSpecific, } from "./pci-config.js";
 export { type InterruptOptions, type MsixOptions, PciDevice, type PciDeviceOptions } from "./pci-device.js";
 export { type ServerEvents, type ServerOptions, VfioUserServer } from "./server.js";

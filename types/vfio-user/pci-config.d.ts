@@ -22,6 +22,17 @@ export interface CapabilityImage {
     /** Which bits of the body the client may write; none, if it is left out. */
     readonly writable?: Uint8Array;
 }
+/** An extended capability of a PCI Express device, in config space from 0x100 on. */
+export interface ExtendedCapabilityImage {
+    /** Its number, as in `linux/pci_regs.h`: 0x0001 advanced error reporting, 0x0003 serial number, 0x000b vendor-specific. 16 bits. */
+    readonly id: number;
+    /** The version of its layout. 4 bits. Default 1. */
+    readonly version?: number;
+    /** What follows its four first bytes (number, version and next). */
+    readonly body: Uint8Array;
+    /** Which bits of the body the client may write; none, if it is left out. */
+    readonly writable?: Uint8Array;
+}
 /** What a BAR's register says. */
 export interface BarRegister {
     readonly index: number;
@@ -44,7 +55,12 @@ export declare function checkBits(name: string, value: number, bits: number): nu
 /** The config space of a {@link PciDevice}. The device's own program may read and write all of it. */
 export declare class PciConfig {
     #private;
-    /** All of it. What is stored here is not checked against what the client may write. */
+    /**
+     * All of it. What is stored here is not checked against what the client may write.
+     *
+     * What it holds when the device is served for the first time (`VfioUserServer.listen` or `serve`) is what a reset puts back. What
+     * the device's program stores later is its state, and lost at a reset: store it again in {@link PciDeviceOptions.reset}.
+     */
     readonly bytes: Uint8Array;
     /** Whether the client lets the device do DMA and send MSI. */
     get busMaster(): boolean;

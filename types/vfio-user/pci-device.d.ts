@@ -3,7 +3,7 @@ import { DeviceClient } from "./device-client.js";
 import type { ClientMemory, ClientRange } from "./dma.js";
 import type { IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
 import { type Migration } from "./migration.js";
-import { type CapabilityImage, PciConfig, type PciIdentity } from "./pci-config.js";
+import { type CapabilityImage, type ExtendedCapabilityImage, PciConfig, type PciIdentity } from "./pci-config.js";
 /** Where a device's MSI-X table lies. */
 export interface MsixOptions {
     /** 1 to 2048. */
@@ -33,11 +33,19 @@ export interface PciDeviceOptions extends PciIdentity {
     /** The contents of its expansion ROM. */
     readonly rom?: Uint8Array;
     readonly interrupts?: InterruptOptions;
-    /** Whether it is a PCI Express endpoint, with 4096 bytes of config space; else a conventional one with 256. */
+    /**
+     * Whether it is a PCI Express endpoint, with 4096 bytes of config space and a function-level reset; else a conventional one with
+     * 256.
+     */
     readonly express?: boolean;
     /** Capabilities besides MSI, MSI-X and PCI Express: {@link powerManagement}, {@link vendorSpecific}. */
     readonly capabilities?: readonly CapabilityImage[];
-    /** The client resets the device. Config space is put back before, except what the client's side keeps (the BARs). */
+    /** Extended capabilities, for a PCI Express endpoint. */
+    readonly extendedCapabilities?: readonly ExtendedCapabilityImage[];
+    /**
+     * The client resets the device: by a request, or with `express` by a function-level reset in config space. Config space is put
+     * back before (see {@link PciConfig.bytes}), except what the client's side keeps: COMMAND, the BARs, the interrupt line.
+     */
     reset?(): void | Promise<void>;
     /**
      * The client takes memory back, or is gone. When this is done, nothing of the device uses the ranges any more: what it had

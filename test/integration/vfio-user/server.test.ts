@@ -241,6 +241,107 @@ describe("regions", () => {
   });
 });
 
+describe("config space", () => {
+  const CONFIG = 7;
+  const read = async (client: RawClient, offset: number, count: number) =>
+    (await client.ask(regionRead, { offset: BigInt(offset), region: CONFIG, count })).data;
+  const write = (client: RawClient, offset: number, ...bytes: number[]) =>
+    client.ask(regionWrite, { offset: BigInt(offset), region: CONFIG, data: Uint8Array.from(bytes) });
+  // PCI Express is the first capability.
+  const [EXPRESS, DEVICE_CAPABILITIES, DEVICE_CONTROL] = [0x40, 0x44, 0x48];
+
+  test("what the device's program stored before it was served is there after a reset", async () => {
+    const device = new PciDevice({
+      ...options,
+      express: true,
+      extendedCapabilities: [{ id: 3, body: pattern(8), writable: new Uint8Array(8).fill(0xff) }],
+    });
+    device.config.bytes[0xc0] = 0x5a;
+    await using fixture = serve({}, {}, device);
+    using client = await fixture.open();
+    device.config.bytes[0xc1] = 0xa5;
+    await write(client, 0x104, ...new Uint8Array(8));
+    expect(await read(client, 0xc0, 2)).toEqual(Uint8Array.of(0x5a, 0xa5));
+    await client.ask(deviceReset, undefined);
+    expect(await read(client, 0xc0, 2)).toEqual(Uint8Array.of(0x5a, 0));
+    expect(await read(client, 0x104, 8)).toEqual(pattern(8));
+  });
+
+  test("the state of the first time that a device is served is what a reset puts back, also the second time", async () => {
+    const device = new PciDevice(options);
+    for (const _ of [1, 2]) {
+      const [ours, theirs] = UnixSocket.pair("stream");
+      await using _server = VfioUserServer.serve(device, ours);
+      using client = RawClient.over(theirs);
+      await client.call(version, { major: 0, minor: 2, capabilities: {} });
+      await client.ask(deviceReset, undefined);
+      expect(await read(client, 0xc0, 1)).toEqual(Uint8Array.of(0));
+      device.config.bytes[0xc0] = 1;
+    }
+    device.close();
+  });
+
+  test("a function-level reset is the device's reset, and ends before its write is answered", async () => {
+    const calls: string[] = [];
+    await using fixture = serve({
+      express: true,
+      async reset() {
+        calls.push("begin");
+        await delay(1);
+        calls.push("end");
+      },
+    });
+    using client = await fixture.open();
+    expect(((await read(client, DEVICE_CAPABILITIES, 4))[3] ?? 0) & 0x10).toBe(0x10);
+    const MSI_CONTROL = 0x40 + 0x3c + 2;
+    await write(client, 0x04, 0x06, 0);
+    await write(client, 0x10, 0, 0xf0, 0xff, 0xfe);
+    await write(client, MSI_CONTROL, 1);
+    expect(((await read(client, MSI_CONTROL, 1))[0] ?? 0) & 1).toBe(1);
+    // Not the bit.
+    await write(client, DEVICE_CONTROL, 0x10, 0x7f);
+    await write(client, EXPRESS, 0, 0xff, 0, 0xff);
+    expect(calls).toEqual([]);
+    await write(client, DEVICE_CONTROL + 1, 0x80);
+    expect(calls).toEqual(["begin", "end"]);
+    expect(await read(client, DEVICE_CONTROL, 2)).toEqual(Uint8Array.of(0, 0));
+    expect(((await read(client, MSI_CONTROL, 1))[0] ?? 0) & 1).toBe(0);
+    // As after any reset: the client's side keeps them.
+    expect(await read(client, 0x04, 2)).toEqual(Uint8Array.of(0x06, 0));
+    expect(await read(client, 0x10, 4)).toEqual(Uint8Array.of(0, 0xf0, 0xff, 0xfe));
+    // In a write of the whole register, and among others.
+    await write(client, DEVICE_CONTROL, 0, 0x80);
+    await write(client, EXPRESS, ...new Uint8Array(9), 0x80);
+    expect(calls).toHaveLength(6);
+  });
+
+  test("a function-level reset that the device does not offer is none", async () => {
+    let resets = 0;
+    const reset = () => void resets++;
+    const without = new PciDevice({ ...options, express: true, reset });
+    without.config.bytes[DEVICE_CAPABILITIES + 3] = 0;
+    for (const device of [without, new PciDevice({ ...options, reset })]) {
+      await using fixture = serve({}, {}, device);
+      using client = await fixture.open();
+      await write(client, DEVICE_CONTROL, 0, 0x80);
+    }
+    expect(resets).toBe(0);
+  });
+
+  test("a function-level reset that fails is an error of the write", async () => {
+    await using fixture = serve({
+      express: true,
+      reset() {
+        throw new Error("it does not");
+      },
+    });
+    using client = await fixture.open();
+    const data = Uint8Array.of(0, 0x80);
+    expect((await client.call(regionWrite, { offset: BigInt(DEVICE_CONTROL), region: CONFIG, data })).errno).toBe(EIO);
+    expect(fixture.told).toEqual([expect.objectContaining({ message: "it does not" })]);
+  });
+});
+
 describe("interrupts", () => {
   test("vectors: set, raised from both sides, taken away one by one and all at once", async () => {
     await using fixture = serve();

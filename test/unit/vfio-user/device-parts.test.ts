@@ -1,5 +1,6 @@
 /** The parts of a device that need no client: config space, BARs, the log of written pages, the states of a migration. */
 import { describe, expect, test } from "vitest";
+import { walkPciExtendedCapabilities } from "../../../lib/device/pci-capabilities.js";
 import { DeviceBar } from "../../../lib/vfio-user/bar.js";
 import { DirtyLog } from "../../../lib/vfio-user/dirty-log.js";
 import { MigrationMachine, migrationPath } from "../../../lib/vfio-user/migration.js";
@@ -56,6 +57,7 @@ describe("config space", () => {
 
   test("the command register takes what it has, and a reset leaves it", async () => {
     using one = device({ interrupts: { msi: 4 } });
+    one.config.fixResetState();
     write32(one, 4, 0xffff_ffff);
     expect(config32(one, 4) & 0xffff).toBe(0x0547);
     expect(one.busMaster).toBe(true);
@@ -85,6 +87,35 @@ describe("config space", () => {
     expect(list).toEqual([0x10, 0x05, 0x11, 0x01, 0x09]);
   });
 
+  test("extended capabilities are linked, and written where they may be", () => {
+    const serialNumber = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+    using one = device({
+      express: true,
+      extendedCapabilities: [
+        { id: 0x0003, body: serialNumber },
+        { id: 0x000b, version: 2, body: new Uint8Array(5), writable: Uint8Array.of(0, 0xff, 0, 0, 0x0f) },
+        { id: 0x0001, body: new Uint8Array(0x44) },
+      ],
+    });
+    const reader = {
+      label: "config",
+      size: one.config.bytes.length,
+      read8: (offset: number) => config32(one, offset) & 0xff,
+      read16: (offset: number) => config32(one, offset) & 0xffff,
+      read32: (offset: number) => config32(one, offset),
+    };
+    const list = [...walkPciExtendedCapabilities(reader)];
+    expect(list.map(({ id, version, offset }) => [id, version, offset])).toEqual([
+      [0x0003, 1, 0x100],
+      [0x000b, 2, 0x10c],
+      [0x0001, 1, 0x118],
+    ]);
+    expect(one.config.read(0x104, 8)).toEqual(serialNumber);
+    one.config.write(0x100, new Uint8Array(0x60).fill(0xff));
+    expect(one.config.read(0x110, 5)).toEqual(Uint8Array.of(0, 0xff, 0, 0, 0x0f));
+    expect([...walkPciExtendedCapabilities(reader)]).toEqual(list);
+  });
+
   test("the line shows in the status register", () => {
     using one = device({ interrupts: { intx: true } });
     one.intx.assert();
@@ -97,6 +128,20 @@ describe("config space", () => {
 test.each<[string, Partial<PciDeviceOptions>]>([
   ["a vendor of 17 bits", { vendorId: 0x10000 }],
   ["a class of 25 bits", { classCode: 0x1000000 }],
+  ["extended capabilities without PCI Express", { extendedCapabilities: [{ id: 3, body: new Uint8Array(8) }] }],
+  [
+    "more extended capabilities than there is room for",
+    { express: true, extendedCapabilities: [{ id: 3, body: new Uint8Array(3837) }] },
+  ],
+  [
+    "an extended capability of 17 bits",
+    { express: true, extendedCapabilities: [{ id: 0x10003, body: new Uint8Array(8) }] },
+  ],
+  ["a version of 5 bits", { express: true, extendedCapabilities: [{ id: 3, version: 16, body: new Uint8Array(8) }] }],
+  [
+    "a mask of another length than its capability",
+    { express: true, extendedCapabilities: [{ id: 3, body: new Uint8Array(8), writable: new Uint8Array(7) }] },
+  ],
   ["a BAR whose size is no power of two", { bars: [{ size: 100 }] }],
   ["a BAR that is too small", { bars: [{ size: 8 }] }],
   ["a seventh BAR", { bars: [undefined, undefined, undefined, undefined, undefined, undefined, { size: 16 }] }],
