@@ -191,6 +191,11 @@ export class Channel {
     }
   }
 
+  /** Waits until the other side ends the conversation. Rejects with what {@link receive} would reject with. */
+  async ended(wait: SocketWait): Promise<never> {
+    throw this.#violation(await this.#next(0, wait), "nothing");
+  }
+
   /** Throws if the other side has ended the conversation by now, as {@link receive} would. */
   throwIfEnded(): void {
     const packet = this.#poll();

@@ -19,7 +19,7 @@ import { constants } from "node:os";
 import type { Container } from "../container/container.js";
 import type { Blocker } from "../container/hand-over.js";
 import type { Interrupt } from "../device/interrupt.js";
-import { invalidStateError, messageOf, VfioError } from "../errors.js";
+import { argTypeError, invalidStateError, messageOf, VfioError } from "../errors.js";
 import { failuresOf } from "../run-all.js";
 import { findBlockers } from "./blockers.js";
 import type { OutgoingCarrier } from "./carrier.js";
@@ -27,6 +27,7 @@ import { encodeFrozen, encodeManifest } from "./codec.js";
 import { withDeadline } from "./deadline.js";
 import { type Description, describe, describeFrozen } from "./describe.js";
 import { type LiveUpdateOptions, Plan, type PlannedConnection } from "./plan.js";
+import { endedBySignal, runStep } from "./program-step.js";
 import { type LiveUpdateReport, Timeline } from "./timeline.js";
 
 /** How long each wait may take, in milliseconds; `Infinity` for ever. */
@@ -41,7 +42,7 @@ export interface HandOverTimeouts {
 
 /** How a hand-over is made. */
 export interface HandOverOptions {
-  /** Ends it, and rolls it back, as long as the word is not given. */
+  /** Ends it at once, and rolls it back, as long as nothing is committed: also while the program's `stop` or `save` runs. */
   readonly signal?: AbortSignal;
   readonly timeouts?: HandOverTimeouts;
 }
@@ -183,12 +184,12 @@ class Attempt {
     const { stop, save } = this.#plan.options;
     this.#timeline.begin("stop");
     this.#stopped = true;
-    await stop?.();
+    if (stop !== undefined) await this.#run(stop);
     this.#timeline.begin("freeze");
     this.#freeze();
     this.#timeline.begin("save");
-    const state = (await save?.()) ?? new Uint8Array(0);
-    this.#options.signal?.throwIfAborted();
+    const state = save === undefined ? new Uint8Array(0) : await this.#run(save);
+    if (!(state instanceof Uint8Array)) throw argTypeError("the result of save()", "a Uint8Array", state);
     this.#timeline.begin("invalidate");
     for (const container of this.#containers) {
       container.handOver.invalidate();
@@ -199,6 +200,12 @@ class Attempt {
     await this.#wait("transfer", 10_000, "until the successor had taken the memory over", (wait) =>
       this.#carrier.transfer(late, wait),
     );
+  }
+
+  /** Runs a function of the program's. */
+  #run<T>(run: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
+    const carrier = this.#carrier;
+    return runStep(run, (wait) => carrier.ended?.(wait) ?? endedBySignal(wait), this.#options.signal);
   }
 
   /** Interrupts are counted from here on. KVM's hands first: what it has taken from an eventfd it has raised when it lets go. */

@@ -211,6 +211,10 @@ class SocketToSuccessor implements OutgoingCarrier {
     await this.#channel.receive("ready", NO_CONTENT, wait);
   }
 
+  async ended(wait: CarrierWait): Promise<never> {
+    return await this.#channel.ended(wait);
+  }
+
   async transfer(late: Uint8Array, wait: CarrierWait): Promise<void> {
     await this.#channel.send("frozen", late, [], wait);
     await this.#channel.receive("taken", NO_CONTENT, wait);

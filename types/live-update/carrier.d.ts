@@ -8,6 +8,7 @@
  *  old: OutgoingCarrier                      successor: IncomingCarrier
  *  prepare(parcel)    -- manifest, fds -->   receive()
  *                     <------ ready -------  ready() ...
+ *  ended()            <------ (end) -------  (fail())
  *  transfer(late)     ------ frozen ----->   ... ready() has the late part
  *                     <------ taken -------  taken() ...
  *  commit()           ------ commit ----->   ... taken() is over: the devices are the successor's
@@ -49,6 +50,11 @@ export interface OutgoingCarrier {
     }[];
     /** Brings manifest and descriptors to the successor; resolves when it is ready to take over. */
     prepare(parcel: Parcel, wait: CarrierWait): Promise<void>;
+    /**
+     * Between {@link prepare} and {@link transfer}, while the program stops and saves: rejects as soon as the successor gives up or
+     * is gone. Left out by a carrier whose successor does not run yet.
+     */
+    ended?(wait: CarrierWait): Promise<never>;
     /** Everything is frozen: brings the last part; resolves when the successor has taken the memory over and waits for the word. */
     transfer(late: Uint8Array, wait: CarrierWait): Promise<void>;
     /**

@@ -50,6 +50,8 @@ export declare class Channel {
      *   its reason is in the message
      */
     receive(type: MessageType, limits: ChannelLimits, wait: SocketWait): Promise<Message>;
+    /** Waits until the other side ends the conversation. Rejects with what {@link receive} would reject with. */
+    ended(wait: SocketWait): Promise<never>;
     /** Throws if the other side has ended the conversation by now, as {@link receive} would. */
     throwIfEnded(): void;
     /**

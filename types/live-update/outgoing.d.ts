@@ -14,7 +14,7 @@ export interface HandOverTimeouts {
 }
 /** How a hand-over is made. */
 export interface HandOverOptions {
-    /** Ends it, and rolls it back, as long as the word is not given. */
+    /** Ends it at once, and rolls it back, as long as nothing is committed: also while the program's `stop` or `save` runs. */
     readonly signal?: AbortSignal;
     readonly timeouts?: HandOverTimeouts;
 }

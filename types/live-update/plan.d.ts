@@ -25,10 +25,18 @@ export interface LiveUpdateOptions {
     /**
      * Called first, while everything still works: the program stops what it does with the devices (vCPUs, submissions). The devices
      * go on with what they have.
+     *
+     * @param signal aborted if the hand-over ends meanwhile: by the signal of {@link HandOverOptions}, or because the successor gives
+     *   up or dies. Nobody waits for the function any more then, and {@link resume} is called while it may still run
      */
-    readonly stop?: () => void | Promise<void>;
-    /** Called when everything is frozen: interrupts are counted, and nobody hears of them. The program's own state. */
-    readonly save?: () => Uint8Array | Promise<Uint8Array>;
+    readonly stop?: (signal: AbortSignal) => void | Promise<void>;
+    /**
+     * Called when everything is frozen: interrupts are counted, and none is delivered.
+     *
+     * @param signal as that of {@link stop}
+     * @returns the program's own state
+     */
+    readonly save?: (signal: AbortSignal) => Uint8Array | Promise<Uint8Array>;
     /** Called after a roll-back, when all works again as before: the program goes on. Not called if {@link stop} was not. */
     readonly resume?: () => void;
 }

@@ -45,6 +45,11 @@ export function message(type: keyof typeof TYPES, payload = new Uint8Array(0)): 
   return packet({ kind: KINDS.message, type: TYPES[type], payload });
 }
 
+/** The end of a conversation. */
+export function end(reason: string): Uint8Array {
+  return packet({ kind: KINDS.end, payload: new TextEncoder().encode(reason) });
+}
+
 /** What either side says first. */
 export function hello(role: "old" | "successor", newest = 1, oldest = 1): Uint8Array {
   return message("hello", new Uint8Array(Uint32Array.of(newest, oldest, role === "old" ? 0 : 1).buffer));
@@ -69,6 +74,18 @@ export function takeAll(socket: UnixSocket): void {
   }
 }
 
+/** Waits for a message of this type, and drops whatever comes before it. */
+export async function receiveUntil(socket: UnixSocket, type: keyof typeof TYPES): Promise<void> {
+  const into = new Uint8Array(70_000);
+  const view = new DataView(into.buffer);
+  for (;;) {
+    const { length, descriptors } = await socket.receive(into, { room: 253 });
+    for (const each of descriptors) each.close();
+    if (length === 0) throw new Error(`the socket ended before "${type}" came`);
+    if (view.getUint16(4, true) === KINDS.message && view.getUint16(6, true) === TYPES[type]) return;
+  }
+}
+
 /** Takes all that comes until nothing comes, and gives no answer. */
 export async function drain(socket: UnixSocket): Promise<void> {
   for (let turns = 0; turns < 4; turns++) {
@@ -84,6 +101,12 @@ export async function introduceOldProcess(socket: UnixSocket): Promise<void> {
   await socket.send(packet({ kind: KINDS.message, type: TYPES.process, first: 0, second: 1 }));
   await socket.send(packet({ kind: KINDS.descriptors, first: 0, second: 1 }), [pidfd]);
   native.close(pidfd);
+}
+
+/** The successor's introduction, with the acknowledgement of the old process's pidfd. */
+export async function introduceSuccessor(socket: UnixSocket): Promise<void> {
+  await socket.send(hello("successor"));
+  await socket.send(packet({ kind: KINDS.acknowledgement, first: 1 }));
 }
 
 /** Two ends of type seqpacket. */

@@ -196,6 +196,43 @@ describe.skipIf(noKvm() !== undefined).each(["type1v2", "iommufd"] as const)(
       await isUndone(await handOver(start(), world, guest, { handOver: { signal } }));
     });
 
+    it.each(["stop", "save"] as const)("that ends while %s() runs is undone, whatever ends it", async (callback) => {
+      for (const whoEnds of ["the signal", "the successor"] as const) {
+        const controller = new AbortController();
+        const began = new Gate();
+        const told: unknown[] = [];
+        const resumed: boolean[] = [];
+        const update = start({
+          // It never ends by itself.
+          [callback]: (signal: AbortSignal) =>
+            new Promise(() => {
+              signal.addEventListener("abort", () => told.push(signal.reason));
+              began.open();
+            }),
+          resume: () => resumed.push(true),
+        });
+        const outcome = await handOver(update, world, guest, {
+          handOver: { signal: controller.signal },
+          back: (carrier) =>
+            around(carrier, {
+              ready: async (perform) => {
+                const ready = perform();
+                await began.opened;
+                if (whoEnds === "the signal") controller.abort(new Error("enough"));
+                else carrier.fail("enough");
+                return await ready;
+              },
+            }),
+        });
+        expect(outcome.old).toMatchObject({ message: expect.stringContaining("enough") });
+        expect(told).toEqual([outcome.old]);
+        expect(resumed).toEqual([true]);
+        expect(resources()).toEqual(before);
+        await world.works();
+        world.begin();
+      }
+    });
+
     it("whose resume() throws is undone, and says so", async () => {
       const update = start({
         save: () => {
