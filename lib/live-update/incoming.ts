@@ -30,7 +30,7 @@ import { type LiveUpdateReport, Timeline } from "./timeline.js";
 /** How a successor waits for what it gets. */
 export interface ReceiveOptions {
   readonly signal?: AbortSignal;
-  /** How long until manifest and descriptors are there, in milliseconds. Default: for ever. */
+  /** How long until manifest and descriptors are there, in milliseconds. Default 60,000; `Infinity` for ever. */
   readonly timeout?: number;
 }
 
@@ -41,10 +41,11 @@ export interface TakeOverOptions {
   /** Raises and lowers a device's line in a machine whose interrupt controllers are in user space. */
   readonly setLevel?: (device: string, level: boolean) => void;
   readonly signal?: AbortSignal;
-  /** How long each wait may take, in milliseconds: until everything is frozen, and for the word. Default 60,000. */
+  /** How long each wait may take, in milliseconds: until everything is frozen, and for the commit. Default 60,000. */
   readonly timeout?: number;
 }
 
+const RECEIVE_MS = 60_000;
 /** An old process that stalls after it has given the word holds nobody back for longer. */
 const RELEASE_MS = 5000;
 const NOT_YET = "is not this process's yet: call takeOver() first";
@@ -54,17 +55,23 @@ const NOT_YET = "is not this process's yet: call takeOver() first";
  * the devices: look, and do not touch, until {@link IncomingUpdate.takeOver}.
  *
  * @param carrier used up: closed when the hand-over is over, whatever comes
- * @throws VfioError for what is not understood or not what it says, after everything that came was closed and the old process was
+ * @throws VfioError `ETIMEDOUT` if nothing comes in time; VfioError for what is not understood or not what it says, after everything that came was closed and the old process was
  *   told
  */
 export async function receiveLiveUpdate(
   carrier: IncomingCarrier,
   options: ReceiveOptions = {},
 ): Promise<IncomingUpdate> {
-  const { signal, timeout = Number.POSITIVE_INFINITY } = options;
+  const { signal, timeout = RECEIVE_MS } = options;
   let descriptors: readonly OwnedFd[] = [];
   try {
-    const parcel = await withDeadline("the wait for the old process", timeout, signal, (wait) => carrier.receive(wait));
+    const parcel = await withDeadline(
+      "the wait for what the old process hands over",
+      timeout,
+      signal,
+      (wait) => carrier.receive(wait),
+      "see why the old process does not call handOver(), or give a longer timeout",
+    );
     descriptors = parcel.descriptors;
     const manifest = decodeManifest(parcel.manifest, descriptors.length);
     checkEach(manifest, descriptors);

@@ -13,12 +13,14 @@
  *
  * @module
  */
+import { setMaxListeners } from "node:events";
 import { constants } from "node:os";
-import { argTypeError, VfioError } from "../errors.js";
+import { argTypeError, messageOf, VfioError } from "../errors.js";
 import { native } from "../native.js";
 import { type PeerCredentials, type SocketWait, UnixListener, UnixSocket } from "../unix-socket.js";
 import type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
 import { Channel, type ChannelLimits, wentAwaySilently } from "./channel.js";
+import { withDeadline } from "./deadline.js";
 import { PeerProcess } from "./peer-process.js";
 
 const { EACCES, EPROTO, ESRCH } = constants.errno;
@@ -27,7 +29,10 @@ const { EACCES, EPROTO, ESRCH } = constants.errno;
 export type SocketPlace =
   /** The other side listens at this path; a name in the abstract namespace begins with NUL. */
   | { readonly connect: string }
-  /** The other side connects to this path. It is listened at until that has happened. */
+  /**
+   * The other side connects to this path, which is listened at until it has introduced itself. Several connections are served at a
+   * time, and one that does not introduce itself within 5 seconds is dropped: the first that does is the other side.
+   */
   | { readonly listen: string }
   /** One end of a pair, as a number that the parent process passed (`stdio`). It belongs to the carrier from here on. */
   | { readonly fd: number }
@@ -36,6 +41,12 @@ export type SocketPlace =
 
 /** How a socket carrier is opened. */
 export interface SocketCarrierOptions extends SocketWait {
+  /**
+   * How long until the other side is there, in milliseconds; `Infinity` for ever. Default 60,000, so that a successor does not wait
+   * for an old process that failed before it connected. An old process that listens waits for ever by default: its successor may
+   * come at any time.
+   */
+  readonly timeout?: number;
   /**
    * Whether to talk to this process. By default to those of the same user and of root. Of the two ends of a pair, it is the process
    * that made the pair.
@@ -47,6 +58,13 @@ export interface SocketCarrierOptions extends SocketWait {
    */
   readonly limits?: Partial<ChannelLimits>;
 }
+
+const OPEN_MS = 60_000;
+/** A connection that has not introduced itself by then is dropped. */
+const SILENCE_MS = 5_000;
+/** The most connections that are served at a time. Others wait in the socket's queue. */
+const MOST_AT_A_TIME = 16;
+const TOO_LATE = "another process was first";
 
 const NOTHING = new Uint8Array(0);
 const NO_CONTENT: ChannelLimits = { bytes: 0, descriptors: 0 };
@@ -78,10 +96,20 @@ function refusal(why: string, fix: string): VfioError {
   return new VfioError({ errno: EPROTO, syscall: "recvmsg", object: "the socket of a hand-over", why, fix });
 }
 
-/** Both sides introduce themselves. */
-async function introduce(channel: Channel, role: Role, wait: SocketWait): Promise<PeerProcess | undefined> {
+/**
+ * Both sides introduce themselves.
+ *
+ * @param onHello called when the other side has said that it speaks of a hand-over
+ */
+async function introduce(
+  channel: Channel,
+  role: Role,
+  wait: SocketWait,
+  onHello: () => void,
+): Promise<PeerProcess | undefined> {
   await channel.send("hello", hello(role), [], wait);
   const { bytes } = await channel.receive("hello", { bytes: 256, descriptors: 0 }, wait);
+  onHello();
   if (bytes.byteLength < 12) throw refusal("the other side did not say who it is", "open one carrier of each kind");
   const [newest = 0, oldest = 0, theirs = 0] = new Uint32Array(bytes.slice(0, 12).buffer);
   if (newest < OLDEST || oldest > NEWEST) {
@@ -119,7 +147,12 @@ async function receivePeer(channel: Channel, wait: SocketWait): Promise<PeerProc
 }
 
 /** Makes a conversation of a connection, which is closed if it comes to none. */
-async function converse(socket: UnixSocket, role: Role, options: SocketCarrierOptions): Promise<Opened> {
+async function converse(
+  socket: UnixSocket,
+  role: Role,
+  options: SocketCarrierOptions,
+  onHello: () => void = () => {},
+): Promise<Opened> {
   const other = NAMES[role === "old" ? "successor" : "old"];
   let channel: Channel | undefined;
   try {
@@ -135,42 +168,128 @@ async function converse(socket: UnixSocket, role: Role, options: SocketCarrierOp
         fix: "run both as the same user, or say who is allowed (allow)",
       });
     }
-    return { channel, peer: await introduce(channel, role, options) };
+    return { channel, peer: await introduce(channel, role, options, onHello) };
   } catch (error) {
-    channel?.end(error instanceof VfioError ? (error.why ?? error.message) : String(error));
+    channel?.end(error instanceof VfioError ? (error.why ?? error.message) : messageOf(error));
     socket.close();
     throw error;
   }
 }
 
 async function open(place: SocketPlace, role: Role, options: SocketCarrierOptions): Promise<Opened> {
-  options.signal?.throwIfAborted();
+  const byDefault = role === "old" && "listen" in place ? Number.POSITIVE_INFINITY : OPEN_MS;
+  const other = NAMES[role === "old" ? "successor" : "old"];
+  return await withDeadline(
+    `the wait for ${other}`,
+    options.timeout ?? byDefault,
+    options.signal,
+    (wait) => connect(place, role, { ...options, ...wait }),
+    `see whether ${other} failed before it connected, or give a longer timeout`,
+  );
+}
+
+async function connect(place: SocketPlace, role: Role, options: SocketCarrierOptions): Promise<Opened> {
   if ("socket" in place) return await converse(place.socket, role, options);
   if ("fd" in place) return await converse(UnixSocket.adopt(place.fd), role, options);
   if ("connect" in place)
     return await converse(await UnixSocket.connect(place.connect, "seqpacket", options), role, options);
   if (!("listen" in place)) throw argTypeError("place", "one of { connect }, { listen }, { fd } and { socket }", place);
-  const listener = UnixListener.listen(place.listen, "seqpacket");
-  try {
-    for (;;) {
-      const socket = await listener.accept(options);
-      try {
-        return await converse(socket, role, options);
-      } catch (error) {
-        // A stranger, or somebody who only looked whether anybody listens, does not end the wait.
-        const stranger = error instanceof VfioError && error.code === "EACCES";
-        if (!stranger && !wentAwaySilently(error)) throw error;
-      }
-    }
-  } finally {
-    listener.close();
+  using listener = UnixListener.listen(place.listen, "seqpacket");
+  return await new Reception(listener, role, options).first();
+}
+
+/**
+ * Connections to a socket that anybody of the same user can connect to. The first that introduces itself as the other side is it;
+ * until then, one that says nothing holds up nobody.
+ */
+class Reception {
+  readonly #listener: UnixListener;
+  readonly #role: Role;
+  readonly #options: SocketCarrierOptions;
+  /** Ends every conversation but the one that was found. */
+  readonly #over = new AbortController();
+  readonly #conversations = new Set<Promise<void>>();
+  #found: Opened | undefined;
+
+  constructor(listener: UnixListener, role: Role, options: SocketCarrierOptions) {
+    this.#listener = listener;
+    this.#role = role;
+    this.#options = options;
+    // One for each conversation, and one for the listener. Node takes more than ten for a leak.
+    setMaxListeners(MOST_AT_A_TIME + 1, this.#over.signal);
   }
+
+  /** @throws what ended the wait: the signal's reason, or why the other side cannot be talked with */
+  async first(): Promise<Opened> {
+    const { signal } = this.#options;
+    const abort = () => this.#over.abort(signal?.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      while (!this.#over.signal.aborted) await this.#accept();
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#over.abort();
+      await Promise.all(this.#conversations);
+    }
+    if (this.#found !== undefined) return this.#found;
+    throw this.#over.signal.reason;
+  }
+
+  async #accept(): Promise<void> {
+    if (this.#conversations.size >= MOST_AT_A_TIME) {
+      await Promise.race(this.#conversations);
+      return;
+    }
+    let socket: UnixSocket;
+    try {
+      socket = await this.#listener.accept(this.#over);
+    } catch (error) {
+      // The wait is over, or it fails here.
+      this.#over.abort(error);
+      return;
+    }
+    const conversation = this.#converse(socket).finally(() => this.#conversations.delete(conversation));
+    this.#conversations.add(conversation);
+  }
+
+  /** Ends the wait with the other side, or with the reason why it is none. Strangers are dropped. Does not throw. */
+  async #converse(socket: UnixSocket): Promise<void> {
+    let spoke = false;
+    const onHello = () => {
+      spoke = true;
+    };
+    try {
+      const opened = await withDeadline("the introduction", SILENCE_MS, this.#over.signal, (wait) =>
+        converse(socket, this.#role, { ...this.#options, ...wait }, onHello),
+      );
+      if (this.#over.signal.aborted) dismiss(opened);
+      else this.#found = opened;
+      this.#over.abort(new Error(TOO_LATE));
+    } catch (error) {
+      if (!isStranger(error, spoke)) this.#over.abort(error);
+    }
+  }
+}
+
+/** Whether a connection failed because it is not from the other side. */
+function isStranger(error: unknown, spoke: boolean): boolean {
+  if (wentAwaySilently(error)) return true;
+  const code = error instanceof VfioError ? error.code : undefined;
+  return code === "EACCES" || code === "ETIMEDOUT" || (!spoke && (code === "EPROTO" || code === "EMSGSIZE"));
+}
+
+/** One that introduced itself when the other side was found already. */
+function dismiss({ channel, peer }: Opened): void {
+  channel.end(TOO_LATE);
+  channel.close();
+  peer?.close();
 }
 
 /**
  * Opens the old process's side of a hand-over by socket. Resolves when the successor is there.
  *
- * @throws VfioError EACCES if the other side is another user's, EPROTO if it is no successor or speaks another protocol
+ * @throws VfioError ETIMEDOUT if there is no successor in time, EACCES if it is another user's, EPROTO if it is no successor or speaks
+ *   another protocol
  */
 export async function socketToSuccessor(
   place: SocketPlace,
@@ -182,7 +301,8 @@ export async function socketToSuccessor(
 /**
  * Opens the successor's side of a hand-over by socket. Resolves when the old process is there.
  *
- * @throws VfioError EACCES if the other side is another user's, EPROTO if it is no old process or speaks another protocol
+ * @throws VfioError ETIMEDOUT if there is no old process in time, EACCES if it is another user's, EPROTO if it is no old process or
+ *   speaks another protocol
  */
 export async function socketFromOldProcess(
   place: SocketPlace,

@@ -18,7 +18,7 @@ import { type LiveUpdateReport } from "./timeline.js";
 /** How a successor waits for what it gets. */
 export interface ReceiveOptions {
     readonly signal?: AbortSignal;
-    /** How long until manifest and descriptors are there, in milliseconds. Default: for ever. */
+    /** How long until manifest and descriptors are there, in milliseconds. Default 60,000; `Infinity` for ever. */
     readonly timeout?: number;
 }
 /** How a successor takes over. */
@@ -28,7 +28,7 @@ export interface TakeOverOptions {
     /** Raises and lowers a device's line in a machine whose interrupt controllers are in user space. */
     readonly setLevel?: (device: string, level: boolean) => void;
     readonly signal?: AbortSignal;
-    /** How long each wait may take, in milliseconds: until everything is frozen, and for the word. Default 60,000. */
+    /** How long each wait may take, in milliseconds: until everything is frozen, and for the commit. Default 60,000. */
     readonly timeout?: number;
 }
 /**
@@ -36,7 +36,7 @@ export interface TakeOverOptions {
  * the devices: look, and do not touch, until {@link IncomingUpdate.takeOver}.
  *
  * @param carrier used up: closed when the hand-over is over, whatever comes
- * @throws VfioError for what is not understood or not what it says, after everything that came was closed and the old process was
+ * @throws VfioError `ETIMEDOUT` if nothing comes in time; VfioError for what is not understood or not what it says, after everything that came was closed and the old process was
  *   told
  */
 export declare function receiveLiveUpdate(carrier: IncomingCarrier, options?: ReceiveOptions): Promise<IncomingUpdate>;
