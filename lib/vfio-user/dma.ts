@@ -34,6 +34,8 @@ interface Range extends ClientRange {
   readonly file: SharedFile | undefined;
   /** The descriptor's file and part, for the same range twice; undefined if it is not known. */
   readonly identity: string | undefined;
+  /** Whether the client has sent a file of it. */
+  readonly hasFile: boolean;
   gone: boolean;
 }
 
@@ -44,6 +46,8 @@ export interface MemoryLink {
   readonly maxTransfer: number;
   /** How long an answer may take, in milliseconds. */
   readonly timeout: number;
+  /** A message about memory that came with a file has failed: the client may be one that answers none. */
+  readonly unanswered: (error: VfioError) => void;
 }
 
 /** What a mapping must keep to. @internal */
@@ -55,7 +59,8 @@ export interface MemoryLimits {
 /**
  * The memory that the client has given to the device: an {@link PciDevice.dma}. All addresses are IOVAs.
  *
- * Memory that came with a descriptor is used directly; the rest is read and written by messages to the client. Either way an
+ * Memory that came with a descriptor is used directly, as far as the client can do no harm with it; the rest is read and written
+ * by messages to the client. Either way an
  * access is checked against the ranges and their permissions. What the client takes back is out of reach when it hears that
  * the device has let go of it.
  */
@@ -107,7 +112,7 @@ export class ClientMemory {
   }
 
   /**
-   * The memory itself, for a part that lies in one range and came with a descriptor of memory that cannot shrink; undefined
+   * The memory itself, for a part that lies in one range and is mapped (see `trustClients` of the server); undefined
    * otherwise, and then {@link read} and {@link write} still reach it.
    *
    * When the client takes the memory back, or is gone, the view becomes empty. What is written through it is told to {@link markDirty}.
@@ -149,8 +154,9 @@ export class ClientMemory {
   // ---- by messages -------------------------------------------------------------------------------------------------
 
   async #readByMessage(range: Range, iova: bigint, into: Uint8Array): Promise<void> {
-    const { maxTransfer } = this.#connected(range, "read", iova, into.length);
-    await inWindow(into.length, maxTransfer, (from) => {
+    const link = this.#connected(range, "read", iova, into.length);
+    const { maxTransfer } = link;
+    const reading = inWindow(into.length, maxTransfer, (from) => {
       // Again for each message, for the same reason.
       const { channel, timeout } = this.#connected(range, "read", iova, into.length);
       const part = into.subarray(from, from + maxTransfer);
@@ -161,11 +167,13 @@ export class ClientMemory {
         part.set(reply.data);
       });
     });
+    await explained(reading, range, link);
   }
 
   async #writeByMessage(range: Range, iova: bigint, bytes: Uint8Array): Promise<void> {
-    const { maxTransfer } = this.#connected(range, "write", iova, bytes.length);
-    await inWindow(bytes.length, maxTransfer, (from) => {
+    const link = this.#connected(range, "write", iova, bytes.length);
+    const { maxTransfer } = link;
+    const writing = inWindow(bytes.length, maxTransfer, (from) => {
       const { channel, timeout } = this.#connected(range, "write", iova, bytes.length);
       const part = bytes.subarray(from, from + maxTransfer);
       const at = iova + BigInt(from);
@@ -176,6 +184,7 @@ export class ClientMemory {
         if (range.gone) throw refusal(ECANCELED, "write", iova, bytes.length, "the client took the memory back");
       });
     });
+    await explained(writing, range, link);
   }
 
   #connected(range: Range, how: "read" | "write", iova: bigint, length: number): MemoryLink {
@@ -232,7 +241,8 @@ export class ClientMemory {
       throw refuse(ENOSPC, `${maxRanges} ranges are mapped`);
     const file = fd === undefined ? undefined : openSharedFile(fd, offset, size, { writable, trusted });
     const identity = file?.identity ?? (fd === undefined ? "messages" : undefined);
-    const range: Range = { iova, length: size, readable, writable, file, identity, gone: false };
+    const hasFile = fd !== undefined;
+    const range: Range = { iova, length: size, readable, writable, file, identity, hasFile, gone: false };
     if (existing === undefined) {
       this.#ranges.insert(range);
       return;
@@ -316,6 +326,32 @@ async function inWindow(length: number, step: number, move: (from: number) => Pr
   if (length <= step) return inTurn();
   const ends = await Promise.allSettled(Array.from({ length: WINDOW }, inTurn));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
+}
+
+/**
+ * Waits for messages, and adds to their failure what helps where the client has sent a file of the memory: a message is what is
+ * left where that file is not mapped and cannot be read or written.
+ */
+async function explained(messages: Promise<void>, { hasFile }: Range, { unanswered }: MemoryLink): Promise<void> {
+  try {
+    await messages;
+  } catch (error) {
+    if (!hasFile || !(error instanceof VfioError) || error.errno === -ECANCELED) throw error;
+    const { errno, syscall, request, why, code } = error;
+    const explanation = new VfioError({
+      errno,
+      syscall,
+      ...(request === undefined ? {} : { request }),
+      object: "the client's memory",
+      why:
+        `${why ?? code}. The client has sent a file of this memory, which is not mapped because the client could end this process ` +
+        "with it, and some clients (SPDK's host) answer no messages about their memory",
+      fix: "pass trustClients: true to VfioUserServer.listen() or serve() if you trust the clients: the file is mapped then",
+      cause: error,
+    });
+    unanswered(explanation);
+    throw explanation;
+  }
 }
 
 function same(a: Range, b: Range): boolean {

@@ -45,8 +45,9 @@ export interface ServerEvents {
   /** A client is gone, and all that was its is released. With the reason, unless it simply closed the connection. */
   disconnect: [error: Error | undefined];
   /**
-   * The device's program threw something that is no `VfioError`, and the client was told EIO; or no client could be accepted.
-   * Without a listener it is a warning of the process.
+   * The device's program threw something that is no `VfioError`, and the client was told EIO; or no client could be accepted; or a
+   * client has not answered a message about memory that it has sent a file of (once for each client: `trustClients` may be the
+   * answer). Without a listener it is a warning of the process.
    */
   fault: [error: unknown, what: string];
   /**

@@ -7,7 +7,7 @@
  * @module
  */
 import { constants } from "node:os";
-import { asError, check } from "../errors.js";
+import { asError, check, type VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import {
@@ -169,6 +169,8 @@ export class Session {
   #client: Capabilities | undefined;
   /** The client as the device has it, once it is introduced. */
   #served: DeviceClient | undefined;
+  /** Whether {@link SessionOwner.fault} has been called for a message about memory. */
+  #toldOfMessages = false;
   /** Whether the device's program was told of the client. */
   #announced = false;
   /** The last call of the device's `quiesce`. */
@@ -309,6 +311,7 @@ export class Session {
         channel: this.#twin ?? this.#main,
         maxTransfer: Math.min(client.max_data_xfer_size, MOST_BY_MESSAGE),
         timeout: this.#options.timeout,
+        unanswered: (error) => this.#unanswered(error),
       });
       this.#client = client;
       this.#main.limits = this.#limits();
@@ -339,6 +342,13 @@ export class Session {
     const message = version.reply.encode(this.#version(proposed, twin !== undefined));
     if (twin === undefined) return { message };
     return { message, fds: [twin.number], sent: () => twin.close() };
+  }
+
+  /** Tells of it once: the device's program may have caught it, or answered the client with it, where nobody reads it. */
+  #unanswered(error: VfioError): void {
+    if (this.#toldOfMessages) return;
+    this.#toldOfMessages = true;
+    this.#owner.fault(error, "an access to the client's memory by message");
   }
 
   /** The largest message: data for a region or from memory, or one of those that hold no data. */

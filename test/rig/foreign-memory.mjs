@@ -31,7 +31,13 @@ function serve() {
 
 /** A driver that has a register of BAR 0 read, and a word of its memory, when it is told to. */
 function drive() {
-  const container = openContainer({ mode: "vfio-user", socket: SOCKET, trustServer: trust === "trust" });
+  const container = openContainer({
+    mode: "vfio-user",
+    socket: SOCKET,
+    trustServer: trust === "trust",
+    // The other side runs in an emulated machine, beside this one.
+    timeout: 60_000,
+  });
   const registers = container.attach().region("bar0").registers();
   const memory = DmaBuffer.allocate(2 * MiB, { pages: "2M" });
   memory.bytes[0] = 1;

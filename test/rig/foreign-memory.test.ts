@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DmaBuffer } from "../../lib/dma-buffer.js";
 import { check } from "../../lib/errors.js";
 import { OwnedFd } from "../../lib/fd.js";
@@ -34,12 +34,15 @@ const HUGE_2M = 4 | (21 << 26);
 const SEAL_SHRINK = 2;
 const OVERCOMMIT = "/proc/sys/vm/overcommit_memory";
 
+let pool: number;
+beforeEach(() => {
+  pool = freeHugePages();
+});
 afterEach(() => expect(freeHugePages()).toBe(pool));
 
 function freeHugePages(): number {
   return Number(readFileSync("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "latin1"));
 }
-const pool = freeHugePages();
 
 function memfd(length: number, { huge = false, seals = 0 } = {}): OwnedFd {
   const made = native.memfdCreate("foreign", SEALABLE | (huge ? HUGE_2M : 0));
@@ -181,7 +184,7 @@ describe("a server", () => {
 });
 
 /** A server of one region of huge pages, which empties whatever it has a file of. */
-function hostileServer(peer: Peer, file: OwnedFd): { readonly given: OwnedFd[] } {
+function hostileServer(peer: Peer, file: OwnedFd): Disposable & { readonly given: OwnedFd[] } {
   const given: OwnedFd[] = [];
   const region = (index: number, size: number) => {
     const flags = size > 0 ? 7 : 0;
@@ -219,20 +222,24 @@ function hostileServer(peer: Peer, file: OwnedFd): { readonly given: OwnedFd[] }
     }
   };
   new Channel(peer.socket, { messageSize: 1 << 16, fds: 16 }, { answer, failed: () => {}, ended: () => {} }).start();
-  return { given };
+  return {
+    given,
+    [Symbol.dispose]() {
+      for (const fd of given) fd.close();
+    },
+  };
 }
 
 describe("a client", () => {
   test("survives that its server empties a region, and memory that it was given, of huge pages", async () => {
     using file = memfd(HUGE, { huge: true, seals: SEAL_SHRINK });
     await using peer = new Peer("client", false);
-    const { given } = hostileServer(peer, file);
+    using server = hostileServer(peer, file);
     expect(await peer.next()).toBe("ready");
     expect(await peer.ask()).toEqual([0, 1]);
-    for (const fd of [file, ...given]) punch(fd.number, HUGE);
+    for (const fd of [file, ...server.given]) punch(fd.number, HUGE);
     using _rest = emptyPool();
     expect(await peer.ask()).toEqual([0, 1]);
-    for (const fd of given) fd.close();
   });
 
   test("gives its memory of huge pages, and maps the region, if it trusts its server", async () => {
@@ -240,11 +247,10 @@ describe("a client", () => {
     using content = DmaBuffer.fromFd(file.duplicate(), { trustHolders: true });
     content.bytes[0] = 0x5a;
     await using peer = new Peer("client", true);
-    const { given } = hostileServer(peer, file);
+    using server = hostileServer(peer, file);
     expect(await peer.next()).toBe("ready");
     expect(await peer.ask()).toEqual([0x5a, 1]);
-    expect(given).toHaveLength(1);
-    for (const fd of given) fd.close();
+    expect(server.given).toHaveLength(1);
   });
 });
 

@@ -8,7 +8,8 @@ export interface ClientRange {
 /**
  * The memory that the client has given to the device: an {@link PciDevice.dma}. All addresses are IOVAs.
  *
- * Memory that came with a descriptor is used directly; the rest is read and written by messages to the client. Either way an
+ * Memory that came with a descriptor is used directly, as far as the client can do no harm with it; the rest is read and written
+ * by messages to the client. Either way an
  * access is checked against the ranges and their permissions. What the client takes back is out of reach when it hears that
  * the device has let go of it.
  */
@@ -30,7 +31,7 @@ export declare class ClientMemory {
     /** Writes into the memory. Throws as {@link read}, with EPERM where the client allows no writing. */
     write(iova: number | bigint, bytes: Uint8Array): Promise<void>;
     /**
-     * The memory itself, for a part that lies in one range and came with a descriptor of memory that cannot shrink; undefined
+     * The memory itself, for a part that lies in one range and is mapped (see `trustClients` of the server); undefined
      * otherwise, and then {@link read} and {@link write} still reach it.
      *
      * When the client takes the memory back, or is gone, the view becomes empty. What is written through it is told to {@link markDirty}.

@@ -1,8 +1,9 @@
 /** What a server does for its clients, seen from the other end of the socket. */
-import { ftruncateSync, openSync } from "node:fs";
+import { constants, ftruncateSync, openSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { queryObjects } from "node:v8";
 import { describe, expect, test } from "vitest";
+import { VfioError } from "../../../lib/errors.js";
 import { native } from "../../../lib/native.js";
 import { UnixSocket } from "../../../lib/unix-socket.js";
 import type { Frame } from "../../../lib/vfio-user/framing.js";
@@ -593,6 +594,45 @@ describe("the client's memory", () => {
     const back = new Uint8Array(1).fill(7);
     native.pread(file, back, 0);
     expect(back[0]).toBe(0);
+  });
+
+  test.each([
+    ["breaks off at a message about it", "ECONNRESET", (client: RawClient) => client.socket.shutdown("both")],
+    ["leaves a message about it alone", "ETIMEDOUT", () => {}],
+  ])("whose file is of no use, of a client that %s: the error names the option", async (_, code, react) => {
+    await using fixture = serve({}, { timeout: 100 });
+    using client = await fixture.open();
+    using fds = new Fds();
+    const file = fds.file(`/proc/self/fd/${fds.memfd(PAGE)}`, constants.O_RDONLY);
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 4096n }, [file]);
+    const { dma } = fixture.device;
+    expect(await dma.read(0, 4)).toEqual(new Uint8Array(4));
+    client.onRequest = () => {
+      react(client);
+      return undefined;
+    };
+    const writes = [dma.write(0, pattern(4)), dma.write(8, pattern(4))].map((write) =>
+      write.then(
+        () => expect.unreachable(),
+        (error: unknown) => error,
+      ),
+    );
+    const ended = Promise.all(writes);
+    await client.serve(ended);
+    for (const error of await ended) {
+      expect(error).toMatchObject({ code, fix: expect.stringContaining("trustClients: true") });
+    }
+    // Once, however many there are.
+    const [first] = await ended;
+    expect(fixture.told.filter((each) => each instanceof VfioError && each.fix !== undefined)).toEqual([first]);
+  });
+
+  test("without a file, of a client that leaves a message about it alone: the option would not help", async () => {
+    await using fixture = serve({}, { timeout: 50 });
+    using client = await fixture.open();
+    await client.ask(dmaMap, { flags: 3, offset: 0n, iova: 0n, size: 4096n });
+    await expect(fixture.device.dma.write(0, pattern(4))).rejects.toMatchObject({ code: "ETIMEDOUT", fix: undefined });
+    expect(fixture.told).toEqual([]);
   });
 
   test("that is cut while it is mapped does no harm", async () => {
