@@ -59,7 +59,7 @@ export interface BarOptions {
   readonly memory?: boolean | { readonly areas: readonly BarArea[] };
   /**
    * Registers for which a client may have the kernel signal an eventfd, in place of a message (KVM's ioeventfd). The write
-   * handler is called either way; several writes in a row may be one call.
+   * handler is called either way, when no other handler is under way; several writes in a row may be one call.
    */
   readonly doorbells?: readonly Doorbell[];
 }
@@ -70,13 +70,8 @@ export interface BarPart extends BarArea {
   write(offset: number, bytes: Uint8Array): void;
 }
 
-/** Whose doorbells ring. @internal */
-export interface DoorbellOwner {
-  /** What a handler threw. */
-  failed(error: unknown): void;
-  /** A handler takes its time. Returns the promise. */
-  working(work: Promise<void>): Promise<void>;
-}
+/** Calls the write handler of a doorbell, when no other handler is under way. @internal */
+export type DoorbellTurn = (write: () => void | Promise<void>) => void;
 
 /** @throws RangeError */
 function checkSize(size: number, least: number): number {
@@ -231,13 +226,14 @@ export class DeviceBar implements BarRegister {
    *
    * @internal
    */
-  bellFds(owner: DoorbellOwner): readonly number[] {
+  bellFds(inTurn: DoorbellTurn): readonly number[] {
     if (this.#bells.length === 0) {
       for (const bell of this.doorbells) {
         const number = check(native.eventfd(), () => ({ syscall: "eventfd2", object: `BAR ${this.index}` }));
         const eventfd = new OwnedFd(number, `eventfd (doorbell at ${bell.offset} of BAR ${this.index})`);
+        const ring = this.#ringer(bell, inTurn);
         const poll = native.pollStart(number, (count) => {
-          if (count > 0) this.#ring(bell, owner);
+          if (count > 0) ring();
         });
         if (typeof poll === "number") {
           eventfd.close();
@@ -249,13 +245,17 @@ export class DeviceBar implements BarRegister {
     return this.#bells.map(({ eventfd }) => eventfd.number);
   }
 
-  #ring({ offset, width, value = 0 }: Doorbell, owner: DoorbellOwner): void {
-    try {
-      const done = this.#options.write?.(offset, value, width);
-      if (done instanceof Promise) owner.working(done).catch(owner.failed);
-    } catch (error) {
-      owner.failed(error);
-    }
+  /** One call for all that is rung until its turn comes. */
+  #ringer({ offset, width, value = 0 }: Doorbell, inTurn: DoorbellTurn): () => void {
+    let waiting = false;
+    return () => {
+      if (waiting) return;
+      waiting = true;
+      inTurn(() => {
+        waiting = false;
+        return this.#options.write?.(offset, value, width);
+      });
+    };
   }
 
   /** Takes the doorbells' eventfds out of use. @internal */

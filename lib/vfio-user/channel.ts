@@ -87,6 +87,8 @@ export class Channel {
   readonly #readable = () => this.#receive();
   readonly #takeAtOnce = (view: DataView, at: number, size: number) => this.#answerAtOnce(view, at, size);
   readonly #requests: Frame[] = [];
+  /** Work that waits for the request under way. */
+  readonly #jobs: (() => void | Promise<void>)[] = [];
   #requestBytes = 0;
   #requestFds = 0;
   #answering = false;
@@ -212,6 +214,12 @@ export class Channel {
   /** Answers what waits, until one takes its time or the peer does not read its replies. */
   #answerAll(): void {
     while (!this.#answering && !this.#ended && this.#writer.queued < MOST_REPLY_BYTES) {
+      const job = this.#jobs.shift();
+      if (job !== undefined) {
+        const work = job();
+        if (work instanceof Promise) this.#hold(work);
+        continue;
+      }
       const frame = this.#requests.shift();
       if (frame === undefined) return;
       this.#requestBytes -= frame.payload.length;
@@ -228,19 +236,35 @@ export class Channel {
     }
   }
 
-  /** What follows waits for it. */
+  /**
+   * Does work that no message asks for, in turn with the requests: at once, unless one is under way. After the end of the
+   * connection it is left out.
+   *
+   * @param job throws nothing, and neither does its promise
+   */
+  inTurn(job: () => void | Promise<void>): void {
+    if (this.#ended) return;
+    this.#jobs.push(job);
+    this.#answerAll();
+  }
+
   #answerLate(frame: Frame, answer: Promise<Answer>): void {
-    this.#answering = true;
-    answer
-      .then(
+    this.#hold(
+      answer.then(
         (late) => this.#respond(frame, late),
         (error: unknown) => this.#refuse(frame, error),
-      )
-      .finally(() => {
-        this.#answering = false;
-        this.#answerAll();
-        this.#listen();
-      });
+      ),
+    );
+  }
+
+  /** What follows waits for it. */
+  #hold(work: Promise<void>): void {
+    this.#answering = true;
+    void work.finally(() => {
+      this.#answering = false;
+      this.#answerAll();
+      this.#listen();
+    });
   }
 
   #respond(frame: Frame, { message, fds, sent }: Answer): void {

@@ -532,11 +532,7 @@ export class Session {
       return { message: deviceGetRegionIoFds.reply.encode({ ...reply, entries: [] }) };
     }
     const name = `a doorbell of BAR ${index}`;
-    const { work } = this.#device.client;
-    const fds = bar.bellFds({
-      failed: (error) => this.#owner.fault(error, name),
-      working: (ringing) => work.add(name, ringing),
-    });
+    const fds = bar.bellFds((write) => this.#main.inTurn(() => this.#ring(name, write)));
     const entries = bells.map(({ offset, width, value }, fdIndex) => ({
       offset: BigInt(offset),
       size: BigInt(width),
@@ -547,6 +543,16 @@ export class Session {
       data: BigInt(value ?? 0),
     }));
     return { message: deviceGetRegionIoFds.reply.encode({ ...reply, entries }), fds: fds.slice(0, bells.length) };
+  }
+
+  #ring(name: string, write: () => void | Promise<void>): void | Promise<void> {
+    const failed = (error: unknown) => this.#owner.fault(error, name);
+    try {
+      const writing = write();
+      if (writing instanceof Promise) return this.#device.client.work.add(name, writing).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
   }
 
   #getIrqInfo(payload: Uint8Array): Answer {

@@ -47,7 +47,7 @@ export interface BarOptions {
     };
     /**
      * Registers for which a client may have the kernel signal an eventfd, in place of a message (KVM's ioeventfd). The write
-     * handler is called either way; several writes in a row may be one call.
+     * handler is called either way, when no other handler is under way; several writes in a row may be one call.
      */
     readonly doorbells?: readonly Doorbell[];
 }

@@ -40,6 +40,13 @@ export declare class Channel {
      */
     takeReplies(): void;
     /**
+     * Does work that no message asks for, in turn with the requests: at once, unless one is under way. After the end of the
+     * connection it is left out.
+     *
+     * @param job throws nothing, and neither does its promise
+     */
+    inTurn(job: () => void | Promise<void>): void;
+    /**
      * Sends a request and waits for its reply.
      *
      * @param timeout in milliseconds

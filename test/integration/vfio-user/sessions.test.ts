@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, describe, expect, test } from "vitest";
 import { native } from "../../../lib/native.js";
 import { UnixSocket } from "../../../lib/unix-socket.js";
@@ -254,6 +255,62 @@ describe("a client that is killed during", () => {
     using _ = await fixture.open();
     expect(calls).toEqual(["rung", "disconnected"]);
   });
+});
+
+test("a doorbell waits for the handler under way, and the handlers behind it for the doorbell's", async () => {
+  const calls: string[] = [];
+  const [reading, answer, ringing, finish] = [new Event(), new Event(), new Event(), new Event()];
+  const failure = new Error("a fault of the device");
+  await using fixture = serve({
+    bars: [
+      {
+        size: 4096,
+        doorbells: [{ offset: 0, width: 4 }],
+        async read(offset) {
+          calls.push(`read ${offset}`);
+          reading.happen();
+          await answer.happened;
+          calls.push("read done");
+          return 0;
+        },
+        async write() {
+          calls.push("rung");
+          ringing.happen();
+          await finish.happened;
+          calls.push("rung done");
+          if (calls.length === 6) throw failure;
+        },
+      },
+    ],
+  });
+  using client = await fixture.open();
+  const { fds = [] } = await client.call(deviceGetRegionIoFds, { argsz: 96, index: 0 });
+  const [bell] = fds;
+  if (bell === undefined) throw new Error("no doorbell");
+  /** Rings it, and waits until the server has heard. */
+  const ring = async () => {
+    native.eventfdWrite(bell.number, 1);
+    while (native.eventfdPending(bell.number) > 0) await delay(1);
+  };
+  const first = await client.send(regionRead.number, read(0, 4));
+  await reading.happened;
+  // Twice while a read is under way is one call behind it.
+  await ring();
+  await ring();
+  const second = await client.send(regionRead.number, read(4, 4));
+  expect(calls).toEqual(["read 0"]);
+  answer.happen();
+  expect((await client.reply(first)).errno).toBe(0);
+  await ringing.happened;
+  // Once more during its own call is another call.
+  await ring();
+  expect(calls).toEqual(["read 0", "read done", "rung"]);
+  const faulted = new Promise((resolve) => fixture.server.once("fault", resolve));
+  finish.happen();
+  expect((await client.reply(second)).errno).toBe(0);
+  expect(await faulted).toBe(failure);
+  expect(calls).toEqual(["read 0", "read done", "rung", "rung done", "rung", "rung done", "read 4", "read done"]);
+  bell.close();
 });
 
 describe("a device that does not let go of a dead client in time", () => {
