@@ -23,6 +23,7 @@ const expected = [
   [/^types\/.+\.d\.ts$/, "types"],
   [/^types\/index\.d\.ts$/, "types"],
   [/^lib\/rig\/(kernel\.config|init\.sh)$/, "what the rig makes its kernel and its guest of"],
+  [/^lib\/rig\/bin\/vfio$/, "the command in the guest"],
   [/^native\/(uapi\/)?\w+\.(cc|h)$/, "the addon's sources"],
   [/^native\/node-addon-api\/(napi.*\.h|LICENSE\.md)$/, "headers to build them with"],
   [/^(native\/(binding\.gyp|build-addon\.mjs))$/, "the build of the addon"],

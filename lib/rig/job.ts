@@ -4,6 +4,12 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
+import { packageRoot } from "../package-root.js";
+
+/** The directory with `vfio`, which is in no PATH in a checkout. */
+const commandDirectory = fileURLToPath(new URL("lib/rig/bin", packageRoot));
+
 /** Quote a word for a POSIX shell. */
 export function quote(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
@@ -19,7 +25,7 @@ const passedPrefixes = ["LC_", "NODE_", "VFIO_", "VITEST_"];
 
 /**
  * The part of an environment that means something in the guest: the user's paths and habits, Node's and this package's
- * settings. The rest (sockets of agents, session buses, ...) speaks of the host.
+ * settings. The rest (sockets of agents, session buses, ...) belongs to the host. `vfio` is in the guest's PATH.
  *
  * @param env the host's environment
  */
@@ -31,8 +37,9 @@ export function guestEnvironment(env: Readonly<Record<string, string | undefined
   }
   // The guest's user is root, whose tools an ordinary user's PATH leaves out.
   const path = result["PATH"] ?? "/usr/local/bin:/usr/bin:/bin";
-  const system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].filter((entry) => !path.split(":").includes(entry));
-  result["PATH"] = [path, ...system].join(":");
+  // The command comes last: a project's own goes before this package's.
+  const more = ["/usr/local/sbin", "/usr/sbin", "/sbin", commandDirectory];
+  result["PATH"] = [path, ...more.filter((entry) => !path.split(":").includes(entry))].join(":");
   // How a program knows where it is.
   result["VFIO_RIG"] = "1";
   return result;

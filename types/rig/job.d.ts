@@ -7,7 +7,7 @@
 export declare function quote(word: string): string;
 /**
  * The part of an environment that means something in the guest: the user's paths and habits, Node's and this package's
- * settings. The rest (sockets of agents, session buses, ...) speaks of the host.
+ * settings. The rest (sockets of agents, session buses, ...) belongs to the host. `vfio` is in the guest's PATH.
  *
  * @param env the host's environment
  */
