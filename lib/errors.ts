@@ -65,6 +65,21 @@ function show(value: number | bigint | string | boolean): string {
   return String(value);
 }
 
+/** Errnos that mean the same whichever call returns them: what the caller thinks of them is beside the point. */
+const meansTheSame = new Map([
+  [
+    constants.errno.EMFILE,
+    {
+      why: "this process has as many descriptors open as its limit allows",
+      fix: "close some, or raise the limit (ulimit -n, LimitNOFILE= in systemd)",
+    },
+  ],
+  [
+    constants.errno.ENFILE,
+    { why: "the system has as many files open as its limit allows", fix: "raise it: sysctl fs.file-max" },
+  ],
+]);
+
 /**
  * A refusal by the kernel (or by the library, before the kernel was asked), with what was asked, of what, why it was
  * refused and what to do about it.
@@ -93,14 +108,15 @@ export class VfioError extends Error {
 
   constructor(init: VfioErrorInit) {
     const code = errnoName(init.errno);
+    const { why, fix } = meansTheSame.get(Math.abs(init.errno)) ?? init;
     const args = Object.entries(init.args ?? {});
     const call = init.request === undefined ? init.syscall : `${init.syscall} ${init.request}`;
     let message = `${code}: ${errnoText(init.errno)}, ${call}`;
     if (args.length > 0) message += `(${args.map(([name, value]) => `${name}=${show(value)}`).join(", ")})`;
     if (init.path !== undefined) message += ` '${init.path}'`;
     if (init.object !== undefined) message += ` on ${init.object}`;
-    if (init.why !== undefined) message += `: ${init.why}`;
-    if (init.fix !== undefined) message += `\n  fix: ${init.fix}`;
+    if (why !== undefined) message += `: ${why}`;
+    if (fix !== undefined) message += `\n  fix: ${fix}`;
     super(message, init.cause === undefined ? undefined : { cause: init.cause });
     this.name = "VfioError";
     this.code = code;
@@ -110,8 +126,8 @@ export class VfioError extends Error {
     this.args = init.args ?? {};
     this.object = init.object;
     this.path = init.path;
-    this.why = init.why;
-    this.fix = init.fix;
+    this.why = why;
+    this.fix = fix;
   }
 
   /** A plain object for `JSON.stringify`; bigints become hexadecimal strings. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { findDeviceUses, pciAddress } from "../sysfs/index.js";
+import { findDeviceUses, pciAddress, readPciDevice } from "../sysfs/index.js";
 
 /** A sentence for each process that has a PCI device, or its group, open; empty where none can be seen. */
 export function holdersOf(device: string): string[] {
@@ -12,6 +12,22 @@ export function holdersOf(device: string): string[] {
   return findDeviceUses(device)
     .filter(({ kind }) => kind === "process")
     .map(({ why }) => why);
+}
+
+/**
+ * Why a device was refused for its VF token: a virtual function asks for the token that its physical function's user has set, and a
+ * physical function whose virtual functions are open asks for the one that they were opened with.
+ */
+export function explainVfToken(device: string, vfToken: string | undefined): { why: string; fix: string } {
+  const virtual = !isMediated(device) && readPciDevice(device).isVf;
+  const wanted = virtual
+    ? "the token that the user of its physical function has set"
+    : "the token that its virtual functions, which are open, were opened with";
+  const kind = virtual ? "a virtual function" : "a physical function";
+  return {
+    why: `it is ${kind}, which takes ${wanted}${vfToken === undefined ? "" : ", and this is another one"}`,
+    fix: "pass that token as vfToken",
+  };
 }
 
 /** How to do without interrupt remapping, for those who may. */

@@ -18,6 +18,7 @@ import { constants as os } from "node:os";
 import type { AddressSpace, Subscription } from "../address-space.js";
 import type { Attachment } from "../device/attachment.js";
 import { Device } from "../device/device.js";
+import { RegionMap } from "../device/region-map.js";
 import type { DeviceState } from "../device/state.js";
 import type { DmaMemory } from "../dma-buffer.js";
 import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
@@ -603,12 +604,13 @@ export abstract class Container implements Disposable {
           fix: "map fewer, larger pieces; use the iommufd mode, which has no such limit; or raise vfio_iommu_type1.dma_entry_limit",
         };
       case EFAULT:
-        return mapping.memory.kind === "bar"
-          ? {
-              why: `${mapping.memory.label} is a device's memory, which this mode (${this.mode}) cannot map by address`,
-              fix: "use the iommufd mode, which maps it by dma-buf, or a type1 mode",
-            }
+        return mapping.memory instanceof RegionMap
+          ? this.#explainBar(mapping.memory)
           : { why: "the memory is not there: it was unmapped from this process, or its file was cut short" };
+      case ENODEV:
+        return mapping.memory instanceof RegionMap
+          ? this.#explainBar(mapping.memory)
+          : { why: "the exporter of the dma-buf has revoked it", fix: "map it again when its device works again" };
       case EINVAL:
         return { why: "the kernel refuses the range, although it lies within what it said to be usable" };
       case ECANCELED:
@@ -616,6 +618,17 @@ export abstract class Container implements Disposable {
       default:
         return { why: "the kernel refused it" };
     }
+  }
+
+  #explainBar(bar: RegionMap): { why: string; fix?: string } {
+    if (bar.obstacle !== undefined) return bar.obstacle;
+    if (this.mode.startsWith("compat")) {
+      return {
+        why: `${bar.label} is a device's memory, which this mode (${this.mode}) cannot map by address`,
+        fix: "use the iommufd mode, which maps it by dma-buf, or a type1 mode",
+      };
+    }
+    return { why: `the kernel finds no memory of a device at the address of ${bar.label}` };
   }
 
   #refusal(

@@ -13,7 +13,7 @@ import { type Ioas, Iommufd } from "../iommufd/iommufd.js";
 import { native } from "../native.js";
 import { groupViability, vfioCdevPath } from "../sysfs/index.js";
 import * as uapi from "../uapi.js";
-import { deviceName, holdersOf, unsafeInterrupts } from "./attaching.js";
+import { deviceName, explainVfToken, holdersOf, unsafeInterrupts } from "./attaching.js";
 import { BatchWriter } from "./batch-writer.js";
 import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
 import type { ContainerState, HandOver } from "./hand-over.js";
@@ -255,15 +255,7 @@ function explainBind(errno: number, name: string, { vfToken }: AttachOptions): {
       ? { why: "its IOMMU cannot isolate it" }
       : { why: "the VF token is malformed, or the device is neither a virtual nor a physical function" };
   }
-  if (errno === EACCES) {
-    return {
-      why:
-        vfToken === undefined
-          ? "it asks for a VF token"
-          : "the VF token is not the one that the physical function's user set",
-      fix: "pass the same vfToken as the physical function's user",
-    };
-  }
+  if (errno === EACCES) return explainVfToken(name, vfToken);
   return { why: "the driver could not open the device" };
 }
 

@@ -17,7 +17,7 @@ import { OwnedFd, openNode } from "../fd.js";
 import { native } from "../native.js";
 import { groupViability, vfioGroupPath } from "../sysfs/index.js";
 import * as uapi from "../uapi.js";
-import { deviceName, holdersOf, isMediated, unsafeInterrupts } from "./attaching.js";
+import { deviceName, explainVfToken, holdersOf, isMediated, unsafeInterrupts } from "./attaching.js";
 import { type AttachOptions, Container, type LegacyMode, type SpaceInfo } from "./container.js";
 import type { ContainerState, HandOver } from "./hand-over.js";
 import { LegacyHandOver } from "./legacy-hand-over.js";
@@ -34,7 +34,7 @@ const iommuTypes: Record<LegacyMode, number> = {
   "compat-type1v2": uapi.VFIO_TYPE1v2_IOMMU,
 };
 
-const { EBUSY, EFAULT, EINVAL, ENODEV, ENOENT, ENOSPC, EPERM } = os.errno;
+const { EACCES, EBUSY, EFAULT, EINVAL, ENODEV, ENOENT, ENOSPC, EPERM } = os.errno;
 
 /** A group of this container, shared by its devices here. */
 interface JoinedGroup {
@@ -464,13 +464,8 @@ function explainDeviceFd(errno: number, name: string, { vfToken }: AttachOptions
   switch (errno) {
     case ENODEV:
       return { why: `${name} is not in the group any more: it was unbound or unplugged` };
-    case os.errno.EACCES:
-      return vfToken === undefined
-        ? {
-            why: "it is a virtual function whose physical function's user asks for a token",
-            fix: "pass the same vfToken as that user set",
-          }
-        : { why: "the VF token is not the one that the physical function's user set" };
+    case EACCES:
+      return explainVfToken(name, vfToken);
     case EBUSY:
       return { why: "it is open elsewhere" };
     default:

@@ -13,6 +13,7 @@ import type { OwnedFd } from "../fd.js";
 import { watchForLeak } from "../leak.js";
 import { type MappingHandle, native } from "../native.js";
 import { exportDmaBuf } from "./dma-buf.js";
+import { memorySpaceOff, switchMemoryOn } from "./memory-space.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";
 import type { Region } from "./region.js";
 import { checkRegister, checkValue, type RegisterProgram, type Registers, type Width } from "./registers.js";
@@ -257,6 +258,12 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
     if (file !== undefined) return { fd: file.fd, offset: Number(file.offset) + this.offset };
     this.#dmaBuf ??= exportDmaBuf(this.#device, this.region, this.offset, this.length);
     return { fd: this.#dmaBuf.number, offset: 0 };
+  }
+
+  /** Why a container could not map it for other devices, where the device's own state is the reason. @internal */
+  get obstacle(): { readonly why: string; readonly fix: string } | undefined {
+    if (!memorySpaceOff(this.#device)) return undefined;
+    return { why: `the memory space of ${this.#device.address} is switched off`, fix: switchMemoryOn };
   }
 
   /** @internal */

@@ -11,6 +11,7 @@ import { native } from "../native.js";
 import { VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi.js";
 import { exportDmaBuf } from "./dma-buf.js";
 import { Ioeventfd, type IoeventfdOptions } from "./ioeventfd.js";
+import { switchMemoryOn } from "./memory-space.js";
 import type { OpenDevice } from "./open-device.js";
 import type { WhyUnmappable } from "./port.js";
 import { isBar, type RegionArea, type RegionInfo, type RegionType, readRegionInfo, regionName } from "./region-info.js";
@@ -193,7 +194,7 @@ export class Region implements Registers {
       if (status === -EIO) {
         return {
           why: "the device's memory space is switched off, or the device is asleep",
-          fix: "set bit 1 (memory) of its COMMAND register, and bring it to D0",
+          fix: switchMemoryOn,
         };
       }
       if (access === "write" && !this.writable) return { why: "it cannot be written" };
