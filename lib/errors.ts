@@ -158,6 +158,27 @@ export function messageOf(thrown: unknown): string {
   return asError(thrown).message;
 }
 
+/** The `code` of an error, where it has one. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** A call that needs the native addon, in a process that cannot have it. */
+export class UnsupportedError extends Error {
+  readonly code = "ERR_VFIO_UNSUPPORTED";
+  /** Why there is no addon. */
+  readonly reason: string;
+  /** What to do about it. */
+  readonly fix: string;
+
+  constructor(reason: string, fix: string) {
+    super(`vfio does not work here: ${reason}\n  fix: ${fix}`);
+    this.name = "UnsupportedError";
+    this.reason = reason;
+    this.fix = fix;
+  }
+}
+
 /** An argument of the wrong type, as Node's own `ERR_INVALID_ARG_TYPE`. */
 export function argTypeError(name: string, expected: string, actual: unknown): TypeError {
   return Object.assign(

@@ -30,6 +30,7 @@ export {
 } from "./iova.js";
 export * from "./kvm/index.js";
 export * from "./live-update/index.js";
+export type { Unsupported } from "./load-addon.js";
 export { type LockedMemory, lockedMemory } from "./memlock.js";
 export { type Support, support } from "./native.js";
 export * from "./sysfs/index.js";

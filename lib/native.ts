@@ -1,17 +1,14 @@
 /**
- * The contract of the native addon, and its loader.
+ * The contract of the native addon.
  *
  * One function for each kernel request, with positional arguments. A function that can be refused by the kernel returns
  * a value >= 0 or `-errno`; it throws only for an argument of the wrong type, which is a mistake in this package.
- * Policy (retries, choices, words) belongs to the callers.
+ * Policy (retries, choices, messages) belongs to the callers.
  *
  * @module
  */
-import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
-import { messageOf } from "./errors.js";
-import { packageRoot } from "./package-root.js";
+import { UnsupportedError } from "./errors.js";
+import { loadAddon, type Unsupported } from "./load-addon.js";
 import { offerTracing } from "./trace/tracing.js";
 
 declare const mappingHandle: unique symbol;
@@ -265,67 +262,19 @@ export interface Native {
   kvmSetDeviceAttrFd(device: number, group: number, attribute: U64, file: number): number;
 }
 
-/** The C library of this process, which a prebuilt binary must match. */
-function libc(): "glibc" | "musl" {
-  // The loader that is mapped into this process is the truth; process.report is slow.
-  return readFileSync("/proc/self/maps", "latin1").includes("/ld-musl-") ? "musl" : "glibc";
-}
-
 /** Whether this package can do anything here, and if not, why and what to do about it. */
-export type Support =
-  | { readonly supported: true }
-  | {
-      readonly supported: false;
-      /** Why not: the system, or what became of its addon. */
-      readonly reason: string;
-      /** What to do about it. */
-      readonly fix: string;
-    };
-
-const builds = "for Linux on x64 and arm64 there are prebuilt addons, with glibc and with musl";
-
-function load(): Native | Exclude<Support, { supported: true }> {
-  const { platform, arch } = process;
-  if (platform !== "linux") {
-    return {
-      supported: false,
-      reason: `VFIO and iommufd are interfaces of Linux, and this is ${platform}`,
-      fix: "run the program on Linux, on the machine that has the device; everywhere else it can be imported, and no more",
-    };
-  }
-  const candidates = [
-    "build/Release/vfio.node",
-    "build/Debug/vfio.node",
-    `prebuilds/linux-${arch}/vfio.${libc()}.node`,
-  ].map((path) => fileURLToPath(new URL(path, packageRoot)));
-  const found = candidates.find((path) => existsSync(path));
-  const fix = `build it, which takes a C++20 compiler, make, Python 3 and Node's headers: node ${fileURLToPath(new URL("native/build-addon.mjs", packageRoot))}`;
-  if (found === undefined) {
-    return {
-      supported: false,
-      reason: `no native addon for linux-${arch} with ${libc()}: looked for ${candidates.join(", ")} (${builds})`,
-      fix,
-    };
-  }
-  try {
-    return createRequire(import.meta.url)(found);
-  } catch (error) {
-    return { supported: false, reason: `the native addon does not load: ${messageOf(error)}`, fix };
-  }
-}
+export type Support = { readonly supported: true } | Unsupported;
 
 /** Stands in for an addon that is not there, so that a program that may not need it can be loaded. */
-function absent({ reason, fix }: Exclude<Support, { supported: true }>): Native {
+function absent({ reason, fix }: Unsupported): Native {
   return new Proxy(Object.create(null), {
     get() {
-      throw Object.assign(new Error(`vfio does not work here: ${reason}\n  fix: ${fix}`), {
-        code: "ERR_VFIO_UNSUPPORTED",
-      });
+      throw new UnsupportedError(reason, fix);
     },
   });
 }
 
-const loaded = load();
+const loaded = loadAddon();
 
 /**
  * Whether the package works on this system. To import it works everywhere; the first call that needs the kernel fails with
@@ -337,7 +286,10 @@ const loaded = load();
  * if (!support.supported) console.error(`${support.reason}. To do: ${support.fix}`);
  * ```
  */
-export const support: Support = "supported" in loaded ? loaded : { supported: true };
+export const support: Support = "unsupported" in loaded ? loaded.unsupported : { supported: true };
+
+/** Whether there is no addon for this system, and to build one in this package would help. */
+export const addonMissing: boolean = "unsupported" in loaded && loaded.missing;
 
 /**
  * The addon's functions. In an object of their own: that of the addon is a dictionary to the engine, and a call through it
@@ -345,7 +297,7 @@ export const support: Support = "supported" in loaded ? loaded : { supported: tr
  *
  * Call them through this object, always: tracing replaces them in it.
  */
-export const native: Native = "supported" in loaded ? absent(loaded) : { ...loaded };
+export const native: Native = "unsupported" in loaded ? absent(loaded.unsupported) : { ...loaded.addon };
 
 /** The bytes in a page of memory. */
 export const PAGE_SIZE = support.supported ? native.pageSize() : 4096;

@@ -60,6 +60,17 @@ export declare class VfioError extends Error {
 export declare function asError(thrown: unknown): Error;
 /** What was thrown, in its own words. */
 export declare function messageOf(thrown: unknown): string;
+/** The `code` of an error, where it has one. */
+export declare function codeOf(error: unknown): string | undefined;
+/** A call that needs the native addon, in a process that cannot have it. */
+export declare class UnsupportedError extends Error {
+    readonly code = "ERR_VFIO_UNSUPPORTED";
+    /** Why there is no addon. */
+    readonly reason: string;
+    /** What to do about it. */
+    readonly fix: string;
+    constructor(reason: string, fix: string);
+}
 /** An argument of the wrong type, as Node's own `ERR_INVALID_ARG_TYPE`. */
 export declare function argTypeError(name: string, expected: string, actual: unknown): TypeError;
 /** An argument out of range or of an impossible form, as Node's own `ERR_OUT_OF_RANGE`. */

@@ -16,6 +16,7 @@ export { Ioas, type IoasMapOptions, type IoasRanges, Iommufd } from "./iommufd/i
 export { type IovaAllocateOptions, IovaAllocator, type IovaAllocatorOptions, type IovaRange, type IovaStatistics, } from "./iova.js";
 export * from "./kvm/index.js";
 export * from "./live-update/index.js";
+export type { Unsupported } from "./load-addon.js";
 export { type LockedMemory, lockedMemory } from "./memlock.js";
 export { type Support, support } from "./native.js";
 export * from "./sysfs/index.js";

@@ -1,3 +1,4 @@
+import { type Unsupported } from "./load-addon.js";
 declare const mappingHandle: unique symbol;
 declare const pollHandle: unique symbol;
 /** A mapping of memory into this process. Never shown to users. */
@@ -186,13 +187,7 @@ export interface Native {
 /** Whether this package can do anything here, and if not, why and what to do about it. */
 export type Support = {
     readonly supported: true;
-} | {
-    readonly supported: false;
-    /** Why not: the system, or what became of its addon. */
-    readonly reason: string;
-    /** What to do about it. */
-    readonly fix: string;
-};
+} | Unsupported;
 /**
  * Whether the package works on this system. To import it works everywhere; the first call that needs the kernel fails with
  * the same words (`code` is `ERR_VFIO_UNSUPPORTED`) where this says no. It does not say that there is a device:
@@ -204,6 +199,8 @@ export type Support = {
  * ```
  */
 export declare const support: Support;
+/** Whether there is no addon for this system, and to build one in this package would help. */
+export declare const addonMissing: boolean;
 /**
  * The addon's functions. In an object of their own: that of the addon is a dictionary to the engine, and a call through it
  * took 4 ns more.

@@ -8,10 +8,10 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { messageOf } from "../errors.js";
+import { codeOf, messageOf } from "../errors.js";
 import { type ProgressListener, ProgressPrinter } from "../rig/progress.js";
 import { act, type CommonOptions, examples, remark, type Session, subcommand } from "./command.js";
-import { CommandError, codeOf, exitCodes } from "./failure.js";
+import { CommandError, exitCodes } from "./failure.js";
 import { type Column, drawTable } from "./table.js";
 import type { Colors, Output } from "./terminal.js";
 

@@ -5,7 +5,7 @@
  */
 import { inspect } from "node:util";
 import pc from "picocolors";
-import { messageOf, VfioError } from "../errors.js";
+import { codeOf, messageOf, UnsupportedError, VfioError } from "../errors.js";
 import { type Output, wantsColor } from "./terminal.js";
 
 /** What the command's exit codes mean. docs/command.md and the manual page list them. */
@@ -65,11 +65,6 @@ function asCommands(text: string): string {
 
 const permissionCodes = new Set(["EACCES", "EPERM", "EROFS"]);
 
-/** The `code` of an error, where it has one. */
-export function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
-}
-
 function exitCodeOf(code: string | undefined, why = "", syscall = ""): number {
   if (code === "ENODEV" && /there is no such device/.test(why)) return exitCodes.noDevice;
   // An ioctl's EPERM is about the device (its group is not viable, interrupts are not remapped), and not about the user.
@@ -94,6 +89,10 @@ export function failureOf(error: unknown): Failure {
       code,
       exitCode: exitCodeOf(code, why, syscall),
     };
+  }
+  if (error instanceof UnsupportedError) {
+    const { reason, fix, code } = error;
+    return { message: `this package does not work here: ${reason}`, fix, code, exitCode: exitCodes.failed };
   }
   if (!(error instanceof Error)) {
     return { message: String(error), fix: undefined, code: undefined, exitCode: exitCodes.failed };

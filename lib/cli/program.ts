@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { version } from "../version.js";
 import { benchCommand } from "./bench.js";
 import { bindCommand, unbindCommand } from "./bind.js";
 import { configure, configureWords, Session } from "./command.js";
@@ -24,18 +24,11 @@ import { rigCommand } from "./rig.js";
 import type { Terminal } from "./terminal.js";
 import { traceCommand } from "./trace.js";
 
-function packageVersion(): string {
-  const { version }: { version?: unknown } = JSON.parse(
-    readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
-  );
-  return typeof version === "string" ? version : "";
-}
-
 /** The program with its subcommands. */
 export function createProgram(session: Session): Command {
   const program = configure(session, new Command("vfio"))
     .description("PCI devices for programs in user space: VFIO, iommufd and vfio-user.")
-    .version(packageVersion(), "-V, --version", "print the version")
+    .version(version, "-V, --version", "print the version")
     .helpCommand(false)
     .enablePositionalOptions();
   const groups: readonly (readonly [heading: string, commands: readonly Command[]])[] = [

@@ -11,7 +11,9 @@ import { join } from "node:path";
 import { type ContainerMode, containerModes } from "../container/container.js";
 import { openContainer } from "../container/open.js";
 import { VfioError } from "../errors.js";
+import { OwnedFd } from "../fd.js";
 import { lockedMemory } from "../memlock.js";
+import { native, support } from "../native.js";
 import { errnoOf, exists, listNames, type Roots, readNumber, readText, rootsOf } from "../sysfs/files.js";
 import { isVfioDriver } from "../sysfs/group.js";
 import {
@@ -64,24 +66,31 @@ export interface Attempt {
   readonly error: VfioError | undefined;
 }
 
+const { EACCES, EBUSY, ENODEV, ENOENT, ENXIO, EPERM } = os.errno;
+
 interface Node {
   readonly path: string;
   /** 0 if it opens for reading and writing, else why not. */
   readonly errno: number;
 }
 
+// As a container opens it. Node's own open may be refused by its permission model, which the addon is not subject to.
+function tryWithAddon(path: string): Node {
+  const fd = native.open(path, fs.O_RDWR | fs.O_NONBLOCK);
+  if (fd < 0) return { path, errno: -fd };
+  new OwnedFd(fd, path).close();
+  return { path, errno: 0 };
+}
+
 function tryNode(path: string): Node {
+  if (support.supported) return tryWithAddon(path);
   try {
     closeSync(openSync(path, fs.O_RDWR | fs.O_NONBLOCK));
     return { path, errno: 0 };
   } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === undefined) throw error;
-    return { path, errno };
+    return { path, errno: errnoOf(error) ?? EACCES };
   }
 }
-
-const { EACCES, EBUSY, ENODEV, ENOENT, ENXIO, EPERM } = os.errno;
 
 /** The state of a node that one of two ways needs. */
 function nodeCheck(id: string, title: string, node: Node, missing: string): Check {
@@ -115,6 +124,12 @@ function nodeCheck(id: string, title: string, node: Node, missing: string): Chec
 
 // ---- the system -----------------------------------------------------------------------------------------------------
 
+function addonCheck(): Check {
+  const check = { id: "addon", title: "native addon" };
+  if (support.supported) return { ...check, state: "ok", found: "loaded", fix: undefined };
+  return { ...check, state: "problem", found: support.reason, fix: support.fix };
+}
+
 function kernelCheck(roots: Roots, features: KernelFeatures): Check {
   const release = readText(join(roots.proc, "sys/kernel/osrelease")) ?? "of unknown version";
   const names = (wanted: boolean | undefined) =>
@@ -136,7 +151,7 @@ function kernelCheck(roots: Roots, features: KernelFeatures): Check {
       names(false).length > 0
         ? "a newer kernel has them; only live updates need them"
         : names(undefined).length > 0
-          ? "run it where /dev/iommu and /dev/vfio/vfio open, and it can be asked"
+          ? "run it with the native addon where /dev/iommu and /dev/vfio/vfio open, and it can be asked"
           : undefined,
   };
 }
@@ -415,6 +430,7 @@ export function diagnose(address?: string, paths?: HostPaths): Diagnosis {
   const noIommuAtAll = iommuCheck(roots);
   const bound = device === undefined || device.vfio !== undefined;
   const checks: Check[] = [
+    addonCheck(),
     kernelCheck(roots, features),
     noIommuAtAll,
     remappingCheck(roots),

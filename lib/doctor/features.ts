@@ -5,12 +5,12 @@
  */
 import { constants } from "node:os";
 import { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
+import { native, support } from "../native.js";
 import { VFIO_UNMAP_ALL } from "../uapi.js";
 
 /** Abilities of the kernel that not every version has. */
 export interface KernelFeatures {
-  /** iommufd maps files (`IOMMU_IOAS_MAP_FILE`, Linux 6.13). Undefined if nobody could be asked. */
+  /** iommufd maps files (`IOMMU_IOAS_MAP_FILE`, Linux 6.13). Undefined without the native addon or its node. */
   readonly mapFile: boolean | undefined;
   /** iommufd passes memory to another process (`IOMMU_IOAS_CHANGE_PROCESS`, Linux 6.14). */
   readonly changeProcess: boolean | undefined;
@@ -31,6 +31,7 @@ export const featureNames: Readonly<Record<keyof KernelFeatures, readonly [name:
 const { ENOTTY } = constants.errno;
 
 function ask<T>(path: string, question: (fd: number) => T): T | undefined {
+  if (!support.supported) return undefined;
   const fd = native.open(path, 2);
   if (fd < 0) return undefined;
   using node = new OwnedFd(fd, path);

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
 import type { Container } from "../container/container.js";
 import { IommufdContainer } from "../container/iommufd.js";
 import { LegacyContainer } from "../container/legacy.js";
@@ -14,7 +13,7 @@ import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
 import { invalidStateError } from "../errors.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
 import type { MessageConnection } from "../kvm/message-connection.js";
-import { packageRoot } from "../package-root.js";
+import { version } from "../version.js";
 import type {
   ConnectionItem,
   ContainerItem,
@@ -26,12 +25,6 @@ import type {
   SocketItem,
 } from "./manifest.js";
 import type { Plan, PlannedConnection } from "./plan.js";
-
-/** This package's version, which a manifest is signed with. */
-function version(): string {
-  const parsed: unknown = JSON.parse(readFileSync(new URL("package.json", packageRoot), "utf8"));
-  return typeof parsed === "object" && parsed !== null && "version" in parsed ? String(parsed.version) : "unknown";
-}
 
 /** What a plan is at this moment. */
 export interface Description {
@@ -61,7 +54,7 @@ export function describe(plan: Plan): Description {
   }
   const { connections } = plan;
   const manifest: Manifest = {
-    writer: { version: version(), node: process.versions.node, pid: process.pid },
+    writer: { version, node: process.versions.node, pid: process.pid },
     memory: memory.items,
     containers,
     sockets,

@@ -26,8 +26,6 @@ interface Failure {
     readonly code: string | undefined;
     readonly exitCode: number;
 }
-/** The `code` of an error, where it has one. */
-export declare function codeOf(error: unknown): string | undefined;
 /** What an error comes to. */
 export declare function failureOf(error: unknown): Failure;
 /** Says what went wrong: in one line, or in JSON. Returns the exit code. */

@@ -1,3 +1,8 @@
+/**
+ * The program: all subcommands, in the order in which one needs them.
+ *
+ * @module
+ */
 import { Command } from "commander";
 import { Session } from "./command.js";
 import type { Terminal } from "./terminal.js";

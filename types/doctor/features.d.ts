@@ -1,6 +1,6 @@
 /** Abilities of the kernel that not every version has. */
 export interface KernelFeatures {
-    /** iommufd maps files (`IOMMU_IOAS_MAP_FILE`, Linux 6.13). Undefined if nobody could be asked. */
+    /** iommufd maps files (`IOMMU_IOAS_MAP_FILE`, Linux 6.13). Undefined without the native addon or its node. */
     readonly mapFile: boolean | undefined;
     /** iommufd passes memory to another process (`IOMMU_IOAS_CHANGE_PROCESS`, Linux 6.14). */
     readonly changeProcess: boolean | undefined;

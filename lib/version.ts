@@ -1,0 +1,8 @@
+/**
+ * The version of this package.
+ *
+ * @module
+ */
+
+/** As in package.json, which a bundle does not have beside it. */
+export const version = "0.1.0";

@@ -1,0 +1,19 @@
+import type { Native } from "./native.js";
+/** Why the package does not work here. */
+export interface Unsupported {
+    readonly supported: false;
+    /** Why not: the system, the engine, or what became of the addon. */
+    readonly reason: string;
+    /** What to do about it. */
+    readonly fix: string;
+}
+/** What became of the addon. */
+export type LoadedAddon = {
+    readonly addon: Native;
+} | {
+    readonly unsupported: Unsupported;
+    /** Whether there is no addon for this system, and to build one in this package would help. */
+    readonly missing: boolean;
+};
+/** Loads the addon. It does not throw. */
+export declare function loadAddon(): LoadedAddon;
