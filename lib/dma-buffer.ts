@@ -250,7 +250,7 @@ export class DmaBuffer implements DmaMemory, Disposable {
           syscall: "mlock",
           args: { length },
           why: "the locked-memory limit of this process is too low for it",
-          fix: "raise it (ulimit -l, LimitMEMLOCK= in systemd), or run with CAP_IPC_LOCK",
+          fix: "raise it (ulimit -l, LimitMEMLOCK= in systemd), or run with the host's CAP_IPC_LOCK",
         }));
       }
     } catch (error) {

@@ -7,6 +7,7 @@ import { constants } from "node:fs";
 import { check, invalidStateError, VfioError } from "./errors.js";
 import { watchForLeak } from "./leak.js";
 import { native } from "./native.js";
+import { runAsRoot } from "./user-namespace.js";
 
 /** A file descriptor with one owner. Close-on-exec, and closed with the thread that made it. */
 export class OwnedFd implements Disposable {
@@ -93,7 +94,7 @@ export function openNode(
     fd === -13 || fd === -1
       ? {
           why: "this process may not open it",
-          fix: `run as root, or let your user read and write ${path} (a udev rule)`,
+          fix: `${runAsRoot()}, or let your user read and write ${path} (a udev rule)`,
         }
       : {};
   throw new VfioError({ errno: fd, syscall: "open", path, ...permission, ...told });

@@ -4,12 +4,16 @@
  * @module
  */
 import { readFileSync } from "node:fs";
+import { isInitialUserNamespace } from "./user-namespace.js";
 
 /** How much memory this process may pin and lock, and how much it does. In bytes. */
 export interface LockedMemory {
-  /** The soft limit (`ulimit -l`), or `Infinity`. Root and CAP_IPC_LOCK are not bound by it. */
+  /** The soft limit (`ulimit -l`), or `Infinity`. The host's root, or rather CAP_IPC_LOCK, is not bound by it. */
   readonly limit: number;
-  /** Whether the limit binds this process: it does not have CAP_IPC_LOCK. */
+  /**
+   * Whether the limit binds this process: it does not have CAP_IPC_LOCK, or has it in a user namespace of its own (as root of a
+   * rootless container), where it does not count.
+   */
   readonly binding: boolean;
   /** Locked: `mlock`, and what type1 containers and iommufds in `mm` accounting have pinned (`VmLck`). */
   readonly locked: number;
@@ -42,7 +46,7 @@ export function lockedMemory(): LockedMemory {
   const effective = BigInt(`0x${field(status, /^CapEff:\s*([0-9a-f]+)/m) ?? "0"}`);
   return {
     limit: soft === undefined || soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft),
-    binding: ((effective >> CAP_IPC_LOCK) & 1n) === 0n,
+    binding: ((effective >> CAP_IPC_LOCK) & 1n) === 0n || !isInitialUserNamespace(),
     locked: kilobytes(status, "VmLck"),
     pinned: kilobytes(status, "VmPin"),
   };

@@ -6,6 +6,7 @@
 import { inspect } from "node:util";
 import pc from "picocolors";
 import { codeOf, messageOf, UnsupportedError, VfioError } from "../errors.js";
+import { runAsRoot } from "../user-namespace.js";
 import { type Output, wantsColor } from "./terminal.js";
 
 /** What the command's exit codes mean. docs/command.md and the manual page list them. */
@@ -99,7 +100,7 @@ export function failureOf(error: unknown): Failure {
   }
   const code = codeOf(error);
   const usage = code === "ERR_OUT_OF_RANGE" || code === "ERR_INVALID_ARG_TYPE";
-  const permission = code !== undefined && permissionCodes.has(code) ? "run it as root (sudo)" : undefined;
+  const permission = code !== undefined && permissionCodes.has(code) ? runAsRoot() : undefined;
   return {
     message: asCommands(error.message),
     fix: permission,

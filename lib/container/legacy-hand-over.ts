@@ -153,7 +153,7 @@ export class LegacyHandOver implements HandOver {
         ENOMEM,
         {
           why: `the locked pages of all ${this.#mappings.length} mappings move to this process, and exceed its limit of locked memory`,
-          fix: "raise it (ulimit -l, LimitMEMLOCK= in systemd) or run with CAP_IPC_LOCK, and try again: nothing is lost",
+          fix: "raise it (ulimit -l, LimitMEMLOCK= in systemd) or run with the host's CAP_IPC_LOCK, and try again: nothing is lost",
         },
       ],
       [ENOENT, { why: "nothing is mapped there" }],

@@ -52,7 +52,7 @@ const ofMap: Meanings = new Map([
     ENOMEM,
     {
       why: "it would exceed the locked-memory limit, or the kernel has no memory left",
-      fix: "raise the limit (ulimit -l), or run with CAP_IPC_LOCK",
+      fix: "raise the limit (ulimit -l), or run with the host's CAP_IPC_LOCK",
     },
   ],
   [ENODEV, { why: "the dma-buf was revoked by its exporter", fix: "map it again when its device works again" }],
@@ -191,7 +191,7 @@ export class Iommufd implements Disposable {
       args: { option, value },
       object: "iommufd",
       ...(errno === os.errno.EPERM
-        ? { why: "only root (CAP_SYS_RESOURCE) may change the accounting" }
+        ? { why: "only root (CAP_SYS_RESOURCE on the host) may change the accounting" }
         : { why: "the file has objects already", fix: "set it right after opening" }),
     }));
   }

@@ -6,6 +6,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isInitialUserNamespace } from "../user-namespace.js";
 import { type AptSource, makeAptState, readSources, rigSources } from "./apt.js";
 import { RigError, tail } from "./errors.js";
 import { type RunOptions, runProgram } from "./process.js";
@@ -74,9 +75,9 @@ export async function missingPackages(names: readonly string[]): Promise<string[
   return names.filter((name) => !installed.has(name));
 }
 
-/** How to become root: nothing for root, `sudo` where it asks nothing, undefined where there is no way. */
+/** How to become root: nothing for the host's root, `sudo` where it asks nothing, undefined where there is no way. */
 async function rootPrefix(): Promise<string[] | undefined> {
-  if (process.getuid?.() === 0) return [];
+  if (process.getuid?.() === 0) return isInitialUserNamespace() ? [] : undefined;
   const sudo = await runProgram("sudo", ["-n", "true"]).catch(() => undefined);
   return sudo?.status === 0 ? ["sudo", "-n"] : undefined;
 }
