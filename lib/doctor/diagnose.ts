@@ -24,7 +24,8 @@ import {
   type PciDevice,
   readPciDevice,
 } from "../sysfs/index.js";
-import { switchIommuOn } from "../sysfs/node.js";
+import { isNoIommuAllowed, noIommuRefused, switchIommuOn } from "../sysfs/node.js";
+import { runAsRoot } from "../user-namespace.js";
 import { featureNames, type KernelFeatures, readKernelFeatures } from "./features.js";
 
 /**
@@ -107,7 +108,7 @@ function nodeCheck(id: string, title: string, node: Node, missing: string): Chec
       return check(
         "warning",
         `this user may not open ${path}`,
-        `run as root, or give it to your group with a udev rule (chown, chmod 660 ${path})`,
+        `${runAsRoot()}; or give it to your group with a udev rule (chown, chmod 660 ${path})`,
       );
     case EPERM:
       return check(
@@ -167,12 +168,17 @@ function vfioCheck(roots: Roots): Check {
   };
 }
 
-function isNoIommu(roots: Roots): boolean {
-  return readText(join(roots.sysfs, "module/vfio/parameters/enable_unsafe_noiommu_mode")) === "Y";
+const forbidNoIommu = "echo N > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode";
+
+/** The groups that an IOMMU tells apart. VFIO gives a name to those that it makes up: for mediated devices, and in no-IOMMU mode. */
+function countGroups(roots: Roots): number {
+  const place = join(roots.sysfs, "kernel/iommu_groups");
+  return listNames(place).filter((group) => readText(join(place, group, "name")) !== "vfio-noiommu").length;
 }
 
 function iommuCheck(roots: Roots): Check {
-  const groups = listNames(join(roots.sysfs, "kernel/iommu_groups")).length;
+  const groups = countGroups(roots);
+  const allowed = isNoIommuAllowed(roots);
   const units = listNames(join(roots.sysfs, "class/iommu"));
   const check = (state: CheckState, found: string, fix?: string): Check => ({
     id: "iommu",
@@ -183,16 +189,11 @@ function iommuCheck(roots: Roots): Check {
   });
   if (groups > 0) {
     const by = units.length === 0 ? "" : ` (${units.slice(0, 3).join(", ")}${units.length > 3 ? ", ..." : ""})`;
-    return check("ok", `on, ${groups} groups${by}`);
+    const found = `on, ${groups} groups${by}`;
+    return allowed ? check("warning", `${found}; ${noIommuRefused}`, forbidNoIommu) : check("ok", found);
   }
-  if (isNoIommu(roots)) {
-    return check("warning", "off; VFIO's no-IOMMU mode is on: a device reaches all of the memory", switchIommuOn);
-  }
-  return check(
-    "problem",
-    units.length > 0 ? "there is one, and it is not used" : "off, or there is none",
-    switchIommuOn,
-  );
+  const found = units.length > 0 ? "there is one, and it is not used" : "off, or there is none";
+  return check("problem", allowed ? `${found}; ${noIommuRefused}` : found, switchIommuOn);
 }
 
 function remappingCheck(roots: Roots): Check {
@@ -245,7 +246,7 @@ function memlockCheck(): Check {
     state: binding && limit === 0 ? "problem" : little ? "warning" : "ok",
     found: binding ? `limit ${size(limit)}${used}` : `no limit for this process (CAP_IPC_LOCK)${used}`,
     fix: little
-      ? "ulimit -l unlimited (as root); for good: memlock in /etc/security/limits.d, LimitMEMLOCK=infinity in a unit"
+      ? "ulimit -l unlimited (as the host's root); for good: memlock in /etc/security/limits.d, LimitMEMLOCK=infinity in a unit"
       : undefined,
   };
 }
@@ -308,12 +309,12 @@ function driverCheck({ address, driver, classCode }: PciDevice): Check {
   return check("problem", found, `vfio bind ${address}`);
 }
 
-function groupChecks(device: PciDevice, paths: HostPaths | undefined, roots: Roots): Check[] {
+function groupChecks(device: PciDevice, paths: HostPaths | undefined): Check[] {
   const { address, iommuGroup } = device;
   const title = "IOMMU group";
   if (iommuGroup === undefined) {
-    const state = isNoIommu(roots) ? "warning" : "problem";
-    return [{ id: "group", title, state, found: "the device is in none", fix: switchIommuOn }];
+    const found = device.vfio !== undefined ? `the device is in none; ${noIommuRefused}` : "the device is in none";
+    return [{ id: "group", title, state: "problem", found, fix: switchIommuOn }];
   }
   const viability = groupViability(iommuGroup, paths);
   const others = viability.group.devices.filter(({ name }) => name !== address).map(({ name }) => name);
@@ -397,7 +398,10 @@ function doors(device: PciDevice | undefined, roots: Roots): Doors {
       nodeCheck("cdev", "device's node", cdev, "a kernel with CONFIG_VFIO_DEVICE_CDEV has it; or use type1v2"),
     );
   }
+  // A VFIO driver without a group: no-IOMMU mode, which every container refuses.
+  const refused = device?.vfio !== undefined && device.iommuGroup === undefined;
   const modes = containerModes.filter((mode) => {
+    if (refused) return false;
     if (needGroup.includes(mode)) return groupOpens && legacy.errno === 0;
     // Where one file is emulated by the other, both lead to iommufd, which has both.
     if (needCompat.includes(mode)) return groupOpens && iommufd.errno === 0;
@@ -406,13 +410,15 @@ function doors(device: PciDevice | undefined, roots: Roots): Doors {
   return { checks, modes };
 }
 
-function modesCheck(modes: readonly ContainerMode[], bound: boolean): Check {
+function modesCheck(modes: readonly ContainerMode[], device: PciDevice | undefined): Check {
+  const advice =
+    device?.iommuGroup === undefined ? "see the IOMMU's line" : "see the nodes above: one pair of them must open";
   return {
     id: "modes",
     title: "container modes",
     state: modes.length > 0 ? "ok" : "problem",
     found: modes.length > 0 ? modes.join(", ") : "none",
-    fix: modes.length > 0 || !bound ? undefined : "see the nodes above: one pair of them must open",
+    fix: modes.length > 0 || device === undefined ? undefined : advice,
   };
 }
 
@@ -427,19 +433,18 @@ export function diagnose(address?: string, paths?: HostPaths): Diagnosis {
   const device = address === undefined ? undefined : readPciDevice(address, paths);
   const features = readKernelFeatures(roots.dev);
   const { checks: nodes, modes } = doors(device, roots);
-  const noIommuAtAll = iommuCheck(roots);
   const bound = device === undefined || device.vfio !== undefined;
   const checks: Check[] = [
     addonCheck(),
     kernelCheck(roots, features),
-    noIommuAtAll,
+    iommuCheck(roots),
     remappingCheck(roots),
     vfioCheck(roots),
     ...(device === undefined
       ? []
-      : [driverCheck(device), ...groupChecks(device, paths, roots), ...useChecks(device, paths), resetCheck(device)]),
+      : [driverCheck(device), ...groupChecks(device, paths), ...useChecks(device, paths), resetCheck(device)]),
     ...nodes,
-    ...(bound ? [modesCheck(modes, device !== undefined)] : []),
+    ...(bound ? [modesCheck(modes, device)] : []),
     memlockCheck(),
     kvmCheck(roots),
     hugePagesCheck(roots),

@@ -8,10 +8,10 @@
  */
 import { outOfRangeError } from "../errors.js";
 
-/** The IOMMUs that QEMU emulates. */
-export const iommuKinds = ["intel", "amd", "virtio"] as const;
+/** The IOMMUs that QEMU emulates, and a machine without one. */
+export const iommuKinds = ["intel", "amd", "virtio", "none"] as const;
 
-/** The emulated IOMMU: Intel VT-d, AMD-Vi or virtio-iommu. */
+/** The emulated IOMMU: Intel VT-d, AMD-Vi or virtio-iommu; or none. */
 export type IommuKind = (typeof iommuKinds)[number];
 
 /** What the machine is made of. */
@@ -20,7 +20,7 @@ export interface Machine {
   readonly memory: number;
   /** Virtual CPUs. The kernel of the rig knows at most 8. */
   readonly cpus: number;
-  /** The IOMMU between the devices and memory. */
+  /** The IOMMU between the devices and memory. Without one the kernel gives no device to user space. */
   readonly iommu: IommuKind;
   /** Devices beside the default ones, each as QEMU's `-device` takes it. */
   readonly devices: readonly string[];
@@ -116,6 +116,8 @@ function iommuArguments(iommu: IommuKind): string[] {
       return ["-device", "amd-iommu,dma-remap=on"];
     case "virtio":
       return ["-device", "virtio-iommu-pci,addr=1c.0"];
+    case "none":
+      return [];
   }
 }
 

@@ -38,7 +38,7 @@ export interface RunInGuestOptions {
   readonly memory?: number | undefined;
   /** Virtual CPUs; 2 if left out. */
   readonly cpus?: number | undefined;
-  /** The emulated IOMMU; `intel` if left out. */
+  /** The emulated IOMMU, or `none`; `intel` if left out. */
   readonly iommu?: IommuKind | undefined;
   /** Devices beside the default ones, each as QEMU's `-device` takes it. */
   readonly devices?: readonly string[] | undefined;

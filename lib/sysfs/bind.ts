@@ -14,6 +14,7 @@ import { accessSync, constants } from "node:fs";
 import { constants as os } from "node:os";
 import { join } from "node:path";
 import { argTypeError, errnoName, outOfRangeError, VfioError } from "../errors.js";
+import { runAsRoot } from "../user-namespace.js";
 import { type PciAddress, pciAddress } from "./address.js";
 import {
   errnoOf,
@@ -23,7 +24,6 @@ import {
   type Roots,
   readLinkName,
   readNumber,
-  readText,
   rootsOf,
   withUndoErrors,
   writeAttribute,
@@ -98,9 +98,7 @@ function requireDriver(driver: string, roots: Roots): void {
 }
 
 function requireIommu(address: PciAddress, path: string, roots: Roots): void {
-  if (groupIdOf(path) !== undefined) return;
-  const noiommu = readText(join(roots.sysfs, "module/vfio/parameters/enable_unsafe_noiommu_mode"));
-  if (noiommu !== "Y") throw noIommuGroup(address, path);
+  if (groupIdOf(path, roots) === undefined) throw noIommuGroup(address, path, roots);
 }
 
 /**
@@ -109,7 +107,7 @@ function requireIommu(address: PciAddress, path: string, roots: Roots): void {
  *
  * @param address `0000:01:00.0`, or `01:00.0` in domain 0
  * @throws VfioError if there is no such device (`ENODEV`), no such driver (`ENOENT`), or no IOMMU for a VFIO driver
- * (`ENODEV`)
+ * (`ENODEV`; also where VFIO's no-IOMMU mode would do without)
  */
 export function planBinding(address: string, options: PlanOptions = {}): BindingPlan {
   const roots = rootsOf(options);
@@ -119,11 +117,10 @@ export function planBinding(address: string, options: PlanOptions = {}): Binding
   const { driver = "vfio-pci" } = options;
   const to = driver ?? undefined;
   const from = readLinkName(join(path, "driver"));
+  if (to !== undefined) requireDriver(to, roots);
+  // Also where the driver is bound already: in no-IOMMU mode by somebody else, perhaps.
+  if (to !== undefined && isVfioDriver(to)) requireIommu(canonical, path, roots);
   if (from === to) return { address: canonical, from, to, steps: [], uses: [] };
-  if (to !== undefined) {
-    requireDriver(to, roots);
-    if (isVfioDriver(to)) requireIommu(canonical, path, roots);
-  }
 
   const steps: BindingStep[] = [];
   const bind = (name: string) => ({ path: join(driverPath(name, roots), "bind"), value: canonical });
@@ -345,7 +342,7 @@ export function writeRefusal(error: unknown, roots: Roots): readonly [why: strin
   const errno = errnoOf(error);
   if (error instanceof Error && "syscall" in error && error.syscall === "write") return undefined;
   if (errno === os.errno.EACCES || errno === os.errno.EPERM) {
-    return ["only root may change a device's driver", "run it as root (sudo)"];
+    return ["only root may change a device's driver", runAsRoot()];
   }
   if (errno !== os.errno.EROFS) return undefined;
   const fix = `mount -o remount,rw ${roots.sysfs}, start the container with --privileged, or bind the device on the host`;
@@ -370,7 +367,7 @@ function reason(
   }
   const log = `see what ${driver} says at the end of the kernel's log: dmesg | tail`;
   if (errno === os.errno.EBUSY && !isVfioDriver(driver)) {
-    const group = groupIdOf(path);
+    const group = groupIdOf(path, roots);
     return [
       `user space owns its IOMMU group${group === undefined ? "" : ` ${group}`}, and ${driver} does DMA of its own`,
       "close the other devices of the group first",

@@ -8,7 +8,7 @@ import { constants as os } from "node:os";
 import { basename, join } from "node:path";
 import { outOfRangeError, VfioError } from "../errors.js";
 import { exists, type HostPaths, listNames, type Roots, readLinkName, readText, realPath, rootsOf } from "./files.js";
-import { deviceSysfsPath, groupIdOf, noIommuGroup, noSuchDevice, switchIommuOn } from "./node.js";
+import { deviceSysfsPath, groupIdOf, isMadeUpGroup, noIommuGroup, noSuchDevice, switchIommuOn } from "./node.js";
 
 /** A device in an IOMMU group. It need not be a PCI device. */
 export interface IommuGroupMember {
@@ -83,7 +83,7 @@ function readMember(path: string): IommuGroupMember | undefined {
 
 function readGroup(id: number, roots: Roots): IommuGroup | undefined {
   const path = join(roots.sysfs, "kernel/iommu_groups", String(id));
-  if (!exists(path)) return undefined;
+  if (!exists(path) || isMadeUpGroup(id, roots)) return undefined;
   const members = join(path, "devices");
   return {
     id,
@@ -95,9 +95,12 @@ function readGroup(id: number, roots: Roots): IommuGroup | undefined {
   };
 }
 
-/** Reads all IOMMU groups, by number. Empty if the IOMMU is off. */
+/** Reads all IOMMU groups, by number. Empty if the IOMMU is off: what VFIO's no-IOMMU mode makes up is none. */
 export function listIommuGroups(paths?: HostPaths): IommuGroup[] {
-  const roots = rootsOf(paths);
+  return readGroups(rootsOf(paths));
+}
+
+function readGroups(roots: Roots): IommuGroup[] {
   return listNames(join(roots.sysfs, "kernel/iommu_groups"))
     .map(Number)
     .sort((a, b) => a - b)
@@ -117,7 +120,7 @@ export function readIommuGroup(group: number | string, paths?: HostPaths): Iommu
   if (!Number.isInteger(id) || id < 0) throw outOfRangeError("group", "an IOMMU group's number", group);
   const found = readGroup(id, roots);
   if (found === undefined) {
-    const present = listNames(join(roots.sysfs, "kernel/iommu_groups")).length;
+    const present = readGroups(roots).length;
     throw new VfioError({
       errno: os.errno.ENODEV,
       syscall: "open",
@@ -132,9 +135,9 @@ export function readIommuGroup(group: number | string, paths?: HostPaths): Iommu
 
 function groupIdOfDevice(device: string, roots: Roots): number {
   const path = deviceSysfsPath(device, roots);
-  const group = groupIdOf(path);
+  const group = groupIdOf(path, roots);
   if (group !== undefined) return group;
-  throw exists(path) ? noIommuGroup(device, path) : noSuchDevice(device, path);
+  throw exists(path) ? noIommuGroup(device, path, roots) : noSuchDevice(device, path);
 }
 
 /**

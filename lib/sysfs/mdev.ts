@@ -34,7 +34,7 @@ function readDevice(uuid: string, paths: HostPaths | undefined, roots: Roots): M
     parent: basename(dirname(sysfsPath)),
     type: readLinkName(join(sysfsPath, "mdev_type")),
     driver: readLinkName(join(sysfsPath, "driver")),
-    iommuGroup: groupIdOf(sysfsPath),
+    iommuGroup: groupIdOf(sysfsPath, roots),
     vfio: readVfioNodes(sysfsPath, paths),
   };
 }

@@ -51,14 +51,52 @@ export function deviceSysfsPath(device: string, roots: Roots): string {
   return join(roots.sysfs, "bus/pci/devices", pciAddress(device));
 }
 
+/** What the names of a device's nodes begin with that VFIO offers in no-IOMMU mode: the group's, since Linux 7.3 its own too. */
+const NO_IOMMU = "noiommu-";
+
+function linkedGroup(devicePath: string): number | undefined {
+  const name = readLinkName(join(devicePath, "iommu_group"));
+  return name === undefined ? undefined : Number(name);
+}
+
 /**
- * The number of a device's group, as its `iommu_group` link says; undefined if it has none.
+ * Whether VFIO has made a group up for a device without an IOMMU. (The group's own name does not tell: those of mediated
+ * devices are called `vfio-noiommu` too.)
  *
  * @internal
  */
-export function groupIdOf(devicePath: string): number | undefined {
-  const name = readLinkName(join(devicePath, "iommu_group"));
-  return name === undefined ? undefined : Number(name);
+export function isMadeUpGroup(group: number, roots: Roots): boolean {
+  return exists(join(roots.sysfs, "class/vfio", `${NO_IOMMU}${group}`));
+}
+
+/**
+ * The number of a device's IOMMU group, as its `iommu_group` link says; undefined if it has none, or one that VFIO made up.
+ *
+ * @internal
+ */
+export function groupIdOf(devicePath: string, roots: Roots): number | undefined {
+  const group = linkedGroup(devicePath);
+  return group === undefined || isMadeUpGroup(group, roots) ? undefined : group;
+}
+
+/**
+ * Whether VFIO offers a device in no-IOMMU mode: the device can then read and write all memory.
+ *
+ * @internal
+ */
+export function isNoIommu(devicePath: string, roots: Roots): boolean {
+  const group = linkedGroup(devicePath);
+  if (group !== undefined && isMadeUpGroup(group, roots)) return true;
+  return vfioName(devicePath)?.startsWith(NO_IOMMU) === true;
+}
+
+/**
+ * Whether the host's administrator allows VFIO's no-IOMMU mode.
+ *
+ * @internal
+ */
+export function isNoIommuAllowed(roots: Roots): boolean {
+  return readText(join(roots.sysfs, "module/vfio/parameters/enable_unsafe_noiommu_mode")) === "Y";
 }
 
 /** A group as VFIO offers it: the name and the number (`major:minor`) of its node. */
@@ -67,13 +105,9 @@ interface GroupNode {
   readonly number: string;
 }
 
-/**
- * What VFIO calls the group of a device, as its class says: by its number, or `noiommu-` and its number if VFIO made
- * it up for a device without an IOMMU. (The group's own name does not tell: those of mediated devices are called
- * `vfio-noiommu` too.)
- */
+/** A group's node, as VFIO's class says: it is called by the group's number, or `noiommu-` and the number of one that VFIO made up. */
 function groupNodeOf(group: number, roots: Roots): GroupNode | undefined {
-  for (const name of [`${group}`, `noiommu-${group}`]) {
+  for (const name of [`${group}`, `${NO_IOMMU}${group}`]) {
     const number = readText(join(roots.sysfs, "class/vfio", name, "dev"));
     if (number !== undefined) return { path: join(roots.dev, "vfio", name), number };
   }
@@ -96,7 +130,7 @@ export function readVfioNodes(device: string, paths?: HostPaths): VfioNodes | un
   if (name === undefined) return undefined;
   const number = readText(join(devicePath, "vfio-dev", name, "dev"));
   const cdev = join(roots.dev, "vfio/devices", name);
-  const groupId = groupIdOf(devicePath);
+  const groupId = linkedGroup(devicePath);
   const group = groupId === undefined ? undefined : groupNodeOf(groupId, roots);
   return {
     name,
@@ -123,10 +157,16 @@ function requireNode(path: string, number: string, device: string, roots: Roots)
   );
 }
 
-/** Throws if there is no such device, or no VFIO driver bound to it. Returns its name in class `vfio-dev`. */
-function requireVfioName(device: string, devicePath: string): string {
+/**
+ * Throws if there is no such device, if no VFIO driver is bound to it, or if VFIO offers it without an IOMMU. Returns its name
+ * in class `vfio-dev`.
+ */
+function requireVfioName(device: string, devicePath: string, roots: Roots): string {
   const name = vfioName(devicePath);
-  if (name !== undefined) return name;
+  if (name !== undefined) {
+    if (isNoIommu(devicePath, roots)) throw noIommuGroup(device, devicePath, roots);
+    return name;
+  }
   if (!exists(devicePath)) throw noSuchDevice(device, devicePath);
   const driver = readLinkName(join(devicePath, "driver"));
   throw new VfioError({
@@ -158,12 +198,12 @@ export function noSuchDevice(device: string, path: string, fix?: string): VfioEr
  * number in `/dev` must be the one in sysfs.
  *
  * @param device a PCI address, a mediated device's UUID, or the device's path in sysfs
- * @throws VfioError that says what is missing: the device, its driver, the kernel's option, the node
+ * @throws VfioError that says what is missing: the device, its driver, the IOMMU, the kernel's option, the node
  */
 export function vfioCdevPath(device: string, paths?: HostPaths): string {
   const roots = rootsOf(paths);
   const devicePath = deviceSysfsPath(device, roots);
-  const name = requireVfioName(device, devicePath);
+  const name = requireVfioName(device, devicePath, roots);
   const path = join(roots.dev, "vfio/devices", name);
   const number = readText(join(devicePath, "vfio-dev", name, "dev"));
   if (number === undefined) {
@@ -178,7 +218,7 @@ export function vfioCdevPath(device: string, paths?: HostPaths): string {
 }
 
 /**
- * The path of a device's group, `/dev/vfio/N` (or `/dev/vfio/noiommu-N`).
+ * The path of a device's group, `/dev/vfio/N`.
  *
  * @param device a PCI address, a mediated device's UUID, or the device's path in sysfs
  * @throws VfioError that says what is missing: the device, its driver, the IOMMU, the node
@@ -186,9 +226,9 @@ export function vfioCdevPath(device: string, paths?: HostPaths): string {
 export function vfioGroupPath(device: string, paths?: HostPaths): string {
   const roots = rootsOf(paths);
   const devicePath = deviceSysfsPath(device, roots);
-  requireVfioName(device, devicePath);
-  const groupId = groupIdOf(devicePath);
-  if (groupId === undefined) throw noIommuGroup(device, devicePath);
+  requireVfioName(device, devicePath, roots);
+  const groupId = groupIdOf(devicePath, roots);
+  if (groupId === undefined) throw noIommuGroup(device, devicePath, roots);
   const group = groupNodeOf(groupId, roots);
   if (group !== undefined) return requireNode(group.path, group.number, device, roots);
   throw missingNode(
@@ -207,14 +247,23 @@ export function vfioGroupPath(device: string, paths?: HostPaths): string {
 export const switchIommuOn =
   "switch the IOMMU on in the firmware (Intel VT-d, AMD-Vi, SMMU), and on Intel start the kernel with intel_iommu=on";
 
+/**
+ * Why no-IOMMU mode is of no help.
+ *
+ * @internal
+ */
+export const noIommuRefused =
+  "VFIO's no-IOMMU mode (enable_unsafe_noiommu_mode) is refused: in it a device can read and write all memory";
+
 /** @internal */
-export function noIommuGroup(device: string, path: string): VfioError {
+export function noIommuGroup(device: string, path: string, roots: Roots): VfioError {
+  const offered = isNoIommuAllowed(roots) || isNoIommu(path, roots);
   return new VfioError({
     errno: os.errno.ENODEV,
     syscall: "open",
     path: join(path, "iommu_group"),
     object: device,
-    why: "it is in no IOMMU group: the IOMMU is off, or there is none",
-    fix: `${switchIommuOn}; without any IOMMU, only VFIO's unsafe no-IOMMU mode remains`,
+    why: `it is in no IOMMU group: the IOMMU is off, or there is none${offered ? `; ${noIommuRefused}` : ""}`,
+    fix: switchIommuOn,
   });
 }

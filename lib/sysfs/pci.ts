@@ -60,7 +60,7 @@ export interface PciDevice {
   readonly driver: string | undefined;
   /** The only driver that may bind to it, if one was named. */
   readonly driverOverride: string | undefined;
-  /** Its IOMMU group; undefined if it has none. */
+  /** Its IOMMU group; undefined if it has none: also in VFIO's no-IOMMU mode, which makes a group up. */
   readonly iommuGroup: number | undefined;
   /** Its NUMA node; undefined if the firmware does not say. */
   readonly numaNode: number | undefined;
@@ -168,7 +168,7 @@ function readDevice(address: PciAddress, paths: HostPaths | undefined, roots: Ro
     revision: id("revision") ?? 0,
     driver: readLinkName(join(path, "driver")),
     driverOverride: readDriverOverride(path),
-    iommuGroup: groupIdOf(path),
+    iommuGroup: groupIdOf(path, roots),
     // The kernel says -1 for "no node".
     numaNode: numaNode === undefined || numaNode < 0 ? undefined : numaNode,
     modalias: readText(join(path, "modalias")),

@@ -1,6 +1,6 @@
-/** The IOMMUs that QEMU emulates. */
-export declare const iommuKinds: readonly ["intel", "amd", "virtio"];
-/** The emulated IOMMU: Intel VT-d, AMD-Vi or virtio-iommu. */
+/** The IOMMUs that QEMU emulates, and a machine without one. */
+export declare const iommuKinds: readonly ["intel", "amd", "virtio", "none"];
+/** The emulated IOMMU: Intel VT-d, AMD-Vi or virtio-iommu; or none. */
 export type IommuKind = (typeof iommuKinds)[number];
 /** What the machine is made of. */
 export interface Machine {
@@ -8,7 +8,7 @@ export interface Machine {
     readonly memory: number;
     /** Virtual CPUs. The kernel of the rig knows at most 8. */
     readonly cpus: number;
-    /** The IOMMU between the devices and memory. */
+    /** The IOMMU between the devices and memory. Without one the kernel gives no device to user space. */
     readonly iommu: IommuKind;
     /** Devices beside the default ones, each as QEMU's `-device` takes it. */
     readonly devices: readonly string[];

@@ -42,7 +42,7 @@ export interface BindOptions extends PlanOptions {
  *
  * @param address `0000:01:00.0`, or `01:00.0` in domain 0
  * @throws VfioError if there is no such device (`ENODEV`), no such driver (`ENOENT`), or no IOMMU for a VFIO driver
- * (`ENODEV`)
+ * (`ENODEV`; also where VFIO's no-IOMMU mode would do without)
  */
 export declare function planBinding(address: string, options?: PlanOptions): BindingPlan;
 /** A device that was given to another driver. Restoring it, or disposing it, gives it back. */

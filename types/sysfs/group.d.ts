@@ -47,7 +47,7 @@ export type GroupViability = {
     readonly group: IommuGroup;
     readonly blockers: readonly GroupBlocker[];
 };
-/** Reads all IOMMU groups, by number. Empty if the IOMMU is off. */
+/** Reads all IOMMU groups, by number. Empty if the IOMMU is off: what VFIO's no-IOMMU mode makes up is none. */
 export declare function listIommuGroups(paths?: HostPaths): IommuGroup[];
 /**
  * Reads one IOMMU group.

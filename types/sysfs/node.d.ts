@@ -25,11 +25,11 @@ export declare function readVfioNodes(device: string, paths?: HostPaths): VfioNo
  * number in `/dev` must be the one in sysfs.
  *
  * @param device a PCI address, a mediated device's UUID, or the device's path in sysfs
- * @throws VfioError that says what is missing: the device, its driver, the kernel's option, the node
+ * @throws VfioError that says what is missing: the device, its driver, the IOMMU, the kernel's option, the node
  */
 export declare function vfioCdevPath(device: string, paths?: HostPaths): string;
 /**
- * The path of a device's group, `/dev/vfio/N` (or `/dev/vfio/noiommu-N`).
+ * The path of a device's group, `/dev/vfio/N`.
  *
  * @param device a PCI address, a mediated device's UUID, or the device's path in sysfs
  * @throws VfioError that says what is missing: the device, its driver, the IOMMU, the node

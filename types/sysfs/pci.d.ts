@@ -47,7 +47,7 @@ export interface PciDevice {
     readonly driver: string | undefined;
     /** The only driver that may bind to it, if one was named. */
     readonly driverOverride: string | undefined;
-    /** Its IOMMU group; undefined if it has none. */
+    /** Its IOMMU group; undefined if it has none: also in VFIO's no-IOMMU mode, which makes a group up. */
     readonly iommuGroup: number | undefined;
     /** Its NUMA node; undefined if the firmware does not say. */
     readonly numaNode: number | undefined;

@@ -49,7 +49,7 @@ describe("without a guest", () => {
     ["--shell takes no command", ["--shell", "true"]],
     ["must be a size", ["--memory", "lots", "true"]],
     ["It must be 1 to 8", ["--cpus", "9", "true"]],
-    ["Allowed choices are intel, amd, virtio", ["--iommu", "arm", "true"]],
+    ["Allowed choices are intel, amd, virtio, none", ["--iommu", "arm", "true"]],
     ["a number of seconds", ["--timeout", "soon", "true"]],
     ["unknown option '--nonsense'", ["--nonsense", "true"]],
     ["ENOENT", ["--kernel", "/no/such/kernel", "true"]],

@@ -63,9 +63,22 @@ describe("the system", () => {
     ]);
   });
 
-  test("the no-IOMMU mode", () => {
+  test("the no-IOMMU mode is refused, with an IOMMU and without", () => {
     tree.file("sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y\n");
-    expect(found("iommu")).toMatchObject([{ state: "warning", found: expect.stringContaining("all of the memory") }]);
+    expect(found("iommu")).toMatchObject([{ state: "problem", found: expect.stringContaining("refused") }]);
+    wellSystem();
+    expect(found("iommu")).toMatchObject([
+      {
+        state: "warning",
+        found: expect.stringMatching(/^on, 1 groups; .*refused/),
+        fix: expect.stringContaining("echo N"),
+      },
+    ]);
+  });
+
+  test("groups that VFIO made up are no sign of an IOMMU", () => {
+    tree.file("sys/kernel/iommu_groups/0/name", "vfio-noiommu\n");
+    expect(found("iommu")).toMatchObject([{ state: "problem", found: "off, or there is none" }]);
   });
 
   test("a kernel that knows none of the requests", () => {
@@ -125,7 +138,20 @@ describe("a device", () => {
   test("in no group", () => {
     wellSystem();
     tree.pci("0000:02:00.0", { driver: "nvme" });
-    expect(found("group", "02:00.0")).toMatchObject([{ state: "problem" }]);
+    expect(found("group", "02:00.0")).toMatchObject([{ state: "problem", found: "the device is in none" }]);
+  });
+
+  test("that VFIO offers in no-IOMMU mode", () => {
+    wellSystem();
+    const place = tree.pci("0000:02:00.0", { driver: "vfio-pci", group: 12 });
+    tree.file(`${place}/vfio-dev/noiommu-vfio0/dev`, "1:3\n");
+    tree.file("sys/class/vfio/noiommu-12/dev", "1:3\n");
+    for (const node of ["dev/vfio/noiommu-12", "dev/vfio/devices/noiommu-vfio0"]) tree.link(node, "../../../dev/null");
+    expect(diagnose("02:00.0", tree.paths)).toMatchObject({ works: false, modes: [] });
+    expect(found("group", "02:00.0")).toMatchObject([
+      { state: "problem", found: expect.stringContaining("refused"), fix: expect.stringContaining("IOMMU on") },
+    ]);
+    expect(found("modes", "02:00.0")).toMatchObject([{ state: "problem", fix: "see the IOMMU's line" }]);
   });
 
   test("that is a bridge", () => {

@@ -61,10 +61,17 @@ describe("QEMU's arguments", () => {
     expect(drive.split(",")).toContain("snapshot=on");
   });
 
-  test.each(iommuKinds)("have one IOMMU, %s, before every other device", (iommu) => {
+  test.each(
+    iommuKinds.filter((iommu) => iommu !== "none"),
+  )("have one IOMMU, %s, before every other device", (iommu) => {
     const devices = values(qemuArguments({ ...machine, iommu }, boot), "-device");
     expect(devices.filter((device) => device.includes("iommu"))).toHaveLength(1);
     expect(devices[0]).toContain("iommu");
+  });
+
+  test("have no IOMMU where none is wanted", () => {
+    const devices = values(qemuArguments({ ...machine, iommu: "none" }, boot), "-device");
+    expect(devices.filter((device) => device.includes("iommu"))).toEqual([]);
   });
 
   test("put the user's devices last, as they were given", () => {

@@ -70,9 +70,18 @@ describe("a plan", () => {
     expect(errorOf(() => planBinding(address, { ...tree.paths, driver: "../../x" }))).toMatchObject({
       code: "ERR_OUT_OF_RANGE",
     });
-    // VFIO's unsafe mode does without an IOMMU.
+  });
+
+  test("a device without an IOMMU, where VFIO would do without", () => {
+    using tree = new Tree();
+    tree.pci(address, { driver: "igb" });
     tree.file("sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y\n");
-    expect(planBinding(address, tree.paths).steps).toHaveLength(3);
+    expect(errorOf(() => planBinding(address, tree.paths))).toMatchObject({ code: "ENODEV", why: /no-IOMMU.*refused/ });
+    // Somebody else has bound it, and VFIO has made a group up.
+    tree.pci(address, { driver: "vfio-pci", group: 0 });
+    tree.file("sys/class/vfio/noiommu-0/dev", "1:3\n");
+    expect(errorOf(() => planBinding(address, tree.paths))).toMatchObject({ code: "ENODEV", why: /no-IOMMU.*refused/ });
+    expect(planBinding(address, { ...tree.paths, driver: "igb" }).steps).toHaveLength(3);
   });
 
   test("vfio-pci that is not loaded", () => {

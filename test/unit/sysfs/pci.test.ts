@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import {
+  listIommuGroups,
   listMdevDevices,
   listPciDevices,
+  readIommuGroup,
   readMdevDevice,
   readPciDevice,
   readVfioNodes,
@@ -171,11 +173,18 @@ describe("VFIO's device nodes", () => {
     expect(vfioGroupPath("01:00.0", tree.paths)).toBe(nodes.groupPath);
   });
 
-  test("a group that VFIO made up for a device without an IOMMU has a node of another name", () => {
+  // Since Linux 7.3 the device's own node has such a name too; before, it had none.
+  test("a group that VFIO made up for a device without an IOMMU: its nodes are known, and refused", () => {
     using tree = new Tree();
     bound(tree, { group: 0 });
     group(tree, "noiommu-0");
-    expect(vfioGroupPath("01:00.0", tree.paths)).toBe(tree.at("dev/vfio/noiommu-0"));
+    const { iommuGroup, vfio } = readPciDevice("01:00.0", tree.paths);
+    expect([iommuGroup, vfio?.groupPath]).toEqual([undefined, tree.at("dev/vfio/noiommu-0")]);
+    expect(listIommuGroups(tree.paths)).toEqual([]);
+    for (const refused of [vfioGroupPath, vfioCdevPath, readIommuGroup]) {
+      const error = errorOf(() => refused("01:00.0", tree.paths));
+      expect(error).toMatchObject({ name: "VfioError", code: "ENODEV", why: /no-IOMMU.*refused/ });
+    }
   });
 
   test.each([
