@@ -5,7 +5,7 @@
  * (`docs/modes.md`). Here they behave as one:
  *
  * - Memory is mapped while a device is attached: before, nobody knows which addresses are usable. Detaching the last
- *   device ends every mapping.
+ *   device ends every mapping, also where it is detached because its driver is being unbound.
  * - A map never overlaps another one and never lies outside the usable ranges: both are refused before the kernel is asked.
  * - An unmap removes whole mappings and says how many bytes they were; nothing to remove is an answer, not an error; a
  *   range that would cut a mapping is refused before the kernel is asked, because native iommufd would remove the
@@ -170,9 +170,16 @@ export abstract class Container implements Disposable {
   protected abstract kernelUnmap(iova: bigint, length: number | bigint): number | bigint;
   /** The same for one mapping, on another thread. */
   protected abstract kernelUnmapAsync(mapping: DmaMapping): Promise<number>;
-  /** Whether an unmap that is under way would go on behind the last device's end. Then that has to wait. */
-  protected get unmapsGoOn(): boolean {
+  /** Whether a map or unmap that is under way would go on behind the last device's end. Then one or the other has to wait. */
+  protected get callsGoOn(): boolean {
     return true;
+  }
+  /**
+   * Whether the kernel drops every mapping by itself when the last device leaves. It must not be asked for anything then: the
+   * device may be leaving because its driver is being unbound, and the kernel takes the address space down meanwhile.
+   */
+  protected get mappingsEndWithDevices(): boolean {
+    return false;
   }
   /** The same as {@link kernelUnmap} for everything. */
   protected abstract kernelUnmapAll(): number | bigint;
@@ -225,11 +232,13 @@ export abstract class Container implements Disposable {
    * Opens a device that is bound to a VFIO driver and ties it to this container.
    *
    * @param address a PCI address (`0000:01:00.0`, `01:00.0`), or a mediated device's UUID
-   * @throws VfioError that says what stands in the way; nothing is left open
+   * @throws VfioError that says what stands in the way; nothing is left open. `EBUSY` also while a {@link mapAsync} for devices that
+   *   have left is under way
    */
   attach(address: string, options: AttachOptions = {}): Device {
     this.#live();
     this.#refuseLocked();
+    this.#refuseEarlierMaps(address);
     const tie = this.open(address, options);
     const attachment = this.#registered(tie);
     try {
@@ -238,11 +247,22 @@ export abstract class Container implements Disposable {
       this.#devices.set(tie.address, device);
       return device;
     } catch (error) {
-      tie.beforeClose();
-      tie.port.close();
-      if (this.#devices.size === 0) this.#endSpace();
-      tie.afterClose();
+      failuresOf([() => tie.beforeClose(), () => tie.port.close(), () => this.#left(tie)]);
       throw error;
+    }
+  }
+
+  /** Its thread would map, for a device that has left, what may be given to another one by then. */
+  #refuseEarlierMaps(address: string): void {
+    if (this.#space !== undefined || !this.callsGoOn) return;
+    for (const mapping of this.#pending.keys()) {
+      throw new VfioError({
+        errno: EBUSY,
+        syscall: "open",
+        object: address,
+        why: `${mapping} is still being mapped on another thread, although the last device has left`,
+        fix: "await what mapAsync() has returned, and attach it then",
+      });
     }
   }
 
@@ -255,15 +275,28 @@ export abstract class Container implements Disposable {
       beforeClose: () => tie.beforeClose(),
       afterClose: () => {
         this.#devices.delete(tie.address);
-        try {
-          if (this.#devices.size === 0) this.#endSpace();
-        } finally {
-          tie.afterClose();
-        }
-        // What the device could not reach may be usable again.
-        if (this.#devices.size > 0) this.#refresh();
+        this.#left(tie);
       },
     };
+  }
+
+  /** A device's port is closed: it leaves, and the last one takes every mapping along. */
+  #left(tie: Attachment): void {
+    const leave = () => tie.afterClose();
+    const end = () => this.#endSpace();
+    const what = `detaching ${tie.address}`;
+    if (this.#devices.size > 0) {
+      // What the device could not reach may be usable again.
+      runAll(what, [leave, () => this.#refresh()]);
+    } else if (this.mappingsEndWithDevices) {
+      const leaveAndForget = () => {
+        leave();
+        for (const mapping of this.#table) this.#remove(mapping);
+      };
+      runAll(what, [leaveAndForget, end]);
+    } else {
+      runAll(what, [end, leave]);
+    }
   }
 
   /** Refuses an address that is attached here already; for `open`. */
@@ -387,11 +420,12 @@ export abstract class Container implements Disposable {
    * {@link map} on another thread: the event loop goes on while a large buffer is pinned.
    *
    * @param options.signal ends the wait; the kernel cannot be interrupted, so what it maps nevertheless is unmapped then
-   * @throws what {@link map} throws, or the signal's reason
+   * @throws what {@link map} throws, or the signal's reason; `ECANCELED` if the last device left meanwhile
    */
   async mapAsync(memory: DmaMemory, options: MapOptions & { readonly signal?: AbortSignal } = {}): Promise<DmaMapping> {
     options.signal?.throwIfAborted();
     const mapping = this.#plan(memory, options);
+    const space = this.#iovas;
     this.#pending.set(mapping, "map");
     let status: number;
     try {
@@ -406,6 +440,12 @@ export abstract class Container implements Disposable {
       // The descriptor that the work used was the last one: the kernel has dropped the mapping with it.
       this.#abandon(mapping);
       throw invalidStateError(`the container (${this.mode}) was closed while it mapped`);
+    }
+    if (this.#iovas !== space) {
+      // The kernel may have mapped it before or after the device left. Nothing else can be there: no device was attached since.
+      if (status >= 0) this.kernelUnmap(mapping.iova, mapping.length);
+      this.#abandon(mapping);
+      throw this.#mapError(ECANCELED, mapping, "the last device left while it was being mapped");
     }
     if (status < 0) {
       this.#abandon(mapping);
@@ -575,8 +615,9 @@ export abstract class Container implements Disposable {
     mapping.ended();
   }
 
-  #mapError(errno: number, mapping: DmaMapping): VfioError {
-    const { why, fix } = this.explainMap(errno, mapping) ?? this.#explainMap(errno, mapping);
+  #mapError(errno: number, mapping: DmaMapping, known?: string): VfioError {
+    const explain = () => this.explainMap(errno, mapping) ?? this.#explainMap(errno, mapping);
+    const { why, fix } = known === undefined ? explain() : { why: known, fix: undefined };
     const { iova, length, address } = mapping;
     return this.#refusal(this.mapRequest(mapping), errno, { iova, length, address }, why, fix);
   }
@@ -595,7 +636,7 @@ export abstract class Container implements Disposable {
           why:
             `it would exceed the locked-memory limit: ${limit} bytes, of which ${locked} are locked and ${pinned} pinned ` +
             `by this process (iommufd counts per user), and ${mapping.length} more are asked for`,
-          fix: "raise it (ulimit -l, LimitMEMLOCK= in systemd), or run with CAP_IPC_LOCK",
+          fix: "raise it (ulimit -l, LimitMEMLOCK= in systemd), or run with the host's CAP_IPC_LOCK",
         };
       }
       case ENOSPC:
@@ -691,8 +732,8 @@ export abstract class Container implements Disposable {
     this.#refuseLocked();
     const mappings = [...this.#table];
     if (mappings.length === 0) return { bytes: 0n, mappings };
+    // The kernel would count, and take, what another thread is at.
     if (this.#pending.size > 0) {
-      // The kernel would count, and take, what another thread is at.
       this.unmapMany(mappings);
       return { bytes: mappings.reduce((sum, { length }) => sum + BigInt(length), 0n), mappings };
     }
@@ -977,7 +1018,7 @@ export abstract class Container implements Disposable {
 
   /** The other thread would give memory back that is not held any more, or remove what is mapped there later. */
   #refuseEnd(): void {
-    if (!this.unmapsGoOn) return;
+    if (!this.callsGoOn) return;
     for (const [mapping, what] of this.#pending) {
       if (what === "map") continue;
       throw new VfioError({

@@ -218,10 +218,12 @@ export class LegacyContainer extends Container {
   #leave(group: JoinedGroup): void {
     if (--group.users > 0) return;
     this.#groups.delete(group.id);
-    // Closing the group's descriptor would do the same; asked for by name, a refusal is heard.
+    // Closing the group's descriptor would do the same, and report no refusal.
     const status = native.vfioGroupUnsetContainer(group.fd.number);
     group.fd.close();
     if (this.#groups.size === 0) this.#iommuSet = false;
+    // EINVAL: it is in no container. The kernel takes a group out itself when its last device is unbound or removed.
+    if (status === -EINVAL) return;
     check(status, () => ({
       syscall: "ioctl",
       request: "VFIO_GROUP_UNSET_CONTAINER",
@@ -275,6 +277,11 @@ export class LegacyContainer extends Container {
 
   protected kernelUnmapAsync({ iova, length }: DmaMapping): Promise<number> {
     return native.vfioIommuUnmapDmaAsync(this.#fd.number, iova, length);
+  }
+
+  /** type1's address space goes with the last group that leaves. iommufd's stays, behind its emulation too. */
+  protected override get mappingsEndWithDevices(): boolean {
+    return !this.mode.startsWith("compat");
   }
 
   protected kernelUnmapAll(): number | bigint {

@@ -485,7 +485,7 @@ export class UserContainer extends Container {
     return mapping.length;
   }
 
-  protected override get unmapsGoOn(): boolean {
+  protected override get callsGoOn(): boolean {
     // With the connection go all requests, and what is called then may close the device before they have been told.
     return this.#connection?.over === false;
   }

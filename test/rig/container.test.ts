@@ -326,6 +326,15 @@ describe.each(modes)("container %s", (mode) => {
     });
   });
 
+  /**
+   * Closes a container that something was unmapped in behind its back. type1 drops everything with the last device, unasked; iommufd
+   * is asked, and its answer does not fit.
+   */
+  function closeAfterOthers(): void {
+    if (mode === "type1" || mode === "type1v2") container.close();
+    else expect(refusal(() => container.close()).code).toBe("EIO");
+  }
+
   describe("memory and its mappings", () => {
     it("a mapped buffer refuses to close, and says where it is mapped", () => {
       const buffer = DmaBuffer.allocate(PAGE);
@@ -353,7 +362,7 @@ describe.each(modes)("container %s", (mode) => {
       unmapBehind(container, mapping.iova);
       expect(refusal(() => mapping.unmap()).code).toBe("EIO");
       expect(refusal(() => buffer.close()).code).toBe("EBUSY");
-      expect(refusal(() => container.close()).code).toBe("EIO");
+      closeAfterOthers();
       expect([mapping.mapped, container.closed]).toEqual([false, true]);
       buffer.close();
     });
@@ -383,6 +392,22 @@ describe.each(modes)("container %s", (mode) => {
       expect(refusal(() => container.map(buffer, { iova: IOVA, length: PAGE })).code).toBe("EEXIST");
       expect(refusal(() => container.unmap(IOVA, PAGE)).code).toBe("EBUSY");
       (await pending).unmap();
+    });
+
+    it("a map under way ends with the last device, and the next one waits for it", async () => {
+      const buffer = DmaBuffer.allocate(PAGE);
+      const pool = occupyPool();
+      const pending = container.mapAsync(buffer, { iova: IOVA });
+      const failed = expect(pending).rejects.toThrow(/ECANCELED.*last device left/);
+      container.devices.get(address)?.close();
+      const error = refusal(() => container.attach(address));
+      expect([error.code, error.fix]).toEqual(["EBUSY", expect.stringContaining("await")]);
+      await pool.end();
+      await failed;
+      expect([container.mappingCount, container.underWay]).toEqual([0, []]);
+      container.attach(address);
+      container.map(buffer, { iova: IOVA }).unmap();
+      buffer.close();
     });
 
     it("an unmap under way is seen by maps, unmaps and look-ups", async () => {
@@ -446,7 +471,7 @@ describe.each(modes)("container %s", (mode) => {
       await expect(mapping.unmapAsync()).rejects.toThrow(/EIO/);
       expect([mapping.mapped, container.mappingAt(IOVA), container.underWay]).toEqual([true, mapping, []]);
       expect(refusal(() => buffer.close()).code).toBe("EBUSY");
-      expect(refusal(() => container.close()).code).toBe("EIO");
+      closeAfterOthers();
       buffer.close();
     });
 

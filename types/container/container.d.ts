@@ -97,8 +97,13 @@ export declare abstract class Container implements Disposable {
     protected abstract kernelUnmap(iova: bigint, length: number | bigint): number | bigint;
     /** The same for one mapping, on another thread. */
     protected abstract kernelUnmapAsync(mapping: DmaMapping): Promise<number>;
-    /** Whether an unmap that is under way would go on behind the last device's end. Then that has to wait. */
-    protected get unmapsGoOn(): boolean;
+    /** Whether a map or unmap that is under way would go on behind the last device's end. Then one or the other has to wait. */
+    protected get callsGoOn(): boolean;
+    /**
+     * Whether the kernel drops every mapping by itself when the last device leaves. It must not be asked for anything then: the
+     * device may be leaving because its driver is being unbound, and the kernel takes the address space down meanwhile.
+     */
+    protected get mappingsEndWithDevices(): boolean;
     /** The same as {@link kernelUnmap} for everything. */
     protected abstract kernelUnmapAll(): number | bigint;
     /**
@@ -134,7 +139,8 @@ export declare abstract class Container implements Disposable {
      * Opens a device that is bound to a VFIO driver and ties it to this container.
      *
      * @param address a PCI address (`0000:01:00.0`, `01:00.0`), or a mediated device's UUID
-     * @throws VfioError that says what stands in the way; nothing is left open
+     * @throws VfioError that says what stands in the way; nothing is left open. `EBUSY` also while a {@link mapAsync} for devices that
+     *   have left is under way
      */
     attach(address: string, options?: AttachOptions): Device;
     /** Refuses an address that is attached here already; for `open`. */
@@ -162,7 +168,7 @@ export declare abstract class Container implements Disposable {
      * {@link map} on another thread: the event loop goes on while a large buffer is pinned.
      *
      * @param options.signal ends the wait; the kernel cannot be interrupted, so what it maps nevertheless is unmapped then
-     * @throws what {@link map} throws, or the signal's reason
+     * @throws what {@link map} throws, or the signal's reason; `ECANCELED` if the last device left meanwhile
      */
     mapAsync(memory: DmaMemory, options?: MapOptions & {
         readonly signal?: AbortSignal;

@@ -22,6 +22,8 @@ export declare class LegacyContainer extends Container {
     };
     protected kernelUnmap(iova: bigint, length: number | bigint): number | bigint;
     protected kernelUnmapAsync({ iova, length }: DmaMapping): Promise<number>;
+    /** type1's address space goes with the last group that leaves. iommufd's stays, behind its emulation too. */
+    protected get mappingsEndWithDevices(): boolean;
     protected kernelUnmapAll(): number | bigint;
     /**
      * Begins to note which mapped pages the devices may have written (`VFIO_IOMMU_DIRTY_PAGES`). Without help of the IOMMU

@@ -100,7 +100,7 @@ export declare class UserContainer extends Container {
     protected isKept(mapping: DmaMapping): boolean;
     protected kernelUnmapMany(mappings: readonly DmaMapping[]): readonly number[];
     protected kernelUnmapAsync(mapping: DmaMapping): Promise<number>;
-    protected get unmapsGoOn(): boolean;
+    protected get callsGoOn(): boolean;
     protected kernelUnmapAll(): number;
     protected explainMap(errno: number, mapping: DmaMapping): {
         why: string;
