@@ -181,6 +181,10 @@ export abstract class Container implements Disposable {
   protected get mappingsEndWithDevices(): boolean {
     return false;
   }
+  /** Whether the kernel has {@link kernelUnmapAll}. */
+  protected get canUnmapAll(): boolean {
+    return true;
+  }
   /** The same as {@link kernelUnmap} for everything. */
   protected abstract kernelUnmapAll(): number | bigint;
   /**
@@ -733,7 +737,7 @@ export abstract class Container implements Disposable {
     const mappings = [...this.#table];
     if (mappings.length === 0) return { bytes: 0n, mappings };
     // The kernel would count, and take, what another thread is at.
-    if (this.#pending.size > 0) {
+    if (this.#pending.size > 0 || !this.canUnmapAll) {
       this.unmapMany(mappings);
       return { bytes: mappings.reduce((sum, { length }) => sum + BigInt(length), 0n), mappings };
     }

@@ -50,6 +50,7 @@ export class LegacyContainer extends Container {
   readonly #fd: OwnedFd;
   readonly #groups = new Map<number, JoinedGroup>();
   #iommuSet = false;
+  #canUnmapAll: boolean | undefined;
 
   /** @internal */
   readonly handOver: HandOver = new LegacyHandOver(this);
@@ -282,6 +283,12 @@ export class LegacyContainer extends Container {
   /** type1's address space goes with the last group that leaves. iommufd's stays, behind its emulation too. */
   protected override get mappingsEndWithDevices(): boolean {
     return !this.mode.startsWith("compat");
+  }
+
+  /** Linux before 5.12 knows no flag for it. */
+  protected override get canUnmapAll(): boolean {
+    this.#canUnmapAll ??= native.vfioCheckExtension(this.#fd.number, uapi.VFIO_UNMAP_ALL) > 0;
+    return this.#canUnmapAll;
   }
 
   protected kernelUnmapAll(): number | bigint {

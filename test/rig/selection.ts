@@ -104,12 +104,14 @@ const fitness: Readonly<Record<string, Fitness>> = {
   "lifetime.test.ts": anyDevice,
   "mirror.test.ts": anyDevice,
   "nvme.test.ts": ["nvme"],
+  "old-kernel.test.ts": anyDevice,
   "reset.test.ts": anyDevice,
   "smoke.test.ts": { rigOnly: "is about the rig's own machine" },
   "sriov.test.ts": {
     rigOnly: "makes virtual functions, which nobody can have named, and changes a module's parameter",
   },
   "type1-requests.test.ts": { rigOnly: "holds one kernel, the rig's, to its exact answers" },
+  "unplug.test.ts": { rigOnly: "removes devices from their buses" },
 };
 
 /** Why a file of tests does not run on this host; undefined if it does. */

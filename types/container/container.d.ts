@@ -104,6 +104,8 @@ export declare abstract class Container implements Disposable {
      * device may be leaving because its driver is being unbound, and the kernel takes the address space down meanwhile.
      */
     protected get mappingsEndWithDevices(): boolean;
+    /** Whether the kernel has {@link kernelUnmapAll}. */
+    protected get canUnmapAll(): boolean;
     /** The same as {@link kernelUnmap} for everything. */
     protected abstract kernelUnmapAll(): number | bigint;
     /**

@@ -24,6 +24,8 @@ export declare class LegacyContainer extends Container {
     protected kernelUnmapAsync({ iova, length }: DmaMapping): Promise<number>;
     /** type1's address space goes with the last group that leaves. iommufd's stays, behind its emulation too. */
     protected get mappingsEndWithDevices(): boolean;
+    /** Linux before 5.12 knows no flag for it. */
+    protected get canUnmapAll(): boolean;
     protected kernelUnmapAll(): number | bigint;
     /**
      * Begins to note which mapped pages the devices may have written (`VFIO_IOMMU_DIRTY_PAGES`). Without help of the IOMMU
