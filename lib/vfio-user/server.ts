@@ -125,7 +125,7 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
    */
   static serve(device: PciDevice, socket: UnixSocket | number, options: ServerOptions = {}): VfioUserServer {
     const server = new VfioUserServer(device, "the server of one socket", options);
-    server.#open(server.#claim(() => (typeof socket === "number" ? UnixSocket.adopt(socket) : socket)));
+    server.#claim(() => server.#open(typeof socket === "number" ? UnixSocket.adopt(socket) : socket));
     return server;
   }
 
@@ -177,21 +177,31 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
       try {
         const socket = await listener.accept({ signal });
         if (signal.aborted) socket.close();
-        else this.#open(socket);
+        else this.#openAccepted(socket);
       } catch (error) {
         if (signal.aborted) return;
         // No descriptors left, perhaps: whoever waits in the queue is served once there are some again.
         this.device.fault(error, "accepting a client");
         await new Promise((resolve) => setTimeout(resolve, 100));
-        continue;
       }
       await this.#turnOver;
     }
   }
 
+  #openAccepted(socket: UnixSocket): void {
+    try {
+      this.#open(socket);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+    this.#events.emit("connect");
+  }
+
+  /** @throws VfioError if it cannot be listened to; then nothing has changed, and the socket is still the caller's */
   #open(socket: UnixSocket): void {
     let over = () => {};
-    this.#turnOver = new Promise((resolve) => {
+    const turnOver = new Promise<void>((resolve) => {
       over = resolve;
     });
     const leave = () => {
@@ -211,9 +221,9 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
         this.#events.emit("disconnect", error);
       },
     });
-    this.#session = session;
     session.start();
-    this.#events.emit("connect");
+    this.#session = session;
+    this.#turnOver = turnOver;
   }
 
   #overdue(work: readonly string[]): void {

@@ -201,12 +201,13 @@ export class Session {
     );
   }
 
+  /** @throws VfioError if the socket cannot be listened to. The session is of no use then, and the socket is not closed */
   start(): void {
+    this.#main.start();
     this.#introduction = setTimeout(() => {
       const why = `the client has not introduced itself within ${this.#options.timeout} ms`;
       this.close(new ProtocolError(ETIMEDOUT, version.name, why));
     }, this.#options.timeout);
-    this.#main.start();
   }
 
   /** Ends the connection. */
@@ -236,8 +237,12 @@ export class Session {
 
   async #disconnect(served: DeviceClient): Promise<void> {
     const over = this.#device.disconnect(served, this.#announced);
-    if (!(await settledWithin(over, this.#options.drainTimeout))) this.#owner.overdue(served.work.names);
-    for (const { what, error } of await over) this.#owner.fault(error, what);
+    try {
+      if (!(await settledWithin(over, this.#options.drainTimeout))) this.#owner.overdue(served.work.names);
+    } finally {
+      // Also if a listener to the event throws.
+      for (const { what, error } of await over) this.#owner.fault(error, what);
+    }
   }
 
   /** An answer that takes its time: it is waited for before the next client is served. */

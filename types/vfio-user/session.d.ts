@@ -29,6 +29,7 @@ export declare class Session {
     #private;
     /** @param socket belongs to the session from here on */
     constructor(device: PciDevice, socket: UnixSocket, options: SessionOptions, owner: SessionOwner);
+    /** @throws VfioError if the socket cannot be listened to. The session is of no use then, and the socket is not closed */
     start(): void;
     /** Ends the connection. */
     close(error?: Error): void;

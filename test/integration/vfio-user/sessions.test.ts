@@ -673,8 +673,10 @@ describe("a device has one server at a time", () => {
     const serving = VfioUserServer.serve(device, ours);
     theirs.close();
     await serving.idle();
+    // Neither does a server have it that could not begin.
     using fds = new Fds();
     expect(() => VfioUserServer.serve(device, fds.memfd(4096))).toThrow(expect.objectContaining({ code: "ENOTSOCK" }));
+    expect(() => VfioUserServer.serve(device, theirs)).toThrow(/closed/);
     await using _ = VfioUserServer.listen(device, path);
   });
 });
