@@ -90,6 +90,7 @@ export interface Native {
   pread(fd: number, bytes: Bytes, position: U64): number;
   pwrite(fd: number, bytes: Bytes, position: U64): number;
   ftruncate(fd: number, length: U64): number;
+  flock(fd: number, operation: number): number;
   ioctl(fd: number, request: number, bytes?: Bytes): number;
 
   // memory.cc

@@ -1,5 +1,6 @@
 // Descriptors: open, close, positioned reads and writes, and the ioctl that nobody has wrapped yet.
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -48,6 +49,8 @@ std::int64_t file_truncate(Fd fd, std::uint64_t length) {
   return result(ftruncate(fd.value, static_cast<off_t>(length)));
 }
 
+std::int64_t file_lock(Fd fd, std::uint32_t operation) { return result(flock(fd.value, static_cast<int>(operation))); }
+
 // The argument is the bytes' address, or nothing. Whatever the request does with them is the caller's to know.
 std::int64_t file_ioctl(Fd fd, std::uint32_t request, std::optional<Bytes> bytes) {
   return result(ioctl(fd.value, request, bytes ? bytes->data : nullptr));
@@ -63,6 +66,7 @@ void bind_file(Napi::Object exports) {
   bind<file_pread>(exports, "pread");
   bind<file_pwrite>(exports, "pwrite");
   bind<file_truncate>(exports, "ftruncate");
+  bind<file_lock>(exports, "flock");
   bind<file_ioctl>(exports, "ioctl");
 }
 

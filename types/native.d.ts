@@ -66,6 +66,7 @@ export interface Native {
     pread(fd: number, bytes: Bytes, position: U64): number;
     pwrite(fd: number, bytes: Bytes, position: U64): number;
     ftruncate(fd: number, length: U64): number;
+    flock(fd: number, operation: number): number;
     ioctl(fd: number, request: number, bytes?: Bytes): number;
     mmap(length: U64, prot: number, flags: number, fd: number, offset: U64, alignment: U64): MappingHandle | number;
     munmap(mapping: MappingHandle): number;

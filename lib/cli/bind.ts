@@ -4,14 +4,14 @@
  * @module
  */
 import type { Command } from "commander";
-import { messageOf } from "../errors.js";
+import { failuresOf } from "../run-all.js";
+import { withUndoErrors } from "../sysfs/files.js";
 import {
   type Binding,
   type BindOptions as BindingOptions,
   type BindingPlan,
   bindDriver,
   groupViability,
-  noteFormerDriver,
   planBinding,
   planRelease,
   readPciDevice,
@@ -74,7 +74,7 @@ export function unbindCommand(session: Session): Command {
   examples(command, [["sudo vfio unbind 01:00.0", "back to its own driver"]]);
   remark(
     command,
-    "vfio bind notes the former driver in /run/vfio. A device without a note goes to the driver that the kernel finds for it.",
+    "The former driver is noted in /run/vfio, by vfio bind and by programs that call bindDriver(). A device without a note goes to the driver that the kernel finds for it.",
   );
   return command.action(act(session, unbind));
 }
@@ -116,32 +116,26 @@ function bind(output: Output, addresses: readonly string[], options: BindOptions
     output.printJson({ bindings: plans.map((plan) => planJson(plan, false)) });
     return plans.some((plan) => refused(plan, force)) ? exitCodes.busy : undefined;
   }
-  bindAll(plans, how);
-  for (const plan of plans) {
-    try {
-      noteFormerDriver(plan, paths);
-    } catch (error) {
-      const reason = messageOf(error);
-      output.note(
-        `${plan.address}: its former driver could not be noted (${reason}); unbind will let the kernel choose`,
-      );
-    }
-    const state = plan.steps.length === 0 ? "has it already" : `was with ${named(plan.from)}`;
-    output.print(`${plan.address}: ${output.colors.green(named(plan.to))} (${state})`);
+  const done = bindAll(plans, how).map(({ plan }) => plan);
+  for (const { address, from, to, steps } of done) {
+    const state = steps.length === 0 ? "has it already" : `was with ${named(from)}`;
+    output.print(`${address}: ${output.colors.green(named(to))} (${state})`);
   }
   printObstacles(output, addresses, options);
-  output.printJson({ bindings: plans.map((plan) => planJson(plan, plan.steps.length > 0)) });
+  output.printJson({ bindings: done.map((plan) => planJson(plan, plan.steps.length > 0)) });
   return undefined;
 }
 
 /** Binds all devices, or none. */
-function bindAll(plans: readonly BindingPlan[], options: BindingOptions): void {
+function bindAll(plans: readonly BindingPlan[], options: BindingOptions): readonly Binding[] {
   const bindings: Binding[] = [];
   try {
     for (const { address } of plans) bindings.push(bindDriver(address, options));
+    return bindings;
   } catch (error) {
-    for (const binding of bindings.reverse()) binding.restore();
-    throw error;
+    const failures = failuresOf(bindings.reverse().map((binding) => () => binding.restore()));
+    const left = bindings.filter(({ active }) => active).map(({ address }) => address);
+    throw withUndoErrors(error, failures, `these still have the other driver: ${left.join(", ")}`);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Giving a PCI device to another driver, and back.
  *
- * The way is `driver_override`, which names the one driver that may have this one device. (`new_id`, the older way,
+ * The means is `driver_override`, which names the one driver that may have this one device. (`new_id`, the older way,
  * makes the driver take every device of the kind, now and later.) A plan of writes is made first; binding executes
  * exactly that plan, and every write carries the one that undoes it.
  *
@@ -14,7 +14,7 @@ import { accessSync, constants } from "node:fs";
 import { constants as os } from "node:os";
 import { join } from "node:path";
 import { argTypeError, errnoName, outOfRangeError, VfioError } from "../errors.js";
-import { runAsRoot } from "../user-namespace.js";
+import { failuresOf } from "../run-all.js";
 import { type PciAddress, pciAddress } from "./address.js";
 import {
   errnoOf,
@@ -27,22 +27,15 @@ import {
   rootsOf,
   withUndoErrors,
   writeAttribute,
+  writeRefusal,
 } from "./files.js";
 import { isVfioDriver } from "./group.js";
+import { withDeviceLock } from "./lock.js";
 import { groupIdOf, noIommuGroup } from "./node.js";
+import { type Note, type NotePaths, noteFormerDriver, revertNote } from "./note.js";
 import { noSuchPciDevice, pciDevicePath, readDriverOverride } from "./pci.js";
+import { type BindingStep, rebindSteps, type SysfsWrite } from "./rebind.js";
 import { type DeviceUse, findDeviceUses } from "./uses.js";
-
-/** One write to a file of sysfs. The value is written with a newline after it; an empty value clears the attribute. */
-export interface SysfsWrite {
-  readonly path: string;
-  readonly value: string;
-}
-
-/** A write, and the write that undoes it. */
-export interface BindingStep extends SysfsWrite {
-  readonly undo: SysfsWrite;
-}
 
 /** What {@link bindDriver} would do, and what stands in its way. */
 export interface BindingPlan {
@@ -64,7 +57,7 @@ export interface PlanOptions extends HostPaths {
 }
 
 /** Options of {@link bindDriver}. */
-export interface BindOptions extends PlanOptions {
+export interface BindOptions extends PlanOptions, NotePaths {
   /**
    * Take the device even from those who use it: mounted file systems, interfaces that are up, other processes. If
    * another process has it open through VFIO, the kernel asks that process for it (the REQ interrupt) and the call
@@ -110,6 +103,12 @@ function requireIommu(address: PciAddress, path: string, roots: Roots): void {
  * (`ENODEV`; also where VFIO's no-IOMMU mode would do without)
  */
 export function planBinding(address: string, options: PlanOptions = {}): BindingPlan {
+  const plan = planWrites(address, options);
+  return plan.steps.length === 0 ? plan : { ...plan, uses: findDeviceUses(plan.address, options) };
+}
+
+/** A plan that has not asked yet what uses the device. */
+function planWrites(address: string, options: PlanOptions): BindingPlan {
   const roots = rootsOf(options);
   const canonical = pciAddress(address);
   const path = pciDevicePath(canonical, roots);
@@ -121,34 +120,31 @@ export function planBinding(address: string, options: PlanOptions = {}): Binding
   // Also where the driver is bound already: in no-IOMMU mode by somebody else, perhaps.
   if (to !== undefined && isVfioDriver(to)) requireIommu(canonical, path, roots);
   if (from === to) return { address: canonical, from, to, steps: [], uses: [] };
-
-  const steps: BindingStep[] = [];
-  const bind = (name: string) => ({ path: join(driverPath(name, roots), "bind"), value: canonical });
-  const unbind = (name: string) => ({ path: join(driverPath(name, roots), "unbind"), value: canonical });
-  if (from !== undefined) steps.push({ ...unbind(from), undo: bind(from) });
-  if (to !== undefined) {
-    const override = join(path, "driver_override");
-    const before = readDriverOverride(path);
-    // The override comes after unbinding so that undoing, in reverse, gives it back before the first driver is bound
-    // again: a driver that is not the override's does not match.
-    if (before !== to) steps.push({ path: override, value: to, undo: { path: override, value: before ?? "" } });
-    steps.push({ ...bind(to), undo: unbind(to) });
-  }
-  return { address: canonical, from, to, steps, uses: findDeviceUses(canonical, options) };
+  const override = readDriverOverride(path);
+  const after = { driver: to, override: to ?? override };
+  return {
+    address: canonical,
+    from,
+    to,
+    steps: rebindSteps(canonical, { driver: from, override }, after, roots),
+    uses: [],
+  };
 }
 
 /** A device that was given to another driver. Restoring it, or disposing it, gives it back. */
 export class Binding implements Disposable {
-  readonly #roots: Roots;
+  readonly #paths: NotePaths;
+  readonly #noteBefore: Note | undefined;
   readonly #undo: SysfsWrite[];
 
   /** What was done. */
   readonly plan: BindingPlan;
 
   /** @internal */
-  constructor(plan: BindingPlan, roots: Roots) {
+  constructor(plan: BindingPlan, noteBefore: Note | undefined, paths: NotePaths) {
     this.plan = plan;
-    this.#roots = roots;
+    this.#noteBefore = noteBefore;
+    this.#paths = paths;
     this.#undo = plan.steps.map((step) => step.undo);
   }
 
@@ -173,8 +169,8 @@ export class Binding implements Disposable {
   }
 
   /**
-   * Gives the device back to the driver that it had, and `driver_override` the value that it had. Does nothing the
-   * second time, if nothing was changed, and if the device is gone. It does not wait for what the driver does later:
+   * Gives the device back to the driver that it had, and then `driver_override` the value that it had, which need not
+   * be that driver's name. Does nothing the second time, if nothing was changed, and if the device is gone. It does not wait for what the driver does later:
    * a disk's block devices may appear a moment after.
    *
    * @throws VfioError `EBUSY` if the device is in use (while a process has a VFIO device open the kernel would wait
@@ -183,8 +179,16 @@ export class Binding implements Disposable {
    */
   restore(): void {
     if (!this.active) return;
+    withDeviceLock(this.address, this.#paths, () => {
+      this.#undoWrites();
+      revertNote(this.address, this.#noteBefore, this.#paths);
+    });
+  }
+
+  #undoWrites(): void {
     const { address, from, to } = this.plan;
-    const path = pciDevicePath(address, this.#roots);
+    const roots = rootsOf(this.#paths);
+    const path = pciDevicePath(address, roots);
     if (!exists(path)) {
       this.#undo.length = 0;
       return;
@@ -200,18 +204,18 @@ export class Binding implements Disposable {
           fix: `find out who; then bind it where it belongs: ${bindCall(address, from)}`,
         });
       }
-      // Somebody was quicker. What may be left is our name in driver_override.
+      // Somebody was quicker. Our name may be left in driver_override.
       const ours = readDriverOverride(path) === to;
-      const rest = this.#undo.filter((write) => ours && write.path.endsWith("/driver_override"));
+      const rest = this.#undo.filter((write) => ours && isOverride(write));
       this.#undo.splice(0, Number.POSITIVE_INFINITY, ...rest);
     } else {
-      const uses = findDeviceUses(address, this.#roots);
+      const uses = findDeviceUses(address, this.#paths);
       if (uses.length > 0) throw inUse(address, uses);
       // Unbound already: by somebody else, or by a restore that failed after that.
       if (now === undefined && this.#undo.at(-1)?.path.endsWith("/unbind")) this.#undo.pop();
     }
     for (let write = this.#undo.at(-1); write !== undefined; write = this.#undo.at(-1)) {
-      perform(write, this.plan, this.#roots);
+      perform(write, address, roots);
       this.#undo.pop();
     }
   }
@@ -220,6 +224,10 @@ export class Binding implements Disposable {
   [Symbol.dispose](): void {
     this.restore();
   }
+}
+
+function isOverride({ path }: SysfsWrite): boolean {
+  return path.endsWith("/driver_override");
 }
 
 function bindCall(address: PciAddress, driver: string | undefined): string {
@@ -240,90 +248,115 @@ function inUse(address: PciAddress, uses: readonly DeviceUse[], force?: string):
  * Binds a driver to a PCI device, `vfio-pci` unless another is named. If a step fails, the earlier ones are undone
  * and the previous driver is bound again.
  *
- * It blocks until the drivers are done, which takes seconds with some disks and network cards.
+ * It blocks until the drivers are done, which takes seconds with some disks and network cards, and before that while
+ * another process changes the driver of the same device: its result then counts as the previous state.
+ *
+ * The former driver is noted in `/run/vfio` before the first write. A process that is ended by a signal (Ctrl-C) or
+ * crashes restores nothing; {@link releaseDevice}, or `vfio unbind`, then gives the device back as the note says. The
+ * package installs no signal handlers: a program that wants to restore its devices on Ctrl-C handles `SIGINT` itself.
  *
  * @param address `0000:01:00.0`, or `01:00.0` in domain 0
  * @returns the binding, which restores the device when it is disposed; keep it for as long as the device is needed
- * (it is not restored by garbage collection, nor at the end of the process)
+ * (it is not restored by garbage collection, nor at the end of the process). It is not active, and restores nothing,
+ * if the device has the driver already.
  * @throws VfioError `EBUSY` if the device is in use, `EACCES` or `EROFS` without the permission; as {@link
- * planBinding}; with the driver's own error if it does not take the device. If undoing failed too, the message says
- * so, and `cause` is an AggregateError with all errors, the first one first.
+ * planBinding}; if the former driver cannot be noted; with the driver's own error if it does not take the device. If
+ * undoing failed too, the message says so, and `cause` is an AggregateError with all errors, the first one first.
  */
 export function bindDriver(address: string, options: BindOptions = {}): Binding {
-  const plan = planBinding(address, options);
-  carryOut(plan, options);
-  return new Binding(plan, rootsOf(options));
+  const draft = planWrites(address, options);
+  if (draft.steps.length === 0) return new Binding(draft, undefined, options);
+  requireWritable(draft, rootsOf(options));
+  return withDeviceLock(draft.address, options, () => {
+    // Another process may have changed the driver since.
+    const plan = planBinding(address, options);
+    if (plan.steps.length === 0) return new Binding(plan, undefined, options);
+    requireUnused(plan, options);
+    requireWritable(plan, rootsOf(options));
+    // The note comes before the first write: this process may be killed at any moment.
+    const noteBefore = noteFormerDriver(plan.address, plan.to, options);
+    carryOut(plan, rootsOf(options), () => revertNote(plan.address, noteBefore, options));
+    return new Binding(plan, noteBefore, options);
+  });
+}
+
+/**
+ * Refuses to take a device from what uses it.
+ *
+ * @throws VfioError `EBUSY`
+ * @internal
+ */
+export function requireUnused({ address, uses }: BindingPlan, { force }: BindOptions): void {
+  const own = uses.filter((use) => use.own);
+  if (own.length > 0) throw inUse(address, own);
+  if (uses.length > 0 && force !== true) {
+    throw inUse(address, uses, "; or take the device from them all the same, with force");
+  }
 }
 
 /**
  * Does what a plan says, or nothing of it.
  *
+ * @param undone runs when every write has been undone after a failure
  * @throws VfioError as {@link bindDriver}
  * @internal
  */
-export function carryOut(plan: BindingPlan, options: BindOptions): void {
-  const roots = rootsOf(options);
-  const own = plan.uses.filter((use) => use.own);
-  if (own.length > 0) throw inUse(plan.address, own);
-  if (plan.uses.length > 0 && options.force !== true) {
-    throw inUse(plan.address, plan.uses, "; or take the device from them all the same, with force");
-  }
-  for (const step of plan.steps) requireWritable(step, plan, roots);
-
+export function carryOut({ address, steps }: BindingPlan, roots: Roots, undone: () => void): void {
   const done: BindingStep[] = [];
   try {
-    for (const step of plan.steps) {
-      perform(step, plan, roots);
+    for (const step of steps) {
+      perform(step, address, roots);
       done.push(step);
     }
   } catch (error) {
-    throw unwound(error, done, plan, roots);
+    const undoing = done.toReversed().map(
+      ({ undo }) =>
+        () =>
+          perform(undo, address, roots),
+    );
+    const failures = failuresOf(undoing);
+    // What could not be undone is still to be given back, and the note says what to.
+    throw withUndoErrors(error, failures.length === 0 ? failuresOf([undone]) : failures, driverNow(address, roots));
   }
 }
 
-/** Undoes what was done, and returns the error to throw. */
-function unwound(error: unknown, done: readonly BindingStep[], plan: BindingPlan, roots: Roots): unknown {
-  const errors: unknown[] = [];
-  for (const { undo } of done.toReversed()) {
+function driverNow(address: PciAddress, roots: Roots): string {
+  const now = readLinkName(join(pciDevicePath(address, roots), "driver"));
+  return now === undefined ? "the device has no driver now" : `${now} is bound to it now`;
+}
+
+/**
+ * Finds out before the first write that this process may not write, or that a file is missing.
+ *
+ * @internal
+ */
+export function requireWritable({ address, steps }: BindingPlan, roots: Roots): void {
+  for (const step of steps) {
     try {
-      perform(undo, plan, roots);
-    } catch (undoError) {
-      errors.push(undoError);
+      accessSync(step.path, constants.W_OK);
+    } catch (error) {
+      throw explained(error, step, address, roots);
     }
   }
-  const now = readLinkName(join(pciDevicePath(plan.address, roots), "driver"));
-  return withUndoErrors(
-    error,
-    errors,
-    now === undefined ? "the device has no driver now" : `${now} is bound to it now`,
-  );
 }
 
-function requireWritable(write: SysfsWrite, plan: BindingPlan, roots: Roots): void {
-  try {
-    accessSync(write.path, constants.W_OK);
-  } catch (error) {
-    throw explained(error, write, plan, roots);
-  }
-}
-
-function perform(write: SysfsWrite, plan: BindingPlan, roots: Roots): void {
+function perform(write: SysfsWrite, address: PciAddress, roots: Roots): void {
   try {
     writeAttribute(write.path, write.value);
   } catch (error) {
-    throw explained(error, write, plan, roots);
+    throw explained(error, write, address, roots);
   }
 }
 
 /** Turns what a write to sysfs failed with into an error that says why. */
-function explained(error: unknown, write: SysfsWrite, plan: BindingPlan, roots: Roots): unknown {
+function explained(error: unknown, write: SysfsWrite, address: PciAddress, roots: Roots): unknown {
   const errno = errnoOf(error);
   if (errno === undefined) return error;
-  const [why, fix] = reason(error, errno, write, plan, roots);
+  const [why, fix] = reason(error, errno, write, address, roots);
   return new VfioError({
     errno,
     syscall: "write",
-    object: plan.address,
+    object: address,
     path: write.path,
     args: { value: write.value },
     why,
@@ -332,33 +365,16 @@ function explained(error: unknown, write: SysfsWrite, plan: BindingPlan, roots: 
   });
 }
 
-/**
- * Why a file of sysfs could not be opened for writing; undefined if it could: what write(2) fails with is the
- * driver's word.
- *
- * @internal
- */
-export function writeRefusal(error: unknown, roots: Roots): readonly [why: string, fix: string] | undefined {
-  const errno = errnoOf(error);
-  if (error instanceof Error && "syscall" in error && error.syscall === "write") return undefined;
-  if (errno === os.errno.EACCES || errno === os.errno.EPERM) {
-    return ["only root may change a device's driver", runAsRoot()];
-  }
-  if (errno !== os.errno.EROFS) return undefined;
-  const fix = `mount -o remount,rw ${roots.sysfs}, start the container with --privileged, or bind the device on the host`;
-  return [`${roots.sysfs} is mounted read-only, as containers have it`, fix];
-}
-
 function reason(
   error: unknown,
   errno: number,
   write: SysfsWrite,
-  plan: BindingPlan,
+  address: PciAddress,
   roots: Roots,
 ): readonly [why: string, fix: string] {
   const refusal = writeRefusal(error, roots);
   if (refusal !== undefined) return refusal;
-  const path = pciDevicePath(plan.address, roots);
+  const path = pciDevicePath(address, roots);
   if (isGone(error) && !exists(path)) return ["the device went away meanwhile", "see that it is plugged in"];
   const driver = /\/drivers\/([^/]+)\/bind$/.exec(write.path)?.[1];
   if (driver === undefined) return ["the kernel refused the write", "see the end of the kernel's log: dmesg | tail"];

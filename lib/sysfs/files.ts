@@ -17,6 +17,7 @@ import {
 import { constants as os } from "node:os";
 import { basename } from "node:path";
 import { VfioError } from "../errors.js";
+import { runAsRoot } from "../user-namespace.js";
 
 /**
  * Where the kernel's file systems are mounted. The defaults are right on every ordinary host; a container that was
@@ -132,6 +133,23 @@ export function writeAttribute(path: string, value: string): void {
   } finally {
     closeSync(fd);
   }
+}
+
+/**
+ * Why a file of sysfs could not be opened for writing; undefined if it could: write(2) fails with the
+ * driver's own error.
+ *
+ * @internal
+ */
+export function writeRefusal(error: unknown, roots: Roots): readonly [why: string, fix: string] | undefined {
+  const errno = errnoOf(error);
+  if (error instanceof Error && "syscall" in error && error.syscall === "write") return undefined;
+  if (errno === os.errno.EACCES || errno === os.errno.EPERM) {
+    return ["only root may change a device's driver", runAsRoot()];
+  }
+  if (errno !== os.errno.EROFS) return undefined;
+  const fix = `mount -o remount,rw ${roots.sysfs}, start the container with --privileged, or bind the device on the host`;
+  return [`${roots.sysfs} is mounted read-only, as containers have it`, fix];
 }
 
 /**

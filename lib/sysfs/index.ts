@@ -7,12 +7,10 @@ export { formatPciAddress, type PciAddress, type PciAddressParts, parsePciAddres
 export {
   Binding,
   type BindingPlan,
-  type BindingStep,
   type BindOptions,
   bindDriver,
   type PlanOptions,
   planBinding,
-  type SysfsWrite,
 } from "./bind.js";
 export { readPciConfig } from "./config.js";
 export type { HostPaths } from "./files.js";
@@ -29,6 +27,7 @@ export {
 } from "./group.js";
 export { listMdevDevices, type MdevDevice, readMdevDevice } from "./mdev.js";
 export { readVfioNodes, type VfioNodes, vfioCdevPath, vfioGroupPath } from "./node.js";
+export { type FormerDriver, formerDriver, type NotePaths } from "./note.js";
 export {
   listPciDevices,
   type PciDevice,
@@ -38,15 +37,7 @@ export {
   readPciDevice,
 } from "./pci.js";
 export { PciNames } from "./pci-names.js";
-export {
-  type FormerDriver,
-  formerDriver,
-  type NotePaths,
-  noteFormerDriver,
-  planRelease,
-  type ReleaseOptions,
-  type ReleasePlan,
-  releaseDevice,
-} from "./release.js";
+export type { BindingStep, SysfsWrite } from "./rebind.js";
+export { planRelease, type ReleaseOptions, type ReleasePlan, releaseDevice } from "./release.js";
 export { type NumVfsOptions, setNumVfs } from "./sriov.js";
 export { type DeviceUse, findDeviceUses } from "./uses.js";

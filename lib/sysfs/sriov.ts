@@ -8,8 +8,16 @@ import { constants as os } from "node:os";
 import { join } from "node:path";
 import { outOfRangeError, VfioError } from "../errors.js";
 import { type PciAddress, pciAddress } from "./address.js";
-import { writeRefusal } from "./bind.js";
-import { errnoOf, type HostPaths, type Roots, readLinkName, rootsOf, withUndoErrors, writeAttribute } from "./files.js";
+import {
+  errnoOf,
+  type HostPaths,
+  type Roots,
+  readLinkName,
+  rootsOf,
+  withUndoErrors,
+  writeAttribute,
+  writeRefusal,
+} from "./files.js";
 import { pciDevicePath, readPciDevice } from "./pci.js";
 import { findDeviceUses } from "./uses.js";
 

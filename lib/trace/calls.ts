@@ -182,6 +182,7 @@ export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | L
   pread: call("pread", [fd, ["bytes", bytes, "filled"], ["position", hex]]),
   pwrite: call("pwrite", [fd, ["bytes", bytes], ["position", hex]]),
   ftruncate: call("ftruncate", [fd, length]),
+  flock: call("flock", [fd, ["operation", flags(names.lockOperations)]]),
   ioctl: {
     ...bare("", [
       ["cmd", hex],

@@ -70,6 +70,7 @@ export const regionIndexes: Names = lazy(
 // The numbers below are Linux's on x86-64 and arm64.
 const { O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_SYNC } = constants;
 export const openFlags = named({ O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_SYNC });
+export const lockOperations = named({ LOCK_SH: 1, LOCK_EX: 2, LOCK_NB: 4, LOCK_UN: 8 });
 export const protections = named({ PROT_READ: 1, PROT_WRITE: 2, PROT_EXEC: 4 });
 export const mmapFlags = named({
   MAP_SHARED: 0x1,

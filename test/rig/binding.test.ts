@@ -4,13 +4,14 @@ import { once } from "node:events";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { errnoName } from "../../lib/errors.js";
 import { native } from "../../lib/native.js";
 import {
   Binding,
   bindDriver,
   findDeviceUses,
+  formerDriver,
   groupViability,
   listPciDevices,
   type PciAddress,
@@ -19,6 +20,7 @@ import {
   readIommuGroup,
   readPciDevice,
   readVfioNodes,
+  releaseDevice,
   setNumVfs,
   vfioCdevPath,
   vfioGroupPath,
@@ -54,7 +56,10 @@ function state(devices: readonly PciAddress[]): unknown {
 
 const ours = [igb, nvme, pair0, card, edu];
 const atFirst = state(ours);
-afterEach(() => expect(state(ours)).toEqual(atFirst));
+afterEach(() => {
+  expect(state(ours)).toEqual(atFirst);
+  expect(ours.filter((name) => existsSync(`/run/vfio/${name}.json`))).toEqual([]);
+});
 
 function refusal(call: () => unknown): Error & Partial<Record<"code" | "why" | "fix" | "path", unknown>> {
   try {
@@ -140,6 +145,34 @@ describe("vfio-pci and back", () => {
     }
   });
 
+  describe.each(["no-such-driver", "igb", "vfio-pci"])("an override that names %s and not the driver", (stale) => {
+    const override = join(readPciDevice(card).sysfsPath, "driver_override");
+    const before = { driver: "e1000e", driverOverride: stale };
+    beforeEach(() => writeFileSync(override, `${stale}\n`));
+    afterEach(() => {
+      try {
+        expect(readPciDevice(card)).toMatchObject(before);
+      } finally {
+        writeFileSync(override, "\n");
+      }
+    });
+
+    test("is given back after the driver is", () => {
+      bindDriver(card).restore();
+      expect(readPciDevice(card)).toMatchObject(before);
+      bindDriver(card, { driver: null }).restore();
+    });
+
+    test("is given back by another process", () => {
+      bindDriver(card);
+      expect(releaseDevice(card)).toBe("e1000e");
+    });
+
+    test("is given back after a step that fails", () => {
+      expect(refusal(() => bindDriver(card, { driver: "virtio-pci" }))).toMatchObject({ code: "ENODEV" });
+    });
+  });
+
   test("the plan is what is done, and planning does nothing", () => {
     const plan = planBinding(card);
     expect(plan.uses).toEqual([]);
@@ -163,6 +196,71 @@ describe("vfio-pci and back", () => {
     }
     expect(readPciDevice(card)).toMatchObject({ driver: "vfio-pci", driverOverride: "vfio-pci" });
     expect(outer.active).toBe(true);
+  });
+});
+
+describe("several processes", () => {
+  const library = new URL("../../dist/index.js", import.meta.url);
+  const program = `
+    import { once } from "node:events";
+    import { bindDriver } from ${JSON.stringify(library.href)};
+    console.log("ready");
+    await once(process.stdin, "data");
+    console.log(bindDriver(process.argv[1]).active);
+    setInterval(() => {}, 60_000);
+  `;
+
+  /** A process that binds vfio-pci when \`bind()\` is called, and says whether it changed anything. */
+  async function started(device: PciAddress) {
+    const child = spawn(process.execPath, ["--input-type=module", "-e", program, device], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    const ended = once(child, "exit");
+    const line = async () => String((await Promise.race([once(child.stdout, "data"), ended]))[0]).trim();
+    expect(await line()).toBe("ready");
+    return {
+      bind: () => {
+        child.stdin.write("now\n");
+        return line();
+      },
+      end: (signal: NodeJS.Signals) => {
+        child.kill(signal);
+        return ended;
+      },
+    };
+  }
+
+  test("at once: one of them binds the device, and the others leave it as it is", async () => {
+    const all = await Promise.all([edu, edu, edu].map(started));
+    try {
+      const bound = await Promise.all(all.map(({ bind }) => bind()));
+      expect(bound.sort()).toEqual(["false", "false", "true"]);
+      expect(readPciDevice(edu)).toMatchObject({ driver: "vfio-pci", driverOverride: "vfio-pci" });
+    } finally {
+      await Promise.all(all.map(({ end }) => end("SIGTERM")));
+      releaseDevice(edu);
+    }
+  });
+
+  test.each([
+    "SIGINT",
+    "SIGTERM",
+    "SIGKILL",
+  ] as const)("one that ends by %s: its device can be given back", async (signal) => {
+    const { sysfsPath } = readPciDevice(card);
+    // The kernel would choose this driver by itself; the note has the override, too.
+    writeFileSync(join(sysfsPath, "driver_override"), "e1000e\n");
+    try {
+      const child = await started(card);
+      expect(await child.bind()).toBe("true");
+      expect(await child.end(signal)).toEqual([null, signal]);
+      expect(readPciDevice(card).driver).toBe("vfio-pci");
+      expect(formerDriver(card)).toEqual({ driver: "e1000e", override: "e1000e" });
+      expect(releaseDevice(card)).toBe("e1000e");
+      expect(readPciDevice(card).driverOverride).toBe("e1000e");
+    } finally {
+      writeFileSync(join(sysfsPath, "driver_override"), "\n");
+    }
   });
 });
 

@@ -1,15 +1,8 @@
 import { type PciAddress } from "./address.js";
 import { type HostPaths } from "./files.js";
+import { type NotePaths } from "./note.js";
+import { type BindingStep } from "./rebind.js";
 import { type DeviceUse } from "./uses.js";
-/** One write to a file of sysfs. The value is written with a newline after it; an empty value clears the attribute. */
-export interface SysfsWrite {
-    readonly path: string;
-    readonly value: string;
-}
-/** A write, and the write that undoes it. */
-export interface BindingStep extends SysfsWrite {
-    readonly undo: SysfsWrite;
-}
 /** What {@link bindDriver} would do, and what stands in its way. */
 export interface BindingPlan {
     readonly address: PciAddress;
@@ -28,7 +21,7 @@ export interface PlanOptions extends HostPaths {
     readonly driver?: string | null;
 }
 /** Options of {@link bindDriver}. */
-export interface BindOptions extends PlanOptions {
+export interface BindOptions extends PlanOptions, NotePaths {
     /**
      * Take the device even from those who use it: mounted file systems, interfaces that are up, other processes. If
      * another process has it open through VFIO, the kernel asks that process for it (the REQ interrupt) and the call
@@ -59,8 +52,8 @@ export declare class Binding implements Disposable {
     /** Whether there is something left to restore. */
     get active(): boolean;
     /**
-     * Gives the device back to the driver that it had, and `driver_override` the value that it had. Does nothing the
-     * second time, if nothing was changed, and if the device is gone. It does not wait for what the driver does later:
+     * Gives the device back to the driver that it had, and then `driver_override` the value that it had, which need not
+     * be that driver's name. Does nothing the second time, if nothing was changed, and if the device is gone. It does not wait for what the driver does later:
      * a disk's block devices may appear a moment after.
      *
      * @throws VfioError `EBUSY` if the device is in use (while a process has a VFIO device open the kernel would wait
@@ -75,13 +68,19 @@ export declare class Binding implements Disposable {
  * Binds a driver to a PCI device, `vfio-pci` unless another is named. If a step fails, the earlier ones are undone
  * and the previous driver is bound again.
  *
- * It blocks until the drivers are done, which takes seconds with some disks and network cards.
+ * It blocks until the drivers are done, which takes seconds with some disks and network cards, and before that while
+ * another process changes the driver of the same device: its result then counts as the previous state.
+ *
+ * The former driver is noted in `/run/vfio` before the first write. A process that is ended by a signal (Ctrl-C) or
+ * crashes restores nothing; {@link releaseDevice}, or `vfio unbind`, then gives the device back as the note says. The
+ * package installs no signal handlers: a program that wants to restore its devices on Ctrl-C handles `SIGINT` itself.
  *
  * @param address `0000:01:00.0`, or `01:00.0` in domain 0
  * @returns the binding, which restores the device when it is disposed; keep it for as long as the device is needed
- * (it is not restored by garbage collection, nor at the end of the process)
+ * (it is not restored by garbage collection, nor at the end of the process). It is not active, and restores nothing,
+ * if the device has the driver already.
  * @throws VfioError `EBUSY` if the device is in use, `EACCES` or `EROFS` without the permission; as {@link
- * planBinding}; with the driver's own error if it does not take the device. If undoing failed too, the message says
- * so, and `cause` is an AggregateError with all errors, the first one first.
+ * planBinding}; if the former driver cannot be noted; with the driver's own error if it does not take the device. If
+ * undoing failed too, the message says so, and `cause` is an AggregateError with all errors, the first one first.
  */
 export declare function bindDriver(address: string, options?: BindOptions): Binding;

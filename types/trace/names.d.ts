@@ -26,6 +26,7 @@ export declare const kvmDeviceTypes: Names;
 /** BAR0 to BAR5 are in a row; the constants are its ends. */
 export declare const regionIndexes: Names;
 export declare const openFlags: Names;
+export declare const lockOperations: Names;
 export declare const protections: Names;
 export declare const mmapFlags: Names;
 export declare const advices: Names;

@@ -1,6 +1,7 @@
+import { existsSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { VfioError } from "../../../lib/errors.js";
-import { bindDriver, planBinding, setNumVfs } from "../../../lib/sysfs/index.js";
+import { bindDriver, formerDriver, planBinding, planRelease, setNumVfs } from "../../../lib/sysfs/index.js";
 import { errorOf, Tree } from "./tree.js";
 
 const address = "0000:01:00.0";
@@ -38,6 +39,21 @@ describe("a plan", () => {
       [tree.at(override), "igb"],
       [tree.at("sys/bus/pci/drivers/vfio-pci/bind"), address],
     ]);
+  });
+
+  test("from a driver that the override does not name: the override names it before and after", () => {
+    using tree = new Tree();
+    tree.pci(address, { driver: "igb", group: 8, attributes: { driver_override: "gone" } });
+    const writes = (name: "vfio-pci" | null) => planBinding(address, { ...tree.paths, driver: name }).steps;
+    const short = ({ path, value }: { path: string; value: string }) =>
+      path === tree.at(override) ? `override ${value}` : path.split("/").slice(-2).join(" ");
+    expect(writes("vfio-pci").map(short)).toEqual(["override igb", "igb unbind", "override vfio-pci", "vfio-pci bind"]);
+    expect(
+      writes("vfio-pci")
+        .toReversed()
+        .map(({ undo }) => short(undo)),
+    ).toEqual(["vfio-pci unbind", "override igb", "igb bind", "override gone"]);
+    expect(writes(null).map(short)).toEqual(["override igb", "igb unbind", "override gone"]);
   });
 
   test("to no driver: unbind only", () => {
@@ -221,6 +237,64 @@ describe("binding", () => {
       suppressed: { message: /the user's/ },
       error: { code: "EBUSY" },
     });
+  });
+});
+
+describe("the note of the former driver", () => {
+  const note = `run/vfio/${address}.json`;
+
+  test("is there before the first write, and as long as the device has the other driver", () => {
+    using tree = new Tree();
+    const place = tree.pci(address, { driver: "igb", group: 8, attributes: { driver_override: "igb" } });
+    const binding = bindDriver(address, tree.paths);
+    tree.link(`${place}/driver`, "sys/bus/pci/drivers/vfio-pci");
+    expect(formerDriver(address, tree.paths)).toEqual({ driver: "igb", override: "igb" });
+    // What another process would do.
+    expect(planRelease(address, tree.paths)).toMatchObject({ to: "igb", chosenBy: "note" });
+    binding.restore();
+    expect(existsSync(tree.at(note))).toBe(false);
+  });
+
+  test("is not left behind by a binding that failed, but is by one that could not be undone", () => {
+    using tree = new Tree();
+    const place = tree.pci(address, { driver: "igb", group: 8 });
+    tree.replaceByDirectory("sys/bus/pci/drivers/vfio-pci/bind");
+    expect(errorOf(() => bindDriver(address, tree.paths))).toMatchObject({ code: "EISDIR" });
+    expect(existsSync(tree.at(note))).toBe(false);
+    tree.file(override, "no-such-driver, really\n");
+    tree.replaceByDirectory("sys/bus/pci/drivers/igb/bind");
+    expect(errorOf(() => bindDriver(address, tree.paths))).toMatchObject({ code: "EISDIR" });
+    tree.remove(`${place}/driver`);
+    expect(formerDriver(address, tree.paths)).toEqual({ driver: "igb", override: "no-such-driver, really" });
+  });
+
+  test("names the first driver where one binding is upon the other", () => {
+    using tree = new Tree();
+    const place = tree.pci(address, { driver: "igb", group: 8 });
+    const outer = bindDriver(address, tree.paths);
+    tree.link(`${place}/driver`, "sys/bus/pci/drivers/vfio-pci");
+    tree.file(override, "vfio-pci\n");
+    const inner = bindDriver(address, { ...tree.paths, driver: "nvme" });
+    tree.link(`${place}/driver`, "sys/bus/pci/drivers/nvme");
+    expect(formerDriver(address, tree.paths)).toEqual({ driver: "igb", override: undefined });
+    inner.restore();
+    tree.link(`${place}/driver`, "sys/bus/pci/drivers/vfio-pci");
+    expect(formerDriver(address, tree.paths)).toEqual({ driver: "igb", override: undefined });
+    outer.restore();
+    expect(existsSync(tree.at(note))).toBe(false);
+  });
+
+  test("that cannot be written is an error, and nothing is written to sysfs", () => {
+    using tree = new Tree();
+    tree.pci(address, { driver: "igb", group: 8 });
+    tree.file("run", "not a directory");
+    expect(errorOf(() => bindDriver(address, tree.paths))).toMatchObject({
+      name: "VfioError",
+      code: "ENOTDIR",
+      why: /could not be noted/,
+      fix: /\{ run: /,
+    });
+    expect(tree.firstLine("sys/bus/pci/drivers/igb/unbind")).toBe("");
   });
 });
 

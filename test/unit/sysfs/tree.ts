@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
-import type { HostPaths } from "../../../lib/sysfs/index.js";
+import type { NotePaths } from "../../../lib/sysfs/index.js";
 
 export interface FakeDevice {
   readonly driver?: string;
@@ -12,10 +12,11 @@ export interface FakeDevice {
 
 export class Tree implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), "vfio-sysfs-"));
-  readonly paths: Required<HostPaths> = {
+  readonly paths: Required<NotePaths> = {
     sysfs: join(this.root, "sys"),
     dev: join(this.root, "dev"),
     proc: join(this.root, "proc"),
+    run: join(this.root, "run/vfio"),
   };
 
   constructor() {
