@@ -1,24 +1,72 @@
 /**
- * What attaching a device has in common behind both doors: the device's name, and the words for what is in the way.
+ * What attaching a device has in common behind both doors: the device's name, and why somebody else's use is in the way.
  *
  * @module
  */
-import { findDeviceUses, pciAddress, readPciDevice } from "../sysfs/index.js";
+import { groupHolders, whyUnseen } from "../sysfs/holders.js";
+import { groupViability, pciAddress, readPciDevice } from "../sysfs/index.js";
+import { interruptRemapping } from "../sysfs/remapping.js";
 
-/** A sentence for each process that has a PCI device, or its group, open; empty where none can be seen. */
-export function holdersOf(device: string): string[] {
-  // Mediated devices are not in the list of PCI devices, where uses are looked up.
-  if (!/^[0-9a-f]{4,8}:[0-9a-f]{2}:/.test(device)) return [];
-  return findDeviceUses(device)
-    .filter(({ kind }) => kind === "process")
-    .map(({ why }) => why);
+/** Why something was refused, and what to do about it. */
+export interface Explanation {
+  readonly why: string;
+  readonly fix: string;
+}
+
+/**
+ * Why a device, or its group, is busy: the processes that have it open, or why they cannot be seen.
+ *
+ * @param fix what to do about a process that has it open
+ */
+export function explainBusy(device: string, fix: string): Explanation {
+  const holders = groupHolders(device);
+  if (holders.length > 0) return { why: holders.join("; "), fix };
+  const unseen = whyUnseen();
+  if (unseen !== undefined) {
+    return {
+      why: `a process that cannot be seen from here has it, or its group, open: ${unseen}`,
+      fix: `find the process as root on the host; ${fix}`,
+    };
+  }
+  return {
+    why: "it, or its group, is open, and no process has a descriptor of it: a message on its way between two processes may hold it, or KVM",
+    fix,
+  };
+}
+
+/**
+ * Why the kernel does not let this process own the DMA of a device (EPERM). The kernel does not say which of its reasons
+ * it is. Those that no protection has to be given up for come first, and only if all of them are excluded, the last one
+ * is named.
+ */
+export function explainNotOwned(device: string, module: "iommufd" | "vfio_iommu_type1"): Explanation {
+  const answer = groupViability(device);
+  if (!answer.viable) {
+    return {
+      why: `its IOMMU group is not viable: ${answer.blockers.map(({ why }) => why).join("; ")}`,
+      fix: answer.blockers.map(({ fix }) => fix).join("; "),
+    };
+  }
+  const fix = "an IOMMU group has one user: attach the device where the others of its group are, or close them first";
+  if (groupHolders(device).length > 0 || interruptRemapping() !== undefined) return explainBusy(device, fix);
+  const unseen = whyUnseen();
+  if (unseen !== undefined) {
+    return {
+      why: `another process has a device of its IOMMU group open, and cannot be seen from here (${unseen}); or the IOMMU does not remap interrupts`,
+      fix: `as root on the host, find out which: vfio doctor ${device}. ${fix}`,
+    };
+  }
+  return {
+    why: "the IOMMU does not remap interrupts, so that the device could raise any interrupt of the machine",
+    fix: unsafeInterrupts(module),
+  };
 }
 
 /**
  * Why a device was refused for its VF token: a virtual function asks for the token that its physical function's user has set, and a
  * physical function whose virtual functions are open asks for the one that they were opened with.
  */
-export function explainVfToken(device: string, vfToken: string | undefined): { why: string; fix: string } {
+export function explainVfToken(device: string, vfToken: string | undefined): Explanation {
   const virtual = !isMediated(device) && readPciDevice(device).isVf;
   const wanted = virtual
     ? "the token that the user of its physical function has set"

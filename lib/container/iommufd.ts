@@ -11,9 +11,10 @@ import { check, VfioError } from "../errors.js";
 import { type OwnedFd, openNode } from "../fd.js";
 import { type Ioas, Iommufd } from "../iommufd/iommufd.js";
 import { native } from "../native.js";
-import { groupViability, vfioCdevPath } from "../sysfs/index.js";
+import { groupHolders, whyUnseen } from "../sysfs/holders.js";
+import { vfioCdevPath } from "../sysfs/index.js";
 import * as uapi from "../uapi.js";
-import { deviceName, explainVfToken, holdersOf, unsafeInterrupts } from "./attaching.js";
+import { deviceName, explainBusy, explainNotOwned, explainVfToken } from "./attaching.js";
 import { BatchWriter } from "./batch-writer.js";
 import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
 import type { ContainerState, HandOver } from "./hand-over.js";
@@ -73,7 +74,7 @@ export class IommufdContainer extends Container {
     const name = deviceName(address);
     this.refuseAttached(name);
     const token = options.vfToken === undefined ? undefined : vfTokenBytes(options.vfToken);
-    const fd = openNode(vfioCdevPath(name), (errno) => (errno === EBUSY ? explainBusy(name) : {}));
+    const fd = openNode(vfioCdevPath(name), (errno) => (errno === EBUSY ? explainBusy(name, oneUser) : {}));
     try {
       options.beforeOpen?.(fd.number);
       const iommufdId = native.vfioDeviceBindIommufd(fd.number, this.iommufd.fd, token);
@@ -220,39 +221,25 @@ function mapFlags({ read, write }: DmaMapping): number {
   );
 }
 
-function explainBusy(name: string): { why: string; fix: string } {
-  const holders = holdersOf(name);
-  return {
-    why: holders.length > 0 ? holders.join("; ") : "its group is open already, by way of a legacy container",
-    fix: "a device has one user: close it there first",
-  };
-}
+const oneUser = "a device has one user: close it there first";
 
 function bindRefusal(errno: number, name: string, options: AttachOptions): VfioError {
   const call = { syscall: "ioctl", request: "VFIO_DEVICE_BIND_IOMMUFD", object: name };
   // A device's node can be opened twice, and it is the second bind that is refused: as EINVAL, like other mistakes.
-  if (errno === EINVAL && holdersOf(name).length > 0)
-    return new VfioError({ errno: EBUSY, ...call, ...explainBusy(name) });
+  if (errno === EINVAL && groupHolders(name).length > 0)
+    return new VfioError({ errno: EBUSY, ...call, ...explainBusy(name, oneUser) });
   return new VfioError({ errno, ...call, ...explainBind(errno, name, options) });
 }
 
 function explainBind(errno: number, name: string, { vfToken }: AttachOptions): { why: string; fix?: string } {
-  if (errno === EPERM || errno === EBUSY) {
-    const answer = groupViability(name);
-    if (!answer.viable) {
-      return {
-        why: `its IOMMU group is not viable: ${answer.blockers.map(({ why }) => why).join("; ")}`,
-        fix: answer.blockers.map(({ fix }) => fix).join("; "),
-      };
-    }
-    return {
-      why: "another device of its IOMMU group belongs to somebody else, or the IOMMU does not remap interrupts, so that the device could raise any interrupt of the machine",
-      fix: unsafeInterrupts("iommufd"),
-    };
-  }
+  // Its group is open, for a legacy container.
+  if (errno === EBUSY) return explainBusy(name, oneUser);
+  if (errno === EPERM) return explainNotOwned(name, "iommufd");
   if (errno === EINVAL) {
+    const unseen = whyUnseen();
+    const hidden = unseen === undefined ? "" : `, or it is open in a process that cannot be seen from here (${unseen})`;
     return vfToken === undefined
-      ? { why: "its IOMMU cannot isolate it" }
+      ? { why: `its IOMMU cannot isolate it${hidden}` }
       : { why: "the VF token is malformed, or the device is neither a virtual nor a physical function" };
   }
   if (errno === EACCES) return explainVfToken(name, vfToken);

@@ -17,7 +17,7 @@ import { OwnedFd, openNode } from "../fd.js";
 import { native } from "../native.js";
 import { groupViability, vfioGroupPath } from "../sysfs/index.js";
 import * as uapi from "../uapi.js";
-import { deviceName, explainVfToken, holdersOf, isMediated, unsafeInterrupts } from "./attaching.js";
+import { deviceName, explainBusy, explainVfToken, isMediated, unsafeInterrupts } from "./attaching.js";
 import { type AttachOptions, Container, type LegacyMode, type SpaceInfo } from "./container.js";
 import type { ContainerState, HandOver } from "./hand-over.js";
 import { LegacyHandOver } from "./legacy-hand-over.js";
@@ -170,7 +170,7 @@ export class LegacyContainer extends Container {
       joined.users++;
       return joined;
     }
-    const fd = openNode(path, (errno) => (errno === EBUSY ? explainBusyGroup(path, name) : {}));
+    const fd = openNode(path, (errno) => (errno === EBUSY ? explainBusy(name, oneUser) : {}));
     try {
       requireViable(fd, id);
       check(native.vfioGroupSetContainer(fd.number, this.#fd.number), (errno) => ({
@@ -455,13 +455,7 @@ function requireViable(fd: OwnedFd, id: number): void {
   });
 }
 
-function explainBusyGroup(path: string, name: string): { why: string; fix: string } {
-  const holders = holdersOf(name);
-  return {
-    why: holders.length > 0 ? holders.join("; ") : `${path} is open already, in this process or another one`,
-    fix: "a group has one user: attach the device to that container, or close it there first",
-  };
-}
+const oneUser = "a group has one user: attach the device to that container, or close it there first";
 
 function explainSetContainer(errno: number): { why: string; fix?: string } {
   switch (errno) {

@@ -17,6 +17,7 @@ import { native, support } from "../native.js";
 import { errnoOf, exists, listNames, type Roots, readNumber, readText, rootsOf } from "../sysfs/files.js";
 import { isVfioDriver } from "../sysfs/group.js";
 import {
+  type DeviceUse,
   findDeviceUses,
   groupViability,
   type HostPaths,
@@ -25,6 +26,7 @@ import {
   readPciDevice,
 } from "../sysfs/index.js";
 import { isNoIommuAllowed, noIommuRefused, switchIommuOn } from "../sysfs/node.js";
+import { interruptRemapping } from "../sysfs/remapping.js";
 import { runAsRoot } from "../user-namespace.js";
 import { featureNames, type KernelFeatures, readKernelFeatures } from "./features.js";
 
@@ -204,20 +206,15 @@ function remappingCheck(roots: Roots): Check {
     found,
     fix,
   });
-  const interrupts = readText(join(roots.proc, "interrupts")) ?? "";
-  // The x86 kernel names its interrupt controllers so where remapping stands between: IR-IO-APIC, IR-PCI-MSIX-0000:...
-  if (/\sIR-/.test(interrupts)) return check("ok", "on");
-  // Arm's interrupt controller tells devices apart by itself.
-  if (/\sITS-|GICv[34]/.test(interrupts)) return check("ok", "by the interrupt controller (ITS)");
+  const remapping = interruptRemapping(roots);
+  if (remapping !== undefined) return check("ok", remapping === "ITS" ? "by the interrupt controller (ITS)" : "on");
   const allowing = ["vfio_iommu_type1", "iommufd"].filter(
     (name) => readText(join(roots.sysfs, `module/${name}/parameters/allow_unsafe_interrupts`)) === "Y",
   );
   if (allowing.length > 0) {
     return check("warning", `off, and allowed to be by ${allowing.join(" and ")}: a device can fake interrupts`);
   }
-  const fix =
-    "switch it on (x2APIC in the firmware, no intremap=off); where devices are trusted: " +
-    "echo Y > /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts";
+  const fix = "switch it on: x2APIC in the firmware, and no intremap=off on the kernel's command line";
   return check("warning", "no sign of it; without it the kernel refuses devices (EPERM)", fix);
 }
 
@@ -293,7 +290,7 @@ function liveUpdateCheck(roots: Roots, features: KernelFeatures): Check {
 
 // ---- a device --------------------------------------------------------------------------------------------------------
 
-function driverCheck({ address, driver, classCode }: PciDevice): Check {
+function driverCheck({ address, driver, classCode }: PciDevice, uses: readonly DeviceUse[]): Check {
   const check = (state: CheckState, found: string, fix?: string): Check => ({
     id: "driver",
     title: "driver",
@@ -306,7 +303,8 @@ function driverCheck({ address, driver, classCode }: PciDevice): Check {
   }
   if (driver !== undefined && isVfioDriver(driver)) return check("ok", driver);
   const found = driver === undefined ? "none" : `${driver}, the kernel's own`;
-  return check("problem", found, `vfio bind ${address}`);
+  const { fix } = uses.find(({ system }) => system) ?? { fix: `vfio bind ${address}` };
+  return check("problem", found, fix);
 }
 
 function groupChecks(device: PciDevice, paths: HostPaths | undefined): Check[] {
@@ -334,9 +332,8 @@ function groupChecks(device: PciDevice, paths: HostPaths | undefined): Check[] {
   return checks;
 }
 
-function useChecks({ address }: PciDevice, paths: HostPaths | undefined): Check[] {
+function useChecks(uses: readonly DeviceUse[]): Check[] {
   const title = "in use";
-  const uses = findDeviceUses(address, paths);
   if (uses.length === 0) return [{ id: "use", title, state: "ok", found: "by nobody", fix: undefined }];
   // A virtual function's user is no obstacle to its physical function's.
   return uses.map(({ kind, why, fix }) => ({
@@ -431,6 +428,7 @@ function modesCheck(modes: readonly ContainerMode[], device: PciDevice | undefin
 export function diagnose(address?: string, paths?: HostPaths): Diagnosis {
   const roots = rootsOf(paths);
   const device = address === undefined ? undefined : readPciDevice(address, paths);
+  const uses = device === undefined ? [] : findDeviceUses(device.address, paths);
   const features = readKernelFeatures(roots.dev);
   const { checks: nodes, modes } = doors(device, roots);
   const bound = device === undefined || device.vfio !== undefined;
@@ -442,7 +440,7 @@ export function diagnose(address?: string, paths?: HostPaths): Diagnosis {
     vfioCheck(roots),
     ...(device === undefined
       ? []
-      : [driverCheck(device), ...groupChecks(device, paths), ...useChecks(device, paths), resetCheck(device)]),
+      : [driverCheck(device, uses), ...groupChecks(device, paths), ...useChecks(uses), resetCheck(device)]),
     ...nodes,
     ...(bound ? [modesCheck(modes, device)] : []),
     memlockCheck(),

@@ -290,7 +290,8 @@ export function requireUnused({ address, uses }: BindingPlan, { force }: BindOpt
   const own = uses.filter((use) => use.own);
   if (own.length > 0) throw inUse(address, own);
   if (uses.length > 0 && force !== true) {
-    throw inUse(address, uses, "; or take the device from them all the same, with force");
+    const system = uses.some((use) => use.system);
+    throw inUse(address, uses, system ? "" : "; or take the device from them all the same, with force");
   }
 }
 

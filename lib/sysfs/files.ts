@@ -148,7 +148,7 @@ export function writeRefusal(error: unknown, roots: Roots): readonly [why: strin
     return ["only root may change a device's driver", runAsRoot()];
   }
   if (errno !== os.errno.EROFS) return undefined;
-  const fix = `mount -o remount,rw ${roots.sysfs}, start the container with --privileged, or bind the device on the host`;
+  const fix = `bind the device on the host, or give the container a ${roots.sysfs} that it may write to (-v /sys:/sys)`;
   return [`${roots.sysfs} is mounted read-only, as containers have it`, fix];
 }
 

@@ -100,7 +100,7 @@ export function isNoIommuAllowed(roots: Roots): boolean {
 }
 
 /** A group as VFIO offers it: the name and the number (`major:minor`) of its node. */
-interface GroupNode {
+export interface GroupNode {
   readonly path: string;
   readonly number: string;
 }
@@ -112,6 +112,16 @@ function groupNodeOf(group: number, roots: Roots): GroupNode | undefined {
     if (number !== undefined) return { path: join(roots.dev, "vfio", name), number };
   }
   return undefined;
+}
+
+/**
+ * The node of a device's group as VFIO offers it; undefined if there is none. Whether the node is in `/dev` is not asked.
+ *
+ * @internal
+ */
+export function vfioGroupNode(devicePath: string, roots: Roots): GroupNode | undefined {
+  const group = linkedGroup(devicePath);
+  return group === undefined ? undefined : groupNodeOf(group, roots);
 }
 
 function vfioName(devicePath: string): string | undefined {
@@ -130,8 +140,7 @@ export function readVfioNodes(device: string, paths?: HostPaths): VfioNodes | un
   if (name === undefined) return undefined;
   const number = readText(join(devicePath, "vfio-dev", name, "dev"));
   const cdev = join(roots.dev, "vfio/devices", name);
-  const groupId = linkedGroup(devicePath);
-  const group = groupId === undefined ? undefined : groupNodeOf(groupId, roots);
+  const group = vfioGroupNode(devicePath, roots);
   return {
     name,
     cdevPath: number !== undefined && nodeNumber(cdev, "char") === number ? cdev : undefined,

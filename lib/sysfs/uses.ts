@@ -6,14 +6,12 @@
  *
  * @module
  */
-import { closeSync, constants, openSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync } from "node:fs";
 import { constants as os } from "node:os";
 import { join } from "node:path";
 import { type PciAddress, pciAddress } from "./address.js";
 import {
-  deviceNumber,
   errnoOf,
-  exists,
   type HostPaths,
   listNames,
   nodeNumber,
@@ -23,8 +21,10 @@ import {
   realPath,
   rootsOf,
 } from "./files.js";
-import { readVfioNodes } from "./node.js";
+import { processUses } from "./holders.js";
 import { noSuchPciDevice, pciDevicePath } from "./pci.js";
+import { isBelow, placesOf } from "./places.js";
+import { screenUses } from "./screen.js";
 
 /** One reason not to take a device away from its driver. */
 export interface DeviceUse {
@@ -34,16 +34,19 @@ export interface DeviceUse {
    * - `holder`: another block device (device mapper, md, bcache) stands on one of its block devices
    * - `claim`: something else in the kernel holds one of its block devices for itself (btrfs, ZFS, a mount elsewhere)
    * - `network`: one of its network interfaces is up
+   * - `console`: it is the graphics card that shows the kernel's console
    * - `vfs`: it has virtual functions
    * - `process`: a process has one of its device nodes open, or its VFIO group
    */
-  readonly kind: "mount" | "swap" | "holder" | "claim" | "network" | "vfs" | "process";
+  readonly kind: "mount" | "swap" | "holder" | "claim" | "network" | "console" | "vfs" | "process";
   /** What is in use: a block device, a network interface, the path of a node. */
   readonly name: string;
   /** Where it is used, in a sentence. */
   readonly why: string;
   /** What to do about it. */
   readonly fix: string;
+  /** Whether the running system itself depends on it: the use cannot be ended, only another device be chosen. */
+  readonly system?: boolean;
   /** The process, for `process`, as `proc` numbers it. */
   readonly pid?: number;
   /** Whether that process is this one. */
@@ -56,27 +59,12 @@ interface Node {
   readonly number: string;
 }
 
-/** Whether a path in sysfs is the device or lies below it. */
-function isBelow(path: string | undefined, devicePath: string): boolean {
-  return path !== undefined && (path === devicePath || path.startsWith(`${devicePath}/`));
-}
-
-/**
- * The block devices of a PCI device: disks, partitions, and with NVMe multipath the disk that stands for all paths,
- * which lies below the subsystem and not below the controller.
- */
+/** The block devices of a device: disks and partitions. */
 function blockDevices(devicePath: string, roots: Roots): Node[] {
   const classPath = join(roots.sysfs, "class/block");
-  const subsystems = new Set<string>();
-  for (const controller of listNames(join(devicePath, "nvme"))) {
-    for (const subsystem of listNames(join(roots.sysfs, "class/nvme-subsystem"))) {
-      const path = realPath(join(roots.sysfs, "class/nvme-subsystem", subsystem));
-      if (path !== undefined && exists(join(path, controller))) subsystems.add(path);
-    }
-  }
+  const places = placesOf(devicePath, roots);
   return listNames(classPath).flatMap((name) => {
-    const path = realPath(join(classPath, name));
-    const ours = isBelow(path, devicePath) || [...subsystems].some((subsystem) => isBelow(path, subsystem));
+    const ours = isBelow(realPath(join(classPath, name)), ...places);
     const number = ours ? readText(join(classPath, name, "dev")) : undefined;
     return number === undefined ? [] : [{ name, number }];
   });
@@ -133,6 +121,11 @@ function readUnlessDenied(path: string): string {
   }
 }
 
+/** File systems that cannot be unmounted while the system runs, or that it starts from. */
+const systemMounts = /^\/(boot(\/efi)?|efi|etc(\/.*)?|nix(\/store)?|usr|var)?$/;
+
+const chooseAnother = "choose another device: the system runs from this one";
+
 function storageUses(devicePath: string, roots: Roots): DeviceUse[] {
   const disks = blockDevices(devicePath, roots);
   const uses: DeviceUse[] = [];
@@ -155,12 +148,9 @@ function storageUses(devicePath: string, roots: Roots): DeviceUse[] {
     // btrfs and its like have a number of their own, and only the source names the device.
     const node = onDevice(number, source);
     if (node === undefined) continue;
-    uses.push({
-      kind: "mount",
-      name: node.name,
-      why: `${node.name} is mounted on ${target}`,
-      fix: `umount '${target}'`,
-    });
+    const use = { kind: "mount", name: node.name, why: `${node.name} is mounted on ${target}` } as const;
+    if (systemMounts.test(target)) uses.push({ ...use, fix: chooseAnother, system: true });
+    else uses.push({ ...use, fix: `umount '${target}'` });
   }
   for (const line of readUnlessDenied(join(roots.proc, "swaps")).split("\n").slice(1)) {
     const path = unescapePath(line.split(/\s+/)[0] ?? "");
@@ -168,6 +158,8 @@ function storageUses(devicePath: string, roots: Roots): DeviceUse[] {
     if (node === undefined) continue;
     uses.push({ kind: "swap", name: node.name, why: `the kernel swaps to ${node.name}`, fix: `swapoff ${path}` });
   }
+  // Ending the other uses of the disk that the system runs from would get nobody any further.
+  if (uses.some(({ system }) => system)) return uses.map((use) => ({ ...use, fix: chooseAnother }));
   if (uses.length > 0) return uses;
 
   // What neither list shows: a pool of several disks, a mount in a container. Exclusive opening fails exactly while
@@ -228,85 +220,12 @@ function vfUses(address: PciAddress, devicePath: string): DeviceUse[] {
   ];
 }
 
-/** The device nodes below a device, `/dev/nvme0`, `/dev/dri/card0`, `/dev/vfio/devices/vfio0`, ..., by their numbers. */
-function deviceNodes(devicePath: string, roots: Roots): Map<string, string> {
-  const nodes = new Map<string, string>();
-  for (const type of ["char", "block"] as const) {
-    const byNumber = join(roots.sysfs, "dev", type);
-    for (const number of listNames(byNumber)) {
-      const path = realPath(join(byNumber, number));
-      if (!isBelow(path, devicePath)) continue;
-      const name = /^DEVNAME=(.+)$/m.exec(readText(join(byNumber, number, "uevent")) ?? "")?.[1] ?? number;
-      nodes.set(`${type} ${number}`, join("/dev", name));
-    }
-  }
-  const group = readVfioNodes(devicePath, roots)?.groupPath;
-  const number = group === undefined ? undefined : nodeNumber(group, "char");
-  if (group !== undefined && number !== undefined) nodes.set(`char ${number}`, group);
-  return nodes;
-}
-
-/** What one descriptor of a process is to the device: the node's name, or undefined. */
-function openedThrough(fdPath: string, fdinfoPath: string, nodes: Map<string, string>, kernelPath: string) {
-  const target = readlinkSync(fdPath);
-  if (target === "anon_inode:[vfio-device]") {
-    // A device that was opened through its group: a recent kernel says which one.
-    const path = /^vfio-device-syspath:\s*(\S+)$/m.exec(readFileSync(fdinfoPath, "utf8"))?.[1];
-    return path === kernelPath ? "the device itself" : undefined;
-  }
-  if (!target.startsWith("/")) return undefined;
-  const stat = statSync(fdPath, { bigint: true });
-  const type = stat.isCharacterDevice() ? "char" : stat.isBlockDevice() ? "block" : undefined;
-  return type === undefined ? undefined : nodes.get(`${type} ${deviceNumber(stat.rdev)}`);
-}
-
-/** The processes that have a node of the device open. */
-function processUses(devicePath: string, roots: Roots): DeviceUse[] {
-  const nodes = deviceNodes(devicePath, roots);
-  const kernelPath = join("/sys", devicePath.slice(roots.sysfs.length));
-  const self = realPath(join(roots.proc, "self"));
-  const uses = new Map<string, DeviceUse>();
-  for (const pid of listNames(roots.proc).filter((name) => /^[0-9]+$/.test(name))) {
-    const place = join(roots.proc, pid);
-    for (const fd of namesUnlessDenied(join(place, "fd"))) {
-      const name = unlessDenied(() =>
-        openedThrough(join(place, "fd", fd), join(place, "fdinfo", fd), nodes, kernelPath),
-      );
-      if (name === undefined || uses.has(`${pid} ${name}`)) continue;
-      const own = place === self;
-      const who = own ? "this process" : `process ${pid} (${readUnlessDenied(join(place, "comm")).trim()})`;
-      uses.set(`${pid} ${name}`, {
-        kind: "process",
-        name,
-        pid: Number(pid),
-        own,
-        why: `${who} has ${name} open`,
-        fix: own ? "close it first" : `let it close ${name}, or end it`,
-      });
-    }
-  }
-  return [...uses.values()];
-}
-
-function namesUnlessDenied(path: string): string[] {
-  return unlessDenied(() => listNames(path)) ?? [];
-}
-
-function unlessDenied<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (errnoOf(error) === undefined) throw error;
-    return undefined;
-  }
-}
-
 /**
- * Says who uses a PCI device; empty if nobody does, as far as this process can see.
+ * Finds what uses a PCI device; empty if nothing does, as far as this process can see.
  *
  * Not seen: interfaces in another network namespace, descriptors of processes that the caller may not look into (it
- * takes root), a device that was opened through a group whose descriptor was closed since (except on recent kernels),
- * and memory that is still mapped although its descriptor is closed.
+ * takes root, and the host's `/proc`), a device that was opened through a group whose descriptor was closed since (except
+ * on recent kernels), and memory that is still mapped although its descriptor is closed.
  *
  * @param address `0000:01:00.0`, or `01:00.0` in domain 0
  * @throws VfioError `ENODEV` if there is no such device
@@ -319,7 +238,8 @@ export function findDeviceUses(address: string, paths?: HostPaths): DeviceUse[] 
   return [
     ...storageUses(devicePath, roots),
     ...networkUses(devicePath, roots),
+    ...screenUses(devicePath, roots),
     ...vfUses(canonical, devicePath),
-    ...processUses(devicePath, roots),
+    ...processUses([devicePath], roots),
   ];
 }

@@ -14,6 +14,11 @@ export interface VfioNodes {
 }
 /** The UUID in sysfs' spelling, small letters; RangeError for anything else. */
 export declare function mdevUuid(uuid: string): string;
+/** A group as VFIO offers it: the name and the number (`major:minor`) of its node. */
+export interface GroupNode {
+    readonly path: string;
+    readonly number: string;
+}
 /**
  * The nodes of a device; undefined if no VFIO driver is bound to it.
  *

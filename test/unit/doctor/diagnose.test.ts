@@ -54,6 +54,25 @@ describe("the system", () => {
     expect(found("interrupt-remapping")).toMatchObject([{ state }]);
   });
 
+  test("no sign of remapping is no reason to give the protection up", () => {
+    wellSystem();
+    tree.file("proc/interrupts", "");
+    const [check] = found("interrupt-remapping");
+    expect(check).toMatchObject({ state: "warning", fix: expect.stringContaining("switch it on") });
+    expect(check?.fix).not.toContain("unsafe");
+  });
+
+  test("the disk that the system runs from is neither to be unmounted nor to be bound", () => {
+    const place = tree.pci(address, { driver: "nvme", group: 11 });
+    tree.block(`${place}/nvme/nvme0`, "nvme0n1", "259:0");
+    tree.file("proc/self/mountinfo", "30 22 259:0 / / rw - ext4 /dev/nvme0n1 rw\n");
+    const fix = "choose another device: the system runs from this one";
+    expect(found("use", address)).toEqual([
+      { id: "use", title: "in use", state: "problem", found: "nvme0n1 is mounted on /", fix },
+    ]);
+    expect(found("driver", address)).toMatchObject([{ fix }]);
+  });
+
   test("unsafe interrupts were allowed", () => {
     wellSystem();
     tree.file("proc/interrupts", "");

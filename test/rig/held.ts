@@ -1,0 +1,19 @@
+/** What another process holds, without the cost of a second Node. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+
+/** Something that a child process holds until it is told to stop: it answers a line when it holds it. */
+export async function held(command: string, ...args: string[]): Promise<ChildProcess & AsyncDisposable> {
+  const child = spawn("sh", ["-c", `set -e; ${command}; echo held; read -r _`, ...args], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const ended = once(child, "exit");
+  const [word] = await Promise.race([once(child.stdout, "data"), ended]);
+  if (String(word).trim() !== "held") throw new Error(`'${command}' failed`);
+  return Object.assign(child, {
+    async [Symbol.asyncDispose]() {
+      child.stdin.end("\n");
+      await ended;
+    },
+  });
+}
