@@ -9,7 +9,7 @@ import { ArrayBuffers } from "../array-buffers.js";
 import { check, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { cannotFault, isHuge, pageSizeOf } from "../memory-file.js";
-import { type MappingHandle, native } from "../native.js";
+import { type MappingHandle, native, PAGE_SIZE } from "../native.js";
 import { ProtocolError } from "./protocol.js";
 
 const { EINVAL } = constants.errno;
@@ -73,10 +73,10 @@ export function openSharedFile(
     throw new ProtocolError(EINVAL, "VFIO_USER_DMA_MAP", why);
   }
   const part: FilePart = { offset, size, identity: `${file.dev}:${file.ino}:${offset}:${size}` };
-  if (trusted || cannotFault(fd.number)) {
-    // What may only be read is mapped privately: a stray write of the device's stays here, instead of ending the process.
-    return new MappedFile(fd, part, writable ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE);
-  }
+  // What may only be read is mapped privately: a stray write of the device's stays here, instead of ending the process.
+  const flags = writable ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE;
+  if (cannotFault(fd.number)) return new MappedFile(fd, part, flags, PAGE_SIZE);
+  if (trusted) return new MappedFile(fd, part, flags, pageSizeOf(fd.number));
   return isHuge(fd.number) ? new HugeFile(fd.duplicate(), part) : new CopiedFile(fd.duplicate(), part);
 }
 
@@ -98,9 +98,11 @@ class MappedFile implements SharedFile {
   readonly #windows = new Map<number, Uint8Array>();
   readonly #buffers = new ArrayBuffers();
 
-  /** @param fd borrowed */
-  constructor(fd: OwnedFd, { offset, size, identity }: FilePart, flags: number) {
-    const pageSize = pageSizeOf(fd.number);
+  /**
+   * @param fd borrowed
+   * @param pageSize of the file, in bytes
+   */
+  constructor(fd: OwnedFd, { offset, size, identity }: FilePart, flags: number, pageSize: number) {
     this.identity = identity;
     this.#start = Number(offset % BigInt(pageSize));
     this.#length = Math.ceil((this.#start + Number(size)) / pageSize) * pageSize;
@@ -255,7 +257,7 @@ class HugeFile extends CopiedFile {
 
   #open(): { readonly memory: MappedFile; readonly bytes: OwnedFd } {
     // Without a claim to the reserve of huge pages: the client has made that claim.
-    const memory = new MappedFile(this.fd, this.#part, MAP_SHARED | MAP_NORESERVE);
+    const memory = new MappedFile(this.fd, this.#part, MAP_SHARED | MAP_NORESERVE, pageSizeOf(this.fd.number));
     try {
       const object = "the bytes on their way to the client's memory";
       const number = check(native.memfdCreate("vfio-bytes", 0), () => ({ syscall: "memfd_create", object }));
