@@ -61,6 +61,7 @@ export declare const VFIO_DEVICE_FEATURE_PROBE = 262144;
 export declare const VFIO_DEVICE_FEATURE_PCI_VF_TOKEN = 0;
 export declare const VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE = 2;
 export declare const VFIO_DEVICE_STATE_RUNNING = 2;
+export declare const VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT = 8;
 export declare const VFIO_DEVICE_FEATURE_DMA_BUF = 11;
 export declare const IOMMU_IOAS_MAP_FIXED_IOVA = 1;
 export declare const IOMMU_IOAS_MAP_WRITEABLE = 2;

@@ -16,6 +16,7 @@
  */
 import { constants as os } from "node:os";
 import type { AddressSpace, Subscription } from "../address-space.js";
+import { type ChangeKind, type ChangeLock, refuseChange } from "../change-lock.js";
 import type { Attachment } from "../device/attachment.js";
 import { Device } from "../device/device.js";
 import { RegionMap } from "../device/region-map.js";
@@ -145,7 +146,7 @@ export abstract class Container implements Disposable {
   #granularity = native.pageSize();
   /** What a former process had mapped, and nobody here has asked for yet. */
   readonly #inherited = new Set<DmaMapping>();
-  #lock: string | undefined;
+  #lock: ChangeLock | undefined;
   #closed = false;
   readonly #forget: () => void;
 
@@ -241,7 +242,7 @@ export abstract class Container implements Disposable {
    */
   attach(address: string, options: AttachOptions = {}): Device {
     this.#live();
-    this.#refuseLocked();
+    this.refuseLocked();
     this.#refuseEarlierMaps(address);
     const tie = this.open(address, options);
     const attachment = this.#registered(tie);
@@ -346,8 +347,9 @@ export abstract class Container implements Disposable {
     if (this.#closed) throw invalidStateError(`the container (${this.mode}) is closed`);
   }
 
-  #refuseLocked(): void {
-    if (this.#lock !== undefined) throw invalidStateError(`the container (${this.mode}) ${this.#lock}`);
+  /** Refuses a change while the container is between two processes. */
+  protected refuseLocked(change: ChangeKind = "structure"): void {
+    refuseChange(this.#lock, `the container (${this.mode})`, change);
   }
 
   #attached(request: string): { space: SpaceInfo; iovas: IovaAllocator } {
@@ -511,18 +513,23 @@ export abstract class Container implements Disposable {
     return { detach, [Symbol.dispose]: detach };
   }
 
-  /** The mapping that a former process has left for a request, if that has not been asked for yet. @internal */
-  claim({ memory, iova, offset = 0, length, read = true, write = true }: MapRequest): DmaMapping | undefined {
+  /** The mapping that a former process has left for a request, if nobody has claimed it yet. @internal */
+  inherited({ memory, iova, offset = 0, length, read = true, write = true }: MapRequest): DmaMapping | undefined {
     const mapping = iova === undefined || this.#inherited.size === 0 ? undefined : this.#table.at(iova);
     if (mapping === undefined || mapping.memory !== memory || mapping.iova !== iova) return undefined;
     const same = mapping.offset === offset && mapping.length === length;
     if (!same || mapping.read !== read || mapping.write !== write) return undefined;
-    return this.#inherited.delete(mapping) ? mapping : undefined;
+    return this.#inherited.has(mapping) ? mapping : undefined;
+  }
+
+  /** The mapping is the claimer's from here on. @internal */
+  claim(mapping: DmaMapping): void {
+    this.#inherited.delete(mapping);
   }
 
   /** Checks a request, chooses its IOVA, reserves it, and holds the memory. */
   #plan(memory: DmaMemory, options: MapOptions): DmaMapping {
-    this.#refuseLocked();
+    this.refuseLocked();
     const iovas = this.#allocator();
     const { offset = 0, length = memory.length - offset, read = true, write = true } = options;
     if (!Number.isSafeInteger(offset)) throw argTypeError("offset", "a safe integer", offset);
@@ -709,7 +716,7 @@ export abstract class Container implements Disposable {
     const start = toIova("iova", iova);
     const size = toIova("length", length);
     this.#live();
-    this.#refuseLocked();
+    this.refuseLocked();
     const refuse = (errno: number, why: string, fix?: string) =>
       this.#refusal(this.requests.unmap, errno, { iova: start, length: size }, why, fix);
     if (size === 0n) throw refuse(EINVAL, "the length is 0", "unmapAll() removes everything");
@@ -733,7 +740,7 @@ export abstract class Container implements Disposable {
   /** Takes everything away from the devices, but for what an asynchronous map or unmap is under way for. */
   unmapAll(): UnmapResult {
     this.#live();
-    this.#refuseLocked();
+    this.refuseLocked();
     const mappings = [...this.#table];
     if (mappings.length === 0) return { bytes: 0n, mappings };
     // The kernel would count, and take, what another thread is at.
@@ -748,7 +755,7 @@ export abstract class Container implements Disposable {
 
   /** @internal */
   unmapOne(mapping: DmaMapping): void {
-    this.#refuseLocked();
+    this.refuseLocked();
     this.#refusePending(mapping);
     this.#unmapped(mapping, this.kernelUnmap(mapping.iova, mapping.length));
   }
@@ -759,7 +766,7 @@ export abstract class Container implements Disposable {
    * @internal
    */
   protected unmapBy(mapping: DmaMapping, unmap: () => number | bigint, why: string): void {
-    this.#refuseLocked();
+    this.refuseLocked();
     this.#refusePending(mapping);
     if (this.mappingAt(mapping.iova) !== mapping) throw invalidStateError(`${mapping} is no mapping of ${this}`);
     const removed = unmap();
@@ -769,7 +776,7 @@ export abstract class Container implements Disposable {
 
   /** @internal */
   async unmapOneAsync(mapping: DmaMapping): Promise<void> {
-    this.#refuseLocked();
+    this.refuseLocked();
     this.#refusePending(mapping);
     this.#table.remove(mapping);
     this.#pending.set(mapping, "unmap");
@@ -802,7 +809,7 @@ export abstract class Container implements Disposable {
    * @internal
    */
   unmapMany(mappings: readonly DmaMapping[]): void {
-    this.#refuseLocked();
+    this.refuseLocked();
     const standing = mappings.filter(({ mapped }) => mapped);
     for (const mapping of standing) this.#refusePending(mapping);
     const removed = this.kernelUnmapMany(standing);
@@ -891,21 +898,16 @@ export abstract class Container implements Disposable {
 
   // ---- between two processes ---------------------------------------------------------------------------------------
 
-  /**
-   * Refuses changes from now on, or with undefined no more.
-   *
-   * @param still whether interrupts are to be left alone too
-   * @internal
-   */
-  lock(why: string | undefined, still = false): void {
-    this.#lock = why;
-    for (const device of this.#devices.values()) device.lock(why === undefined ? undefined : { why, still });
+  /** Refuses changes of the container and of its devices from now on; undefined ends that. @internal */
+  lock(lock: ChangeLock | undefined): void {
+    this.#lock = lock;
+    for (const device of this.#devices.values()) device.lock(lock);
   }
 
   /** What is under way, and so not to be described: each ends a sentence that begins with what it is about. @internal */
   get underWay(): readonly { readonly device: string | undefined; readonly what: string }[] {
     return [
-      ...(this.#lock === undefined ? [] : [{ device: undefined, what: this.#lock }]),
+      ...(this.#lock === undefined ? [] : [{ device: undefined, what: this.#lock.why }]),
       ...[...this.#pending].map(([mapping, what]) => ({
         device: undefined,
         what: `is ${what}ping ${mapping} on another thread`,
@@ -1000,7 +1002,7 @@ export abstract class Container implements Disposable {
    */
   close(): void {
     if (this.#closed) return;
-    this.#refuseLocked();
+    this.refuseLocked();
     this.#refuseEnd();
     // A device refuses to close while its BAR is mapped: the mapping keeps it open in the kernel.
     const bars = [...this.#table].filter(({ memory }) => memory.kind === "bar");

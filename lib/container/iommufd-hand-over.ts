@@ -53,17 +53,17 @@ export class IommufdHandOver implements HandOver {
   invalidate(): void {}
 
   restore(): void {
-    this.#iommufd.changeProcess();
+    this.#iommufd.becomeOwner();
   }
 
   takeOver(): void {
     try {
-      this.#iommufd.changeProcess();
+      this.#iommufd.becomeOwner();
     } catch (error) {
       // Accounted per process, the memory of one that is gone (replaced by an exec, or dead) cannot be uncounted: the kernel says
       // EINVAL, but has counted it here and handed it over. Asked again, it finds nothing left to do, or the true reason.
       if (!(error instanceof VfioError) || error.errno !== -EINVAL) throw error;
-      this.#iommufd.changeProcess();
+      this.#iommufd.becomeOwner();
     }
   }
 

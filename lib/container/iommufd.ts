@@ -4,6 +4,7 @@
  * @module
  */
 import { constants as os } from "node:os";
+import type { ChangeLock } from "../change-lock.js";
 import type { Attachment } from "../device/attachment.js";
 import { KernelPort } from "../device/port.js";
 import { vfTokenBytes } from "../device/vf-token.js";
@@ -121,6 +122,12 @@ export class IommufdContainer extends Container {
       },
       afterClose: () => {},
     };
+  }
+
+  /** @internal */
+  override lock(lock: ChangeLock | undefined): void {
+    super.lock(lock);
+    this.iommufd.lock(lock);
   }
 
   /** @internal */

@@ -313,6 +313,7 @@ export class LegacyContainer extends Container {
   }
 
   #dirtyTracking(flags: number): void {
+    this.refuseLocked("use");
     check(native.vfioIommuDirtyPages(this.#fd.number, flags), () => ({
       syscall: "ioctl",
       request: "VFIO_IOMMU_DIRTY_PAGES",
@@ -329,6 +330,8 @@ export class LegacyContainer extends Container {
    * @throws VfioError `EINVAL` while nothing is noted
    */
   dirtyPages(mapping: DmaMapping): BigUint64Array {
+    // The kernel forgets what it reports: the process that owns the container would miss it.
+    this.refuseLocked("use");
     const bitmap = this.#bitmapOf(mapping);
     const { iova, length } = mapping;
     check(native.vfioIommuDirtyPagesGet(this.#fd.number, iova, length, this.pageSize, bitmap), () => ({

@@ -82,17 +82,22 @@ export class ContainerMirror implements AddressSpaceListener<MemoryPart> {
   }
 
   #mapAll(sections: readonly Section<MemoryPart>[]): void {
+    const inherited: [Section<MemoryPart>, DmaMapping][] = [];
     const wanted: Section<MemoryPart>[] = [];
     for (const section of sections) {
-      const inherited = this.#container.claim(requestOf(section));
-      if (inherited === undefined) wanted.push(section);
-      else this.#mappings.set(section, inherited);
+      const mapping = this.#container.inherited(requestOf(section));
+      if (mapping === undefined) wanted.push(section);
+      else inherited.push([section, mapping]);
     }
-    if (wanted.length === 0) return;
-    const mappings = this.#container.mapMany(wanted.map(requestOf));
+    const mappings = wanted.length === 0 ? [] : this.#container.mapMany(wanted.map(requestOf));
     for (const [index, section] of wanted.entries()) {
       const mapping = mappings[index];
       if (mapping !== undefined) this.#mappings.set(section, mapping);
+    }
+    // Last: where the maps are refused, the next attempt finds the inherited mappings again.
+    for (const [section, mapping] of inherited) {
+      this.#container.claim(mapping);
+      this.#mappings.set(section, mapping);
     }
   }
 }

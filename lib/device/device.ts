@@ -12,6 +12,7 @@
  * @module
  */
 import { constants } from "node:os";
+import type { ChangeLock } from "../change-lock.js";
 import type { DmaMemory } from "../dma-buffer.js";
 import { outOfRangeError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
@@ -34,7 +35,7 @@ import { Ioeventfd } from "./ioeventfd.js";
 import type { IrqIndex } from "./irq-index.js";
 import { MessageInterrupts } from "./msi.js";
 import { Notification } from "./notification.js";
-import { type DeviceLock, OpenDevice } from "./open-device.js";
+import { OpenDevice } from "./open-device.js";
 import { Region } from "./region.js";
 import { type RegionName, type RegionType, readRegionInfo, regionIndex, regionName } from "./region-info.js";
 import { RegionMap } from "./region-map.js";
@@ -249,8 +250,8 @@ export class Device implements Disposable {
   }
 
   /** Refuses changes from now on, or with undefined no more. @internal */
-  lock(lock: DeviceLock | undefined): void {
-    this.#device.lock = lock;
+  lock(lock: ChangeLock | undefined): void {
+    this.#device.lock(lock);
   }
 
   /** Every interrupt that is on. @internal */

@@ -5,6 +5,7 @@
  */
 import { EventEmitter } from "node:events";
 import { constants } from "node:os";
+import type { ChangeKind } from "../change-lock.js";
 import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native, type PollHandle } from "../native.js";
@@ -27,8 +28,8 @@ const nobody: readonly Waiter[] = [];
 
 /** What an interrupt needs of the kind that it belongs to. @internal */
 export interface InterruptOwner {
-  /** Throws while the device is between two processes. */
-  refuseLocked(): void;
+  /** Refuses a change while the device is between two processes. */
+  refuseLocked(change?: ChangeKind): void;
   /** Has the kernel signal the eventfd. */
   trigger(interrupt: Interrupt): void;
   /** Takes the eventfd away from the kernel. */
@@ -118,10 +119,12 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
    *
    * @param borrower for the message to who tries
    * @returns gives it back; a second call does nothing
-   * @throws an error with `code` `ERR_INVALID_STATE` if somebody listens or waits, or if it is lent already
+   * @throws an error with `code` `ERR_INVALID_STATE` if somebody listens or waits, if it is lent already, or if another process
+   *   still owns the device
    */
   lend(borrower: string): () => void {
     this.#readable();
+    this.#owner.refuseLocked("use");
     if (this.watched) throw invalidStateError(`somebody listens or waits for ${this.label}: stop that first`);
     this.#borrower = borrower;
     let lent = true;

@@ -3,6 +3,8 @@
  *
  * @module
  */
+
+import type { ChangeKind } from "../change-lock.js";
 import { check, invalidStateError, outOfRangeError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
@@ -169,7 +171,7 @@ export class Intx extends IrqIndex {
       mask: () => this.setIrqs({ action: "MASK", start: 0, count: 1 }),
       unmask: () => this.setIrqs({ action: "UNMASK", start: 0, count: 1 }),
       setUnmaskEventfd: (fd) => this.setIrqs({ action: "UNMASK", start: 0, count: 1, data: { eventfds: [fd] } }),
-      refuseLocked: () => this.refuseLocked(),
+      refuseLocked: (change?: ChangeKind) => this.refuseLocked(change),
     };
   }
 

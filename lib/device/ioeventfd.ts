@@ -140,6 +140,7 @@ export class Ioeventfd implements DevicePart, Disposable {
 
   /** Signals the eventfd, so that the kernel makes the write. */
   signal(): void {
+    this.#device.refuseLocked("use");
     check(native.eventfdWrite(this.eventfd, 1), () => ({ syscall: "write", object: this.label }));
   }
 

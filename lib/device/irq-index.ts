@@ -4,6 +4,7 @@
  * @module
  */
 import { constants } from "node:os";
+import type { ChangeKind } from "../change-lock.js";
 import { VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import {
@@ -109,9 +110,9 @@ export abstract class IrqIndex {
     return this.info.count;
   }
 
-  /** Throws while the device is between two processes. @internal */
-  refuseLocked(): void {
-    this.device.refuseLocked();
+  /** Refuses a change while the device is between two processes. @internal */
+  refuseLocked(change?: ChangeKind): void {
+    this.device.refuseLocked(change);
   }
 
   /** Whether it is switched on. */
@@ -144,7 +145,7 @@ export abstract class IrqIndex {
 
   /** 0, a positive answer of the kernel, or -errno. @internal */
   protected trySetIrqs({ action, start, count, data }: SetIrqs): number {
-    if (this.device.lock?.still === true) this.device.refuseLocked();
+    this.device.refuseLocked("signals");
     const { port } = this.device;
     const flags = actions[action];
     if (data === undefined) {

@@ -3,6 +3,8 @@
  *
  * @module
  */
+
+import type { ChangeKind } from "../change-lock.js";
 import { invalidStateError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { Interrupt } from "./interrupt.js";
@@ -59,7 +61,7 @@ export class Notification extends IrqIndex {
     const owner = {
       trigger: () => this.setIrqs({ action: "TRIGGER", start: 0, count: 1 }),
       release: () => this.disable(),
-      refuseLocked: () => this.refuseLocked(),
+      refuseLocked: (change?: ChangeKind) => this.refuseLocked(change),
     };
     return new Interrupt(owner, 0, this.toString(), eventfd);
   }

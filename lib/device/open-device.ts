@@ -4,9 +4,12 @@
  *
  * @module
  */
+
+import { type ChangeKind, type ChangeLock, lockedError, refuseChange } from "../change-lock.js";
 import { invalidStateError } from "../errors.js";
 import type { Attachment } from "./attachment.js";
 import type { DevicePort } from "./port.js";
+import { ReadOnlyPort } from "./read-only-port.js";
 
 /** Something that a device made and that must be gone before its port is closed. */
 export interface DevicePart {
@@ -15,14 +18,6 @@ export interface DevicePart {
   close(): void;
   /** Gives back what is this process's of it, and leaves the device as it is, for another process. @internal */
   disown(): void;
-}
-
-/** Why a device cannot be changed now. */
-export interface DeviceLock {
-  /** Ends a sentence that begins with the device: `is being handed over to another process`. */
-  readonly why: string;
-  /** Whether even what changes nothing for good is refused: masking a line, triggering an interrupt. */
-  readonly still: boolean;
 }
 
 /** An open device, as its parts see it. */
@@ -34,21 +29,30 @@ export class OpenDevice {
   readonly parts = new Set<DevicePart>();
   /** Which of INTx, MSI and MSI-X is on: the kernel allows one at a time. */
   activeIrq: string | undefined;
-  /** Set while the device is between two processes. */
-  lock: DeviceLock | undefined;
   /** What is under way on another thread: a reset. */
   underWay: string | undefined;
+  #port: DevicePort;
+  #lock: ChangeLock | undefined;
   #open = true;
 
   constructor(attachment: Attachment) {
     this.attachment = attachment;
     this.address = attachment.address;
+    this.#port = attachment.port;
   }
 
   /** Where it is asked. Throws once the device is closed. */
   get port(): DevicePort {
-    if (!this.#open) throw invalidStateError(`the device ${this.address} is closed`);
-    return this.attachment.port;
+    if (!this.#open) throw invalidStateError(`${this} is closed`);
+    return this.#port;
+  }
+
+  /** Refuses changes from now on; undefined ends that. */
+  lock(lock: ChangeLock | undefined): void {
+    this.#lock = lock;
+    const { port } = this.attachment;
+    const readOnly = lock?.refuses === "use";
+    this.#port = readOnly ? new ReadOnlyPort(port, () => lockedError(lock, this.toString())) : port;
   }
 
   get open(): boolean {
@@ -60,8 +64,12 @@ export class OpenDevice {
    *
    * @throws an error with `code` `ERR_INVALID_STATE`
    */
-  refuseLocked(): void {
-    if (this.lock !== undefined) throw invalidStateError(`the device ${this.address} ${this.lock.why}`);
+  refuseLocked(change: ChangeKind = "structure"): void {
+    refuseChange(this.#lock, this.toString(), change);
+  }
+
+  toString(): string {
+    return `the device ${this.address}`;
   }
 
   /** From here on every use throws. The port is still to be closed. */

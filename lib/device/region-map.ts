@@ -215,6 +215,7 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
   }
 
   #openForWrites(): MappingHandle {
+    this.#device.refuseLocked("use");
     if (this.#writable) return this.#open();
     throw new VfioError({ errno: EPERM, syscall: "mmap", object: this.label, why: "the region cannot be written" });
   }

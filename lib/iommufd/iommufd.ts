@@ -7,6 +7,7 @@
  * @module
  */
 import { constants as os } from "node:os";
+import { type ChangeLock, refuseChange } from "../change-lock.js";
 import { check, outOfRangeError, VfioError } from "../errors.js";
 import { type OwnedFd, openNode } from "../fd.js";
 import { type IovaRange, toIova } from "../iova.js";
@@ -105,6 +106,7 @@ function packRanges(ranges: readonly IovaRange[]): BigUint64Array {
 /** An open `/dev/iommu`. It owns its descriptor; closing it ends everything in it that no device holds on to. */
 export class Iommufd implements Disposable {
   readonly #fd: OwnedFd;
+  #lock: ChangeLock | undefined;
 
   private constructor(fd: OwnedFd) {
     this.#fd = fd;
@@ -139,6 +141,16 @@ export class Iommufd implements Disposable {
     return this.#fd.number;
   }
 
+  /** Refuses changes from now on, of its address spaces too; undefined ends that. @internal */
+  lock(lock: ChangeLock | undefined): void {
+    this.#lock = lock;
+  }
+
+  /** Refuses a change while the iommufd is between two processes. @internal */
+  refuseLocked(): void {
+    refuseChange(this.#lock, "the iommufd", "structure");
+  }
+
   /** An address space that another process has made. @internal */
   inheritIoas(id: number): Ioas {
     return new Ioas(this, id);
@@ -146,6 +158,7 @@ export class Iommufd implements Disposable {
 
   /** A new, empty I/O address space. */
   allocIoas(): Ioas {
+    this.refuseLocked();
     const id = check(native.iommufdIoasAlloc(this.fd), () => ({
       syscall: "ioctl",
       request: "IOMMU_IOAS_ALLOC",
@@ -160,6 +173,7 @@ export class Iommufd implements Disposable {
    * @throws VfioError `EBUSY` while another object (an attached device, a nested page table) needs it, `ENOENT`
    */
   destroy(id: number): void {
+    this.refuseLocked();
     check(native.iommufdDestroy(this.fd, id), (errno) => ({
       syscall: "ioctl",
       request: "IOMMU_DESTROY",
@@ -183,6 +197,7 @@ export class Iommufd implements Disposable {
 
   /** To be set right after opening. */
   set accounting(mode: "user" | "process") {
+    this.refuseLocked();
     const value = mode === "process" ? 1 : 0;
     const option = uapi.IOMMU_OPTION_RLIMIT_MODE;
     check(native.iommufdOption(this.fd, option, uapi.IOMMU_OPTION_OP_SET, 0, value), (errno) => ({
@@ -205,6 +220,7 @@ export class Iommufd implements Disposable {
 
   /** Sets it, or clears it with `undefined`. */
   set compatIoas(ioas: number | undefined) {
+    this.refuseLocked();
     const operation = ioas === undefined ? uapi.IOMMU_VFIO_IOAS_CLEAR : uapi.IOMMU_VFIO_IOAS_SET;
     check(native.iommufdVfioIoas(this.fd, operation, ioas ?? 0), () => ({
       syscall: "ioctl",
@@ -222,6 +238,12 @@ export class Iommufd implements Disposable {
    *   `ENOTTY` before Linux 6.14
    */
   changeProcess(): void {
+    this.refuseLocked();
+    this.becomeOwner();
+  }
+
+  /** {@link changeProcess} as a step of a hand-over, for which the iommufd is locked. @internal */
+  becomeOwner(): void {
     check(native.iommufdIoasChangeProcess(this.fd), (errno) => ({
       syscall: "ioctl",
       request: "IOMMU_IOAS_CHANGE_PROCESS",
@@ -307,6 +329,7 @@ export class Ioas implements Disposable {
    * @throws VfioError `EADDRINUSE` if a range is reserved already
    */
   allow(ranges: readonly IovaRange[]): void {
+    this.iommufd.refuseLocked();
     check(
       native.iommufdIoasAllowIovas(this.iommufd.fd, this.id, packRanges(ranges)),
       this.#context("IOMMU_IOAS_ALLOW_IOVAS", { count: ranges.length }, ofAllow),
@@ -322,6 +345,7 @@ export class Ioas implements Disposable {
    * @throws VfioError `EEXIST`, `ENOSPC` (no IOVA left to choose), `EINVAL`, `EOVERFLOW`, `EFAULT`, `ENOMEM`
    */
   map(address: number, length: number | bigint, options: IoasMapOptions = {}): bigint {
+    this.iommufd.refuseLocked();
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
     const [from, size] = [toIova("address", address), toIova("length", length)];
     const mapped = native.iommufdIoasMap(this.iommufd.fd, mapFlags(options), this.id, from, iova, size);
@@ -336,6 +360,7 @@ export class Ioas implements Disposable {
    * @throws VfioError as {@link map}; `ENODEV` for a dma-buf whose device is being reset
    */
   mapFile(fd: number, start: number | bigint, length: number | bigint, options: IoasMapOptions = {}): bigint {
+    this.iommufd.refuseLocked();
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
     const [from, size] = [toIova("start", start), toIova("length", length)];
     const mapped = native.iommufdIoasMapFile(this.iommufd.fd, mapFlags(options), this.id, fd, from, iova, size);
@@ -349,6 +374,7 @@ export class Ioas implements Disposable {
    * @throws VfioError as {@link map}; `ENOENT` where the source is not mapped, `EPERM` for more rights than it has
    */
   copy(from: Ioas, fromIova: number | bigint, length: number | bigint, options: IoasMapOptions = {}): bigint {
+    this.iommufd.refuseLocked();
     if (from.iommufd !== this.iommufd) throw outOfRangeError("from", "an IOAS of the same iommufd", from.id);
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
     const [source, size] = [toIova("fromIova", fromIova), toIova("length", length)];
@@ -374,6 +400,7 @@ export class Ioas implements Disposable {
    * @throws VfioError `ENOENT` if nothing is there or a mapping would be cut: those before the cut are gone then
    */
   unmap(iova: number | bigint, length: number | bigint): number {
+    this.iommufd.refuseLocked();
     const removed = native.iommufdIoasUnmap(this.iommufd.fd, this.id, toIova("iova", iova), toIova("length", length));
     return check(Number(removed), this.#context("IOMMU_IOAS_UNMAP", { iova, length }, ofUnmap));
   }
@@ -392,6 +419,7 @@ export class Ioas implements Disposable {
 
   /** To be set before anything that larger pages could be used for is mapped. */
   set hugePages(on: boolean) {
+    this.iommufd.refuseLocked();
     const { IOMMU_OPTION_HUGE_PAGES: option, IOMMU_OPTION_OP_SET: set } = uapi;
     const value = on ? 1 : 0;
     check(native.iommufdOption(this.iommufd.fd, option, set, this.id, value), this.#context("IOMMU_OPTION", { value }));

@@ -6,6 +6,8 @@
  *
  * @module
  */
+
+import type { ChangeLock } from "../change-lock.js";
 import { type Container, IommufdContainer, LegacyContainer, UserContainer } from "../container/index.js";
 import { withDescriptors } from "../container/user.js";
 import type { Attachment } from "../device/attachment.js";
@@ -48,11 +50,14 @@ export interface TakeOverOptions {
 const RECEIVE_MS = 60_000;
 /** An old process that stalls after it has given the word holds nobody back for longer. */
 const RELEASE_MS = 5000;
-const NOT_YET = "is not this process's yet: call takeOver() first";
+const NOT_YET: ChangeLock = {
+  why: "still belongs to the old process: only reads are allowed until takeOver()",
+  refuses: "use",
+};
 
 /**
  * Receives what the old process hands over with {@link LiveUpdate.handOver}, and puts it together. The old process still works with
- * the devices: look, and do not touch, until {@link IncomingUpdate.takeOver}.
+ * the devices: they can be read, and not changed, until {@link IncomingUpdate.takeOver}.
  *
  * @param carrier used up: closed when the hand-over is over, whatever comes
  * @throws VfioError `ETIMEDOUT` if nothing comes in time; VfioError for what is not understood or not what it says, after everything that came was closed and the old process was
@@ -152,7 +157,7 @@ function assemble(manifest: Manifest, descriptors: readonly OwnedFd[]): Parts {
   }
   for (const container of containers.values()) {
     container.handOver.prepare();
-    container.lock(NOT_YET, true);
+    container.lock(NOT_YET);
   }
   return {
     containers,
@@ -212,8 +217,11 @@ function mapBar(
 /**
  * What the old process hands over, put together. Made by {@link receiveLiveUpdate}.
  *
- * Until {@link takeOver} it may be looked at: devices' registers and config space read, memory read, BARs mapped. Everything that
- * would change something is refused, or (a BAR that is mapped, memory) is the program's own duty.
+ * Until {@link takeOver} the old process owns the devices and works with them. Registers, config space and memory can be read, and
+ * BARs mapped. Every method that would change a device, a container or an address space throws an error with `code`
+ * `ERR_INVALID_STATE`. The library cannot refuse three things: writes to memory, writes through `unsafeArrayBuffer()` of a
+ * mapped BAR, and what the program does with a descriptor's number (`container.fd`, `interrupt.eventfd` and so on). A read of a
+ * register that the device acts on counts as a change, too.
  */
 export class IncomingUpdate implements Disposable {
   /** Who wrote it. */
@@ -251,9 +259,14 @@ export class IncomingUpdate implements Disposable {
 
   /**
    * The descriptors (borrowed) of VFIO's files: the groups', and the devices' that have nodes of their own. A driver that needs
-   * KVM is told of its machine with them, after {@link takeOver}: `vm.createVfioDevice().addFile(file)`.
+   * to know its machine learns it from KVM: `vm.createVfioDevice().addFile(file)`.
+   *
+   * @throws an error with `code` `ERR_INVALID_STATE` before {@link takeOver} has succeeded: a file has one machine, and until then
+   *   that is the old process's
    */
   get files(): readonly number[] {
+    if (!this.committed)
+      throw invalidStateError("the files still have the old process's machine: call takeOver() first");
     return [...this.containers.values()].flatMap((container) => [
       ...(container instanceof LegacyContainer ? container.state.groups.values() : []),
       ...[...container.devices.values()]

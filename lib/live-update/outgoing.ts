@@ -172,7 +172,7 @@ class Attempt {
 
   async #prepare(): Promise<Description> {
     this.#timeline.begin("prepare");
-    for (const container of this.#containers) container.lock(LOCKED);
+    for (const container of this.#containers) container.lock({ why: LOCKED, refuses: "structure" });
     const described = describe(this.#plan);
     for (const { handOver } of this.#containers) handOver.prepare();
     const parcel = { manifest: encodeManifest(described.manifest), descriptors: described.descriptors };
@@ -210,7 +210,7 @@ class Attempt {
 
   /** Interrupts are counted from here on. KVM's hands first: what it has taken from an eventfd it has raised when it lets go. */
   #freeze(): void {
-    for (const container of this.#containers) container.lock(LOCKED, true);
+    for (const container of this.#containers) container.lock({ why: LOCKED, refuses: "signals" });
     this.#suspendedConnections = this.#plan.connections;
     for (const { connection } of this.#suspendedConnections) connection.suspend();
     this.#suspendedInterrupts = this.#plan.devices.flatMap(({ device }) => device.interrupts);

@@ -1,4 +1,5 @@
 import type { AddressSpace, Subscription } from "../address-space.js";
+import { type ChangeKind } from "../change-lock.js";
 import type { Attachment } from "../device/attachment.js";
 import { Device } from "../device/device.js";
 import type { DmaMemory } from "../dma-buffer.js";
@@ -147,6 +148,8 @@ export declare abstract class Container implements Disposable {
     attach(address: string, options?: AttachOptions): Device;
     /** Refuses an address that is attached here already; for `open`. */
     protected refuseAttached(address: string): void;
+    /** Refuses a change while the container is between two processes. */
+    protected refuseLocked(change?: ChangeKind): void;
     /** The I/O addresses that every attached device can use, in order. Reserved parts (interrupts) are left out. */
     get iovaRanges(): readonly IovaRange[];
     /** The granularity of maps and unmaps, in bytes: every IOVA, offset and length is a multiple of it. */

@@ -40,7 +40,8 @@ export declare class Interrupt implements AsyncIterable<number>, Disposable {
      *
      * @param borrower for the message to who tries
      * @returns gives it back; a second call does nothing
-     * @throws an error with `code` `ERR_INVALID_STATE` if somebody listens or waits, or if it is lent already
+     * @throws an error with `code` `ERR_INVALID_STATE` if somebody listens or waits, if it is lent already, or if another process
+     *   still owns the device
      */
     lend(borrower: string): () => void;
     /** Calls `listener` with the count of each delivery. */

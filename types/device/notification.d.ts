@@ -1,3 +1,8 @@
+/**
+ * ERR and REQ: what the kernel itself has to tell about a device.
+ *
+ * @module
+ */
 import { Interrupt } from "./interrupt.js";
 import { IrqIndex } from "./irq-index.js";
 /**

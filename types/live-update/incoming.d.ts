@@ -33,7 +33,7 @@ export interface TakeOverOptions {
 }
 /**
  * Receives what the old process hands over with {@link LiveUpdate.handOver}, and puts it together. The old process still works with
- * the devices: look, and do not touch, until {@link IncomingUpdate.takeOver}.
+ * the devices: they can be read, and not changed, until {@link IncomingUpdate.takeOver}.
  *
  * @param carrier used up: closed when the hand-over is over, whatever comes
  * @throws VfioError `ETIMEDOUT` if nothing comes in time; VfioError for what is not understood or not what it says, after everything that came was closed and the old process was
@@ -43,8 +43,11 @@ export declare function receiveLiveUpdate(carrier: IncomingCarrier, options?: Re
 /**
  * What the old process hands over, put together. Made by {@link receiveLiveUpdate}.
  *
- * Until {@link takeOver} it may be looked at: devices' registers and config space read, memory read, BARs mapped. Everything that
- * would change something is refused, or (a BAR that is mapped, memory) is the program's own duty.
+ * Until {@link takeOver} the old process owns the devices and works with them. Registers, config space and memory can be read, and
+ * BARs mapped. Every method that would change a device, a container or an address space throws an error with `code`
+ * `ERR_INVALID_STATE`. The library cannot refuse three things: writes to memory, writes through `unsafeArrayBuffer()` of a
+ * mapped BAR, and what the program does with a descriptor's number (`container.fd`, `interrupt.eventfd` and so on). A read of a
+ * register that the device acts on counts as a change, too.
  */
 export declare class IncomingUpdate implements Disposable {
     #private;
@@ -60,7 +63,10 @@ export declare class IncomingUpdate implements Disposable {
     get machines(): ReadonlySet<string>;
     /**
      * The descriptors (borrowed) of VFIO's files: the groups', and the devices' that have nodes of their own. A driver that needs
-     * KVM is told of its machine with them, after {@link takeOver}: `vm.createVfioDevice().addFile(file)`.
+     * to know its machine learns it from KVM: `vm.createVfioDevice().addFile(file)`.
+     *
+     * @throws an error with `code` `ERR_INVALID_STATE` before {@link takeOver} has succeeded: a file has one machine, and until then
+     *   that is the old process's
      */
     get files(): readonly number[];
     /** The container of a name. @throws RangeError if there is none */

@@ -95,6 +95,19 @@ describe("a vfio-user container", () => {
     const taking = receiveLiveUpdate(back).then(async (incoming) => {
       const inherited = incoming.container("main");
       expect(() => registersOf(inherited).read32(LIVENESS)).toThrow(/between two processes/);
+      const theirs = inherited.devices.get("edu");
+      if (theirs === undefined) throw new Error("there is no device");
+      for (const change of [
+        () => registersOf(inherited).write32(LIVENESS, 1),
+        () => theirs.config.write16(0x04, 0),
+        () => theirs.reset(),
+        () => theirs.msi.disable(),
+        () => theirs.msi.vector(0).close(),
+        () => theirs.close(),
+        () => inherited.unmapAll(),
+        () => inherited.close(),
+      ])
+        expect(change).toThrow(/until takeOver\(\)/);
       await incoming.takeOver();
       return incoming;
     });
