@@ -25,15 +25,15 @@ export type LoadedAddon =
   | { readonly addon: Native }
   | {
       readonly unsupported: Unsupported;
-      /** Whether there is no addon for this system, and to build one in this package would help. */
-      readonly missing: boolean;
+      /** Whether building the addon in this package would help. */
+      readonly buildHelps: boolean;
     };
 
 const prebuilt = "for Linux on x64 and arm64 there are prebuilt addons, with glibc and with musl";
 
-const no = (reason: string, fix: string, missing = false): LoadedAddon => ({
+const no = (reason: string, fix: string, buildHelps = false): LoadedAddon => ({
   unsupported: { supported: false, reason, fix },
-  missing,
+  buildHelps,
 });
 
 /**
@@ -79,10 +79,16 @@ function reportedLibc(): "glibc" | "musl" {
   return typeof header === "object" && header !== null && "glibcVersionRuntime" in header ? "glibc" : "musl";
 }
 
+/** What `VFIO_ADDON` names. */
+function namedAddon(): string | undefined {
+  const named = process.env.VFIO_ADDON ?? "";
+  return named === "" ? undefined : resolve(named);
+}
+
 /** Where an addon is looked for, the best first. */
 function candidates(): readonly string[] {
-  const named = process.env.VFIO_ADDON;
-  if (named !== undefined && named !== "") return [resolve(named)];
+  const named = namedAddon();
+  if (named !== undefined) return [named];
   if (packageRoot === undefined) return [];
   const root = packageRoot;
   return [
@@ -111,8 +117,9 @@ function howToGetOne(): string {
 }
 
 function notFound(paths: readonly string[]): LoadedAddon {
-  if ((process.env.VFIO_ADDON ?? "") !== "") {
-    return no(`VFIO_ADDON names ${paths.join()}, which is not there`, "set it to the path of an addon, or unset it");
+  const named = namedAddon();
+  if (named !== undefined) {
+    return no(`VFIO_ADDON names ${named}, which is not there`, "set it to the path of an addon, or unset it");
   }
   if (builder() === undefined) {
     const looked = paths.length === 0 ? "" : `: looked for ${paths.join(", ")}`;
@@ -134,7 +141,11 @@ function permissions(): string {
 
 function notLoaded(error: unknown): LoadedAddon {
   const reason = `the native addon does not load: ${messageOf(error)}`;
-  if (codeOf(error) !== "ERR_DLOPEN_DISABLED") return no(reason, howToGetOne());
+  if (codeOf(error) !== "ERR_DLOPEN_DISABLED") {
+    return namedAddon() === undefined
+      ? no(reason, howToGetOne(), builder() !== undefined)
+      : no(reason, "set VFIO_ADDON to the path of an addon for this system, or unset it");
+  }
   return no(reason, process.permission === undefined ? "start Node without --no-addons" : permissions());
 }
 

@@ -289,8 +289,8 @@ const loaded = loadAddon();
  */
 export const support: Support = "unsupported" in loaded ? loaded.unsupported : { supported: true };
 
-/** Whether there is no addon for this system, and to build one in this package would help. */
-export const addonMissing: boolean = "unsupported" in loaded && loaded.missing;
+/** Whether building the addon in this package would help. */
+export const buildHelps: boolean = "unsupported" in loaded && loaded.buildHelps;
 
 /**
  * The addon's functions. In an object of their own: that of the addon is a dictionary to the engine, and a call through it

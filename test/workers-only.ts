@@ -10,9 +10,9 @@ export type Ending = (typeof endings)[number];
 
 const statements: Readonly<Record<Ending, string>> = {
   "process.exit()": "process.exit(0);",
-  "terminate()": "setInterval(() => {}, 1000);",
+  "terminate()": "",
   "an uncaught error": "throw new Error('on purpose');",
-  "nothing left to do": "",
+  "nothing left to do": "parentPort.unref();",
 };
 
 const library = (path: string) => JSON.stringify(new URL(`../dist/${path}`, import.meta.url).href);
@@ -30,8 +30,8 @@ export async function runInWorkersOnly(body: string, ending: Ending) {
       const vfio = await import(${library("index.js")});
       const user = await import(${library("vfio-user/index.js")});
       ${body}
+      parentPort.once("message", () => { ${statements[ending]} });
       parentPort.postMessage("ready");
-      setImmediate(() => { ${statements[ending]} });
     })();`;
   const main = `
     const { Worker } = require("node:worker_threads");
@@ -42,6 +42,7 @@ export async function runInWorkersOnly(body: string, ending: Ending) {
         worker.on("message", (message) => {
           console.log(message);
           if (${ending === "terminate()"}) worker.terminate();
+          else worker.postMessage("end");
         });
         await new Promise((exited) => worker.once("exit", exited));
       }

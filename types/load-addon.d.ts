@@ -12,8 +12,8 @@ export type LoadedAddon = {
     readonly addon: Native;
 } | {
     readonly unsupported: Unsupported;
-    /** Whether there is no addon for this system, and to build one in this package would help. */
-    readonly missing: boolean;
+    /** Whether building the addon in this package would help. */
+    readonly buildHelps: boolean;
 };
 /** Loads the addon. It does not throw. */
 export declare function loadAddon(): LoadedAddon;

@@ -200,8 +200,8 @@ export type Support = {
  * ```
  */
 export declare const support: Support;
-/** Whether there is no addon for this system, and to build one in this package would help. */
-export declare const addonMissing: boolean;
+/** Whether building the addon in this package would help. */
+export declare const buildHelps: boolean;
 /**
  * The addon's functions. In an object of their own: that of the addon is a dictionary to the engine, and a call through it
  * took 4 ns more.

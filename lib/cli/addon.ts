@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { support } from "../native.js";
+import { buildHelps, support } from "../native.js";
 import { cacheDirectory } from "../rig/cache.js";
 import { Debian, missingPackages, readRelease } from "../rig/debian.js";
 import { RigError, tail } from "../rig/errors.js";
@@ -31,13 +33,19 @@ interface EnsureAddonOptions {
   readonly onProgress: ProgressListener;
 }
 
+/** Whether this is a checkout. The installed package is built by another program, and only when its user asks for it. */
+const isCheckout = !existsSync(join(root, "native/binding.gyp"));
+
 /**
- * Builds the addon if it is not built yet.
+ * Builds a checkout's addon if it is not built yet.
  *
- * @throws RigError `ERR_RIG_MISSING` that says what to install, or shows why the build failed
+ * @throws RigError `ERR_RIG_MISSING` that says what to do or to install, or shows why the build failed
  */
 export async function ensureAddon({ install, onProgress }: EnsureAddonOptions): Promise<void> {
   if (support.supported) return;
+  if (!isCheckout || !buildHelps) {
+    throw new RigError("ERR_RIG_MISSING", `This package does not work here: ${support.reason}. Fix: ${support.fix}`);
+  }
   const missing = await missingTools();
   if (missing.length > 0) await provideTools(missing, install, onProgress);
   onProgress({ step: "building the native addon" });

@@ -30,14 +30,14 @@ export function modeOption(): Option {
   ).choices(modes);
 }
 
-/** A part of the library that takes the native addon; a failure is about that, and says so. */
+/** A part of the library that is loaded when a command needs it. That it loads does not say that there is a native addon. */
 export async function loaded<Module>(module: Promise<Module>): Promise<Module> {
   try {
     return await module;
   } catch (error) {
     const reason = messageOf(error);
     throw new CommandError(
-      `the package's native part cannot be loaded: ${reason}`,
+      `the package cannot be loaded: ${reason}`,
       "install it again: npm install vfio; in a checkout: npm ci && npm run build",
     );
   }

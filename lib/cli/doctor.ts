@@ -19,7 +19,7 @@ import {
   subcommand,
 } from "./command.js";
 import { CommandError, exitCodes, failureOf } from "./failure.js";
-import { drawTable } from "./table.js";
+import { drawFindings } from "./findings.js";
 import type { Output } from "./terminal.js";
 
 interface Options extends HostOptions {
@@ -56,15 +56,13 @@ function paint(output: Output, state: CheckState): string {
 }
 
 function print(output: Output, checks: readonly Check[]): void {
-  const { colors } = output;
-  const rows = checks.map(({ title, state, found, fix }) => [
-    paint(output, state),
+  const findings = checks.map(({ title, state, found, fix }) => ({
+    mark: paint(output, state),
     title,
     // What is well needs no advice, and what is neither well nor bad only where somebody asks for all there is.
-    fix === undefined || (state === "info" && !output.verbose) ? found : `${found}\n${colors.cyan(`→ ${fix}`)}`,
-  ]);
-  const columns = [{ title: "" }, { title: "" }, { title: "", least: 24 }];
-  output.print(drawTable(columns, rows, { width: Math.min(output.width, 120), wrap: true }));
+    parts: [{ found, fix: state === "info" && !output.verbose ? undefined : fix }],
+  }));
+  output.print(drawFindings(output, findings));
 }
 
 function attemptCheck({ mode, error }: Attempt): Check {

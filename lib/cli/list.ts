@@ -49,13 +49,17 @@ export function listCommand(session: Session): Command {
     .option("--vfio", "only those that a VFIO driver has")
     .option("--driver <name>", "only those with this driver; none for those without")
     .addOption(new Option("--id <vendor:[device]>", "only those with these IDs, in hexadecimal").argParser(parseIds))
-    .option("--class <class>", "only those of a class: a part of its name, or the first digits of its code (0108)")
+    .option(
+      "--class <class>",
+      "only those of a class: a part of its name (network, storage, display), disk, nic, gpu, or its code (0108)",
+    )
     .addOption(new Option("--group <number>", "only those in this IOMMU group").argParser(parseNumber(0, 1e9)))
     .addOption(new Option("--numa <node>", "only those of this NUMA node").argParser(parseNumber(0, 1e9)))
     .addOption(pciIdsOption())
     .addOption(hostOption());
   examples(command, [
     ["vfio list", "what is there"],
+    ["vfio list --class network", "network cards of all kinds"],
     ["vfio list --class 0108", "NVMe controllers"],
     ["vfio list --vfio --json", "what is given to user space, for a program"],
   ]);
@@ -74,9 +78,25 @@ function matches(device: PciDevice, names: PciNames, options: Options): boolean 
     return false;
   if (group !== undefined && group !== device.iommuGroup) return false;
   if (numa !== undefined && numa !== device.numaNode) return false;
-  if (kind === undefined) return true;
-  if (/^[0-9a-f]{2,6}$/i.test(kind) && hex(device.classCode, 6).startsWith(kind.toLowerCase())) return true;
-  return names.class(device.classCode).toLowerCase().includes(kind.toLowerCase());
+  return kind === undefined || isOfClass(device, names, kind.toLowerCase());
+}
+
+/** Everyday names that are no part of a class's name, and what its code begins with. */
+const everydayClasses: ReadonlyMap<string, string> = new Map([
+  ["disk", "01"],
+  ["ssd", "0108"],
+  ["nvme", "0108"],
+  ["nic", "02"],
+  ["gpu", "03"],
+  ["graphics", "03"],
+  ["sound", "04"],
+  ["crypto", "10"],
+]);
+
+function isOfClass({ classCode }: PciDevice, names: PciNames, kind: string): boolean {
+  const code = everydayClasses.get(kind) ?? (/^[0-9a-f]{2,6}$/.test(kind) ? kind : undefined);
+  if (code !== undefined && hex(classCode, 6).startsWith(code)) return true;
+  return [names.class(classCode), names.baseClass(classCode)].some((name) => name.toLowerCase().includes(kind));
 }
 
 /** A device as `--json` shows it, in `list` and in `info`. */
@@ -124,11 +144,11 @@ const columns: readonly Column[] = [
   { title: "CLASS", least: 8, good: 22 },
   { title: "DRIVER", least: 6, good: 10 },
   { title: "GROUP", align: "right" },
-  { title: "WITH", least: 10, drop: 3 },
+  { title: "WITH", least: 10, drop: 2 },
   { title: "VFIO", drop: 1 },
   { title: "SR-IOV", drop: 4 },
   { title: "NUMA", align: "right", drop: 5 },
-  { title: "NAME", least: 12, drop: 2 },
+  { title: "NAME", least: 12, drop: 3 },
 ];
 
 /** Reads the list of names that the options say. */

@@ -22,7 +22,7 @@ import {
 } from "./command.js";
 import { demonstrate } from "./demo.js";
 import { exitCodes, failureOf } from "./failure.js";
-import { drawTable } from "./table.js";
+import { drawFindings } from "./findings.js";
 import type { Output } from "./terminal.js";
 
 interface Options extends CommonOptions, AttachOptions {}
@@ -117,17 +117,13 @@ async function checkDevices(output: Output, addresses: readonly string[], option
 
 function print(output: Output, results: readonly Result[]): void {
   const { colors } = output;
-  const rows = results.map(({ mode, blockers }) => [
-    blockers.length === 0 ? colors.green("✓") : colors.red("✗"),
-    mode,
-    blockers.length === 0
-      ? "can be handed over"
-      : blockers.map(({ why, fix }) => `${why}${fix === "" ? "" : `\n${colors.cyan(`→ ${fix}`)}`}`).join("\n"),
-  ]);
-  output.print(
-    drawTable([{ title: "" }, { title: "" }, { title: "", least: 24 }], rows, {
-      width: Math.min(output.width, 120),
-      wrap: true,
-    }),
-  );
+  const findings = results.map(({ mode, blockers }) => ({
+    mark: blockers.length === 0 ? colors.green("✓") : colors.red("✗"),
+    title: mode,
+    parts:
+      blockers.length === 0
+        ? [{ found: "can be handed over", fix: undefined }]
+        : blockers.map(({ why, fix }) => ({ found: why, fix: fix === "" ? undefined : fix })),
+  }));
+  output.print(drawFindings(output, findings));
 }

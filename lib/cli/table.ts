@@ -28,7 +28,8 @@ const noLines = Object.fromEntries(
 // CSI ... m: colours take no place.
 const colorCodes = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g");
 
-function visibleLength(text: string): number {
+/** How many characters wide a text is on a terminal. */
+export function visibleLength(text: string): number {
   return Math.max(...text.split("\n").map((line) => line.replace(colorCodes, "").length));
 }
 

@@ -52,9 +52,26 @@ export function wrap(text: string, width: number): string {
   return lines.join("\n");
 }
 
+/**
+ * A command in a piece of advice: it follows a mark, a word such as "or" or the end of bold text, and ends before the next mark. These are
+ * the programs that the package's advice names.
+ */
+const command =
+  /(?<=^|[:;,→(] ?|\bor |\bwith |\[22m )(?:sudo )?(?:vfio|modprobe|echo|umount|mount|swapoff|ip|ulimit|dmsetup|chmod|node|npm) [^;,()]*[^;,() ]/g;
+
+const keptSpace = "\u0000";
+
+/** {@link wrap} for advice. A command in it stays in one line, whatever its length: a reader would copy a line break, too. */
+export function wrapAdvice(text: string, width: number): string {
+  return wrap(
+    text.replace(command, (whole) => whole.replaceAll(" ", keptSpace)),
+    width,
+  ).replaceAll(keptSpace, " ");
+}
+
 /** A sentence on a stream: wrapped on a terminal, one line for whoever reads it by lines. What has lines keeps them. */
 export function sentence({ isTTY, columns = 0 }: TerminalStream, text: string): string {
-  return isTTY === true && columns > 0 && !text.includes("\n") ? wrap(text, columns) : text;
+  return isTTY === true && columns > 0 && !text.includes("\n") ? wrapAdvice(text, columns) : text;
 }
 
 /** What one command prints with. */

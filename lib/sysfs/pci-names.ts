@@ -127,7 +127,16 @@ export class PciNames {
    */
   class(classCode: number): string {
     const kind = classCode >> 8;
-    return this.#classes.get(kind) ?? commonClasses.get(kind) ?? baseClasses.get(kind >> 8) ?? "Unknown class";
+    return this.#classes.get(kind) ?? commonClasses.get(kind) ?? this.baseClass(classCode);
+  }
+
+  /**
+   * The name of the base class, which several classes share: "Network controller" for Ethernet and InfiniBand.
+   *
+   * @param classCode 24 bits, as in {@link PciDevice.classCode}
+   */
+  baseClass(classCode: number): string {
+    return baseClasses.get(classCode >> 16) ?? "Unknown class";
   }
 }
 

@@ -57,6 +57,36 @@ describe("VFIO_ADDON", () => {
   });
 });
 
+describe("without an addon", () => {
+  const main = fileURLToPath(new URL("cli/main.js", library));
+  const env = { PATH: process.env.PATH, NO_COLOR: "1", VFIO_ADDON: "/nowhere/vfio.node" };
+
+  test("the doctor reports it first", async () => {
+    const { stdout } = await run(process.execPath, [main, "doctor", "--json"], { env }).catch((failed: unknown) => {
+      if (failed instanceof Error && "stdout" in failed) return { stdout: String(failed.stdout) };
+      throw failed;
+    });
+    const { works, checks } = JSON.parse(stdout);
+    expect(works).toBe(false);
+    expect(checks[0]).toEqual({
+      id: "addon",
+      title: "native addon",
+      state: "problem",
+      found: "VFIO_ADDON names /nowhere/vfio.node, which is not there",
+      fix: "set it to the path of an addon, or unset it",
+    });
+  });
+
+  test.each(["demo", "irq 00:00.0"])("vfio %s says why and what to do, and builds nothing", async (command) => {
+    const failed: unknown = await run(process.execPath, [main, ...command.split(" ")], { env }).catch((error) => error);
+    expect(failed).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringContaining("VFIO_ADDON names /nowhere/vfio.node, which is not there"),
+    });
+  });
+});
+
 describe("Node's permission model", () => {
   const permission = process.allowedNodeEnvironmentFlags.has("--permission")
     ? "--permission"

@@ -6,9 +6,9 @@ interface EnsureAddonOptions {
     readonly onProgress: ProgressListener;
 }
 /**
- * Builds the addon if it is not built yet.
+ * Builds a checkout's addon if it is not built yet.
  *
- * @throws RigError `ERR_RIG_MISSING` that says what to install, or shows why the build failed
+ * @throws RigError `ERR_RIG_MISSING` that says what to do or to install, or shows why the build failed
  */
 export declare function ensureAddon({ install, onProgress }: EnsureAddonOptions): Promise<void>;
 export {};

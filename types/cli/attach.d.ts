@@ -16,7 +16,7 @@ export interface AttachOptions {
 }
 /** `--mode` */
 export declare function modeOption(): Option;
-/** A part of the library that takes the native addon; a failure is about that, and says so. */
+/** A part of the library that is loaded when a command needs it. That it loads does not say that there is a native addon. */
 export declare function loaded<Module>(module: Promise<Module>): Promise<Module>;
 /** Attaches a device while `use` works with it. The addon is loaded here: commands that only look do without it. */
 export declare function withDevice<T>(address: string, { mode }: AttachOptions, use: (device: Device, container: Container) => T | Promise<T>): Promise<T>;

@@ -9,6 +9,8 @@ export interface Column {
     /** It may be left out: the highest goes first. Left out: never. */
     readonly drop?: number;
 }
+/** How many characters wide a text is on a terminal. */
+export declare function visibleLength(text: string): number;
 /** How wide each column is that is shown, by its number. */
 export declare function fitColumns(columns: readonly Column[], natural: readonly number[], width: number): ReadonlyMap<number, number>;
 /** What a table is made with. */

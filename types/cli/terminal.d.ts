@@ -26,6 +26,8 @@ export declare function wantsColor(stream: TerminalStream, { env }: Pick<Termina
 export declare function widthOf(stream: TerminalStream, { env }: Pick<Terminal, "env">): number;
 /** Breaks a text into lines between its words, as a terminal does not. Colours take no place. */
 export declare function wrap(text: string, width: number): string;
+/** {@link wrap} for advice. A command in it stays in one line, whatever its length: a reader would copy a line break, too. */
+export declare function wrapAdvice(text: string, width: number): string;
 /** A sentence on a stream: wrapped on a terminal, one line for whoever reads it by lines. What has lines keeps them. */
 export declare function sentence({ isTTY, columns }: TerminalStream, text: string): string;
 /** What one command prints with. */

@@ -21,4 +21,10 @@ export declare class PciNames {
      * @param classCode 24 bits, as in {@link PciDevice.classCode}
      */
     class(classCode: number): string;
+    /**
+     * The name of the base class, which several classes share: "Network controller" for Ethernet and InfiniBand.
+     *
+     * @param classCode 24 bits, as in {@link PciDevice.classCode}
+     */
+    baseClass(classCode: number): string;
 }

@@ -132,3 +132,26 @@ test("JSON", async () => {
     ],
   });
 });
+
+test.each([
+  ["network", ["0000:01:00.0"]],
+  ["Ethernet", ["0000:01:00.0"]],
+  ["nic", ["0000:01:00.0"]],
+  ["storage", ["0000:02:00.0"]],
+  ["disk", ["0000:02:00.0"]],
+  ["nvme", ["0000:02:00.0"]],
+  ["01", ["0000:02:00.0"]],
+  ["display", []],
+])("--class %s", async (kind, expected) => {
+  const { out } = await list(["--class", kind]);
+  expect(addresses(out)).toEqual(expected);
+});
+
+test("who shares a device's group is shown as long as its name", async () => {
+  const header = async (columns: number) => (await list([], columns)).out.split("\n")[0] ?? "";
+  for (let columns = 60; columns <= 140; columns++) {
+    const shown = await header(columns);
+    expect(shown).toContain("GROUP");
+    if (shown.includes("NAME")) expect(shown).toContain("WITH");
+  }
+});

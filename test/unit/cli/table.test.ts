@@ -1,5 +1,7 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { drawFindings } from "../../../lib/cli/findings.js";
 import { type Column, drawTable, fitColumns } from "../../../lib/cli/table.js";
+import { Output, wrapAdvice } from "../../../lib/cli/terminal.js";
 import { forSeeds } from "../prng.js";
 
 const columns: readonly Column[] = [
@@ -80,5 +82,40 @@ test("wrapped cells keep every word, and no line is too long", () => {
         .split(/\s+/)
         .filter((word) => word !== ""),
     ).toEqual(words);
+  });
+});
+
+describe("advice that holds a command", () => {
+  const echo = "echo Y > /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts";
+
+  test.each([
+    [`switch it on; where devices are trusted: ${echo}`, echo],
+    [`${echo}; or ask for another device`, echo],
+    ["bind it, or to no driver: vfio bind 0000:01:00.0 --driver none", "vfio bind 0000:01:00.0 --driver none"],
+    ["build it: node /home/a user's/node_modules/vfio/native/build-addon.mjs", "node /home/a user's/node_modules"],
+    ["Linux 6.2 has it (modprobe iommufd); or use type1v2", "modprobe iommufd"],
+    ["\u001b[1mFix:\u001b[22m vfio bind 0000:01:00.0", "vfio bind 0000:01:00.0"],
+  ])("is wrapped around it: %j", (text, command) => {
+    for (let width = 10; width < 90; width++) {
+      const lines = wrapAdvice(text, width).split("\n");
+      expect(lines.filter((line) => line.includes(command))).toHaveLength(1);
+      expect(lines.join(" ")).toBe(text);
+    }
+  });
+
+  test("in 80 columns a long one begins further to the left, and is whole", async () => {
+    const output = new Output({
+      stdout: process.stdout,
+      stderr: process.stderr,
+      env: { COLUMNS: "80", NO_COLOR: "1" },
+    });
+    const found = "no sign of it; without it the kernel refuses devices (EPERM)";
+    const parts = [{ found, fix: `where devices are trusted: ${echo}` }];
+    expect(drawFindings(output, [{ mark: "!", title: "interrupt remapping", parts }]).split("\n")).toEqual([
+      "!  interrupt remapping  no sign of it; without it the kernel refuses devices",
+      "                        (EPERM)",
+      "                        → where devices are trusted:",
+      `        ${echo}`,
+    ]);
   });
 });
