@@ -191,6 +191,7 @@ export interface Native {
   vfioDeviceGetPciHotResetInfo(device: number, room: number): RawHotResetInfo | number;
   vfioDevicePciHotReset(device: number, files: Int32Array): number;
   vfioDeviceIoeventfd(device: number, flags: number, offset: U64, data: U64, eventfd: number): number;
+  /** `data` holds the kernel's answer afterwards, for a SET too. A descriptor in it, or as the result, is the caller's. */
   vfioDeviceFeature(device: number, flags: number, data?: Bytes): number;
   vfioDeviceBindIommufd(device: number, iommufd: number, token?: Bytes): number;
   vfioDeviceAttachIommufdPt(device: number, pt: number): number;

@@ -111,8 +111,9 @@ std::int64_t device_ioeventfd(Fd device, std::uint32_t flags, std::uint64_t offs
   return result(ioctl(device.value, VFIO_DEVICE_IOEVENTFD, &request));
 }
 
-// `data` is read for SET and overwritten for GET. Some features answer with a descriptor, which is the result; it is
-// then the caller's to adopt.
+// `data` is the feature's structure: the kernel reads it and writes its answer into it, for a SET too (the descriptor
+// of MIG_DEVICE_STATE, the page size of DMA_LOGGING_START). Some features answer a GET with a descriptor, which is the
+// result. A descriptor in either place is the caller's to adopt.
 std::int64_t device_feature(Fd device, std::uint32_t flags, std::optional<Bytes> data) {
   const std::size_t length = data ? data->length : 0;
   std::vector<std::uint8_t> request(sizeof(vfio_device_feature) + length);
@@ -121,11 +122,8 @@ std::int64_t device_feature(Fd device, std::uint32_t flags, std::optional<Bytes>
   head.flags = flags;
   std::memcpy(request.data(), &head, sizeof(head));
   if (length > 0) std::memcpy(request.data() + sizeof(head), data->data, length);
-  const int status = ioctl(device.value, VFIO_DEVICE_FEATURE, request.data());
-  if (status < 0) return result(status);
-  if (length > 0 && (flags & VFIO_DEVICE_FEATURE_GET) != 0) {
-    std::memcpy(data->data, request.data() + sizeof(head), length);
-  }
+  const std::int64_t status = result(ioctl(device.value, VFIO_DEVICE_FEATURE, request.data()));
+  if (length > 0) std::memcpy(data->data, request.data() + sizeof(head), length);
   return status;
 }
 

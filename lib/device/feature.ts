@@ -5,6 +5,7 @@
  */
 import { constants } from "node:os";
 import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
+import type { OwnedFd } from "../fd.js";
 import {
   VFIO_DEVICE_FEATURE_GET,
   VFIO_DEVICE_FEATURE_MASK,
@@ -18,6 +19,22 @@ import { vfTokenBytes } from "./vf-token.js";
 const { EINVAL, ENOTTY, EOPNOTSUPP } = constants.errno;
 
 const operations = { get: VFIO_DEVICE_FEATURE_GET, set: VFIO_DEVICE_FEATURE_SET } as const;
+
+/** The device's answer to {@link DeviceFeatures.set}. */
+export interface FeatureAnswer {
+  /**
+   * The feature's structure after the call: a copy of the data that was given, with the answer written over it. It shows
+   * what the device did with the request, for example the page size that `DMA_LOGGING_START` chose. A descriptor's number in
+   * it means nothing by itself: use {@link fd}.
+   */
+  readonly bytes: Uint8Array;
+  /**
+   * The descriptor that the kernel made for the caller: with `MIG_DEVICE_STATE`, the stream of the device's state
+   * (`data_fd`) for a state that has one. It belongs to the caller, who closes it. Undefined if there is none, and always
+   * in mode `"vfio-user"`, where that state travels by messages.
+   */
+  readonly fd: OwnedFd | undefined;
+}
 
 /** The features of a device, by the numbers of `VFIO_DEVICE_FEATURE_*` in `linux/vfio.h`. */
 export class DeviceFeatures {
@@ -59,13 +76,18 @@ export class DeviceFeatures {
   /**
    * Sets a feature.
    *
-   * @param data in the feature's layout; nothing for a feature without data
-   * @throws VfioError ENOTTY if the device does not have it
+   * @param data in the feature's layout; nothing for a feature without data. It is not changed
+   * @returns the device's answer. A descriptor in it belongs to the caller
+   * @throws VfioError ENOTTY if the device does not have it. A set that fails makes no descriptor
    */
-  set(feature: number, data?: Uint8Array): void {
-    if (data !== undefined && !(data instanceof Uint8Array)) throw argTypeError("data", "a Uint8Array", data);
-    const status = this.#device.port.feature(VFIO_DEVICE_FEATURE_SET | checkFeature(feature), data);
+  set(feature: number, data: Uint8Array = new Uint8Array(0)): FeatureAnswer {
+    if (!(data instanceof Uint8Array)) throw argTypeError("data", "a Uint8Array", data);
+    // Not slice(): a Buffer's shares the memory.
+    const bytes = new Uint8Array(data);
+    const { port } = this.#device;
+    const status = port.feature(VFIO_DEVICE_FEATURE_SET | checkFeature(feature), bytes);
     if (status < 0) throw this.#refusal("set", feature, status);
+    return { bytes, fd: port.adoptAnsweredFd(feature, bytes) };
   }
 
   /**

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import type { OwnedFd } from "../fd.js";
+import { OwnedFd } from "../fd.js";
 import { native, type RawDeviceInfo, type RawHotResetInfo, type RawIrqInfo, type RawRegionInfo } from "../native.js";
+import { VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE } from "../uapi.js";
 import type { ProgramStep } from "./registers.js";
 
 /** What a port must know of a region. */
@@ -63,7 +64,10 @@ export interface DevicePort {
   sharedFile(region: PortRegion): RegionFile | undefined;
   /** Why nothing of a region can be mapped, where the port knows more than {@link regionFile} says. */
   whyUnmappable(index: number): WhyUnmappable | undefined;
+  /** @param data the feature's structure; the answer is written over it, whether the feature is got or set */
   feature(flags: number, data?: Uint8Array): number;
+  /** Takes the descriptor out of the answer to a set, if it holds one. It belongs to the caller. */
+  adoptAnsweredFd(feature: number, answer: Uint8Array): OwnedFd | undefined;
   reset(): number;
   resetAsync(): Promise<number>;
   hotResetInfo(room: number): RawHotResetInfo | number;
@@ -129,6 +133,13 @@ export class KernelPort implements DevicePort {
 
   feature(flags: number, data?: Uint8Array): number {
     return native.vfioDeviceFeature(this.fd, flags, data);
+  }
+
+  adoptAnsweredFd(feature: number, answer: Uint8Array): OwnedFd | undefined {
+    if (feature !== VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE) return undefined;
+    // struct vfio_device_feature_mig_state: the state, then data_fd, where the kernel writes -1 for none.
+    const fd = new DataView(answer.buffer, answer.byteOffset, answer.byteLength).getInt32(4, true);
+    return fd < 0 ? undefined : OwnedFd.adopt(fd, "migration data");
   }
 
   reset(): number {

@@ -96,6 +96,11 @@ export class ReadOnlyPort implements DevicePort {
     throw this.#refusal();
   }
 
+  /** No set gets through, and so there is no answer to one. */
+  adoptAnsweredFd(): never {
+    throw this.#refusal();
+  }
+
   reset(): never {
     throw this.#refusal();
   }

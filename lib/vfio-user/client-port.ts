@@ -480,16 +480,22 @@ export class UserPort implements DevicePort {
     const room = FEATURE_SIZE + data.length;
     const outcome = this.#connection.call(deviceFeature, { argsz: room, flags, data });
     if (!outcome.ok) return errnoOf(outcome);
-    if ((flags & VFIO_DEVICE_FEATURE_GET) === 0 || data.length === 0) return 0;
+    if (data.length === 0) return 0;
     const { argsz, data: answer } = outcome.value;
+    const get = (flags & VFIO_DEVICE_FEATURE_GET) !== 0;
     if (answer.length > data.length) {
       throw new ProtocolError(EPROTO, deviceFeature.name, `${answer.length} bytes came for ${data.length}`);
     }
     // The data has no room for the answer. The server reports the size that it needs, and the kernel refuses.
-    if (argsz > room) return -EINVAL;
-    if (answer.length === 0) throw new ProtocolError(EPROTO, deviceFeature.name, "no data came");
+    if (get && argsz > room) return -EINVAL;
+    if (get && answer.length === 0) throw new ProtocolError(EPROTO, deviceFeature.name, "no data came");
     data.set(answer);
     return 0;
+  }
+
+  /** A number in a server's answer is no descriptor of this process. */
+  adoptAnsweredFd(): undefined {
+    return undefined;
   }
 
   reset(): number {

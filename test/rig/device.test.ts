@@ -1,5 +1,5 @@
 /** An attached device: its regions, its config space, its features, its end. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import {
   type Container,
   type Device,
@@ -14,12 +14,15 @@ import {
   readPciDevice,
 } from "vfio";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as uapi from "../../lib/uapi.js";
 import { expectMistakesRefused, expectMistakesRefusedInPrograms } from "../register-mistakes.js";
 import { bind, devices, Mdev, needs, rigOnly, various } from "./devices.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";
 
 const PAGE = 4096;
+// linux/vfio.h
+const STOP_COPY = 3;
 const MiB = 2 ** 20;
 const state = expect.objectContaining({ code: "ERR_INVALID_STATE" });
 const outOfRange = expect.objectContaining({ code: "ERR_OUT_OF_RANGE" });
@@ -435,6 +438,34 @@ describe.each(["type1v2", "iommufd"] as const)("a mediated device in %s", sample
     expect(device.hotResetInfo()).toBeUndefined();
     expect(() => device.hotReset()).toThrow(expect.objectContaining({ code: "ENODEV" }));
     expect(() => ports.exportDmaBuf(0, 8)).toThrow(expect.objectContaining({ syscall: "ioctl" }));
+  });
+
+  test("mtty: the answer to a set is returned, and its descriptor has an owner", () => {
+    const migrationFiles = () =>
+      readdirSync("/proc/self/fd").filter((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`).includes("mtty_mig");
+        } catch {
+          return false; // the descriptor that readdir itself used
+        }
+      });
+    using mdev = new Mdev("mtty", "2");
+    using container = openContainer({ mode });
+    const { features } = container.attach(mdev.uuid);
+    const set = (state: number) =>
+      features.set(uapi.VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, new Uint8Array(new Uint32Array([state, 0]).buffer));
+    const { bytes, fd } = set(STOP_COPY);
+    if (fd === undefined) throw new Error("STOP_COPY has made no descriptor");
+    using stream = fd;
+    expect(migrationFiles()).toEqual([String(stream.number)]);
+    expect([...new Int32Array(bytes.buffer)]).toEqual([STOP_COPY, stream.number]);
+    expect(readSync(stream.number, new Uint8Array(64))).toBeGreaterThan(0);
+    expect(() => set(99)).toThrow(/EINVAL.*feature=0x2/);
+    const running = set(uapi.VFIO_DEVICE_STATE_RUNNING);
+    expect(running.fd).toBeUndefined();
+    expect([...new Int32Array(running.bytes.buffer)]).toEqual([uapi.VFIO_DEVICE_STATE_RUNNING, -1]);
+    stream.close();
+    expect(migrationFiles()).toEqual([]);
   });
 
   test("mdpy: a frame buffer that is memory", () => {

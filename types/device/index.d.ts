@@ -6,7 +6,7 @@
 export { type CapabilityFields, decodeCapability } from "./config-decode.js";
 export { ConfigSpace, type PciBar, PciCommand, PciStatus } from "./config-space.js";
 export { Device } from "./device.js";
-export { DeviceFeatures } from "./feature.js";
+export { DeviceFeatures, type FeatureAnswer } from "./feature.js";
 export type { DeviceInfo } from "./info.js";
 export { Interrupt, type WaitOptions } from "./interrupt.js";
 export { Intx, IntxLine } from "./intx.js";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { OwnedFd } from "../fd.js";
+import { OwnedFd } from "../fd.js";
 import { type RawDeviceInfo, type RawHotResetInfo, type RawIrqInfo, type RawRegionInfo } from "../native.js";
 import type { ProgramStep } from "./registers.js";
 /** What a port must know of a region. */
@@ -62,7 +62,10 @@ export interface DevicePort {
     sharedFile(region: PortRegion): RegionFile | undefined;
     /** Why nothing of a region can be mapped, where the port knows more than {@link regionFile} says. */
     whyUnmappable(index: number): WhyUnmappable | undefined;
+    /** @param data the feature's structure; the answer is written over it, whether the feature is got or set */
     feature(flags: number, data?: Uint8Array): number;
+    /** Takes the descriptor out of the answer to a set, if it holds one. It belongs to the caller. */
+    adoptAnsweredFd(feature: number, answer: Uint8Array): OwnedFd | undefined;
     reset(): number;
     resetAsync(): Promise<number>;
     hotResetInfo(room: number): RawHotResetInfo | number;
@@ -93,6 +96,7 @@ export declare class KernelPort implements DevicePort {
     sharedFile(): undefined;
     whyUnmappable(): undefined;
     feature(flags: number, data?: Uint8Array): number;
+    adoptAnsweredFd(feature: number, answer: Uint8Array): OwnedFd | undefined;
     reset(): number;
     resetAsync(): Promise<number>;
     hotResetInfo(room: number): RawHotResetInfo | number;

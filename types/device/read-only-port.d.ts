@@ -31,6 +31,8 @@ export declare class ReadOnlyPort implements DevicePort {
     feature(flags: number, data?: Uint8Array): number;
     setIrqs(): never;
     write(): never;
+    /** No set gets through, and so there is no answer to one. */
+    adoptAnsweredFd(): never;
     reset(): never;
     resetAsync(): Promise<never>;
     hotReset(): never;

@@ -55,6 +55,8 @@ export declare class UserPort implements DevicePort {
     regionFile(region: PortRegion): RegionFile | number;
     sharedFile({ index, fileOffset }: PortRegion): RegionFile | undefined;
     feature(flags: number, data?: Uint8Array): number;
+    /** A number in a server's answer is no descriptor of this process. */
+    adoptAnsweredFd(): undefined;
     reset(): number;
     resetAsync(): Promise<number>;
     /** There is neither a slot nor a bus. */

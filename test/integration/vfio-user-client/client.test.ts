@@ -489,6 +489,19 @@ test("features are got into the caller's memory", () => {
   container.close();
 });
 
+test("the answer to the set of a feature is returned, and a number in it is no descriptor", () => {
+  using server = new FakeServer();
+  const { container, device } = server.attach();
+  const state = (value: number, fd: number) => new Uint8Array(new Int32Array([value, fd]).buffer);
+  const asked = state(3, -1);
+  server.reply(deviceFeature, { argsz: 16, flags: 0x2_0002, data: state(3, 0) });
+  expect(device.features.set(2, asked)).toEqual({ bytes: state(3, 0), fd: undefined });
+  expect(asked).toEqual(state(3, -1));
+  server.reply(deviceFeature, { argsz: 108, flags: 0x2_0002, data: new Uint8Array(100) });
+  expect(() => device.features.set(2, asked)).toThrow(/EPROTO.*100 bytes came for 8/);
+  container.close();
+});
+
 test("an answer that the data has no room for is refused, as by the kernel", () => {
   using server = new FakeServer();
   const { container, device } = server.attach();
@@ -634,7 +647,7 @@ describe("success is in the header, and a reply may have no payload", () => {
     bare(server, deviceFeature);
     expect(device.features.has(2, "set")).toBe(true);
     bare(server, deviceFeature);
-    device.features.set(2, Uint8Array.of(1, 2, 3, 4));
+    expect(device.features.set(2, Uint8Array.of(1, 2, 3, 4)).bytes).toEqual(Uint8Array.of(1, 2, 3, 4));
     bare(server, deviceFeature);
     expect(() => device.features.get(2, new Uint8Array(8))).toThrow(/EPROTO.*no data came/);
     container.close();
