@@ -3,11 +3,9 @@
  *
  * @module
  */
-import { constants } from "node:fs";
-import { check, invalidStateError, VfioError } from "./errors.js";
+import { check, invalidStateError } from "./errors.js";
 import { watchForLeak } from "./leak.js";
 import { native } from "./native.js";
-import { runAsRoot } from "./user-namespace.js";
 
 /** A file descriptor with one owner. Close-on-exec, and closed with the thread that made it. */
 export class OwnedFd implements Disposable {
@@ -75,27 +73,4 @@ export class OwnedFd implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-/**
- * Opens a device node for reading and writing.
- *
- * @param explain why a given errno happened and what to do about it, where the caller knows more than the errno
- * @throws VfioError
- */
-export function openNode(
-  path: string,
-  explain: (errno: number) => { why?: string; fix?: string } = () => ({}),
-): OwnedFd {
-  const fd = native.open(path, constants.O_RDWR);
-  if (fd >= 0) return new OwnedFd(fd, path);
-  const told = explain(-fd);
-  const permission =
-    fd === -13 || fd === -1
-      ? {
-          why: "this process may not open it",
-          fix: `${runAsRoot()}, or let your user read and write ${path} (a udev rule)`,
-        }
-      : {};
-  throw new VfioError({ errno: fd, syscall: "open", path, ...permission, ...told });
 }

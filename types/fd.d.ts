@@ -29,13 +29,3 @@ export declare class OwnedFd implements Disposable {
     /** {@link close}, for `using`. */
     [Symbol.dispose](): void;
 }
-/**
- * Opens a device node for reading and writing.
- *
- * @param explain why a given errno happened and what to do about it, where the caller knows more than the errno
- * @throws VfioError
- */
-export declare function openNode(path: string, explain?: (errno: number) => {
-    why?: string;
-    fix?: string;
-}): OwnedFd;

@@ -9,9 +9,10 @@
 import { constants as os } from "node:os";
 import { type ChangeLock, refuseChange } from "../change-lock.js";
 import { check, outOfRangeError, VfioError } from "../errors.js";
-import { type OwnedFd, openNode } from "../fd.js";
+import type { OwnedFd } from "../fd.js";
 import { type IovaRange, toIova } from "../iova.js";
 import { native } from "../native.js";
+import { openNode } from "../open-node.js";
 import * as uapi from "../uapi.js";
 
 /** What devices may do with a mapping, and where it goes. */

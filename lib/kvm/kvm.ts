@@ -5,8 +5,9 @@
  */
 import { constants } from "node:os";
 import { check, outOfRangeError, VfioError } from "../errors.js";
-import { type OwnedFd, openNode } from "../fd.js";
+import type { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
+import { openNode } from "../open-node.js";
 import { KVM_API_VERSION } from "../uapi.js";
 import { Vm, type VmOptions } from "./vm.js";
 

@@ -170,15 +170,17 @@ export function isVfioDriver(driver: string): boolean {
 export function groupViability(group: number | string | IommuGroup, paths?: HostPaths): GroupViability {
   const read = typeof group === "object" ? group : readIommuGroup(group, paths);
   const blockers: GroupBlocker[] = [];
-  for (const { name, driver, vfio } of read.devices) {
+  for (const { name, bus, driver, vfio } of read.devices) {
     if (driver === undefined || vfio || leavesDmaAlone(driver)) continue;
     blockers.push({
       name,
       driver,
       why: `${name} is in IOMMU group ${read.id} too and is bound to the kernel's driver ${driver}`,
       fix:
-        `bind ${name} to vfio-pci as well, bindDriver("${name}"), or to no driver, bindDriver("${name}", { driver: null }); ` +
-        "if it must stay with the kernel, move one of the two to a slot that isolates it (PCIe ACS)",
+        bus === "pci"
+          ? `bind ${name} to vfio-pci as well, bindDriver("${name}"), or to no driver, bindDriver("${name}", { driver: null }); ` +
+            "if it must stay with the kernel, move one of the two to a slot that isolates it (PCIe ACS)"
+          : `unbind it from its driver: echo ${name} > /sys/bus/${bus}/drivers/${driver}/unbind`,
     });
   }
   return blockers.length === 0 ? { viable: true, group: read } : { viable: false, group: read, blockers };

@@ -185,8 +185,18 @@ function requireVfioName(device: string, devicePath: string, roots: Roots): stri
     path: devicePath,
     why:
       driver === undefined ? "no driver is bound to it" : `it is bound to the driver ${driver}, not to a VFIO driver`,
-    fix: `bind it to vfio-pci: bindDriver("${device}")`,
+    fix: bindingFix(device),
   });
+}
+
+/**
+ * How a device gets a VFIO driver. A mediated one gets its parent's when it is created; the mdev bus matches no driver afterwards. A
+ * device of another bus takes the driver for that bus.
+ */
+function bindingFix(device: string): string {
+  if (isAbsolute(device)) return "bind it to the VFIO driver of its bus";
+  if (!uuidForm.test(device)) return `bind it to vfio-pci: bindDriver("${device}")`;
+  return `a mediated device gets its driver when it is created: echo 1 > /sys/bus/mdev/devices/${device}/remove, and create it again`;
 }
 
 /** @internal */

@@ -1,12 +1,15 @@
 /** What an error says is what is wrong: each cause is made here, and its sentence is read. */
 import { execFileSync } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { type Container, openContainer, PciCommand } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { bind, devices } from "./devices.js";
+import { bind, devices, Mdev } from "./devices.js";
 import { modes } from "./modes.js";
 import { refusal } from "./outcome.js";
 import { resources } from "./resources.mjs";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
 
 let bound: Disposable;
 let limit: number;
@@ -40,6 +43,34 @@ function descriptorsLeft(count: number): Disposable {
     },
   };
 }
+
+it("a mediated device without a driver is not told to go to vfio-pci", () => {
+  const mdev = new Mdev("mtty", "1");
+  writeFileSync(`/sys/bus/mdev/devices/${mdev.uuid}/driver/unbind`, mdev.uuid);
+  using container = openContainer();
+  const error = refusal(() => container.attach(mdev.uuid));
+  expect(error).toMatchObject({ code: "ENODEV", why: "no driver is bound to it" });
+  // Its own advice helps.
+  const [, command = ""] = /: (echo .*), and create it again$/.exec(error.fix ?? "") ?? [];
+  execFileSync("sh", ["-c", command]);
+  using again = new Mdev("mtty", "1");
+  using _device = container.attach(again.uuid);
+});
+
+it("root that may not open a device node learns of the mount, and not to become root", () => {
+  const program = `
+    import { openContainer } from "vfio";
+    try { openContainer({ mode: "type1" }); } catch ({ code, why, fix }) { console.log(JSON.stringify({ code, why, fix })); }`;
+  const mounts = "mount --bind /dev /dev && mount -o remount,bind,nodev /dev";
+  const node = [process.execPath, "--input-type=module", "--eval", program];
+  const args = ["--mount", "sh", "-c", `${mounts} && exec "$@"`, "sh", ...node];
+  const output = execFileSync("unshare", args, { cwd: root, encoding: "utf8" });
+  expect(JSON.parse(output)).toEqual({
+    code: "EACCES",
+    why: "/dev is mounted so that no device on it can be opened (nodev)",
+    fix: "use the host's /dev, or: mount -o remount,dev /dev",
+  });
+});
 
 describe.each(modes)("in %s", (mode) => {
   let before: ReturnType<typeof resources>;

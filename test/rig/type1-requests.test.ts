@@ -12,9 +12,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { walkCapabilities } from "../../lib/caps.js";
 import { DmaBuffer } from "../../lib/dma-buffer.js";
 import { check } from "../../lib/errors.js";
-import { OwnedFd, openNode } from "../../lib/fd.js";
+import { OwnedFd } from "../../lib/fd.js";
 import { lockedMemory } from "../../lib/memlock.js";
 import { native } from "../../lib/native.js";
+import { openNode } from "../../lib/open-node.js";
 import { vfioCdevPath, vfioGroupPath } from "../../lib/sysfs/index.js";
 import * as uapi from "../../lib/uapi.js";
 import { Agent, setMemlock } from "./agent.js";
