@@ -57,7 +57,7 @@ export function explainNotOwned(device: string, module: "iommufd" | "vfio_iommu_
     };
   }
   return {
-    why: "the IOMMU does not remap interrupts, so that the device could raise any interrupt of the machine",
+    why: noRemapping,
     fix: unsafeInterrupts(module),
   };
 }
@@ -77,6 +77,10 @@ export function explainVfToken(device: string, vfToken: string | undefined): Exp
     fix: "pass that token as vfToken",
   };
 }
+
+/** Why the kernel gives no device of the machine to user space. */
+export const noRemapping =
+  "the IOMMU does not remap interrupts, so that a device could raise any interrupt of the machine";
 
 /** How to do without interrupt remapping, for those who may. */
 export function unsafeInterrupts(module: "iommufd" | "vfio_iommu_type1"): string {

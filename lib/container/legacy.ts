@@ -18,7 +18,7 @@ import { native } from "../native.js";
 import { openNode } from "../open-node.js";
 import { groupViability, vfioGroupPath } from "../sysfs/index.js";
 import * as uapi from "../uapi.js";
-import { deviceName, explainBusy, explainVfToken, isMediated, unsafeInterrupts } from "./attaching.js";
+import { deviceName, explainBusy, explainVfToken, isMediated, noRemapping, unsafeInterrupts } from "./attaching.js";
 import { type AttachOptions, Container, type LegacyMode, type SpaceInfo } from "./container.js";
 import type { ContainerState, HandOver } from "./hand-over.js";
 import { LegacyHandOver } from "./legacy-hand-over.js";
@@ -110,7 +110,7 @@ export class LegacyContainer extends Container {
           syscall: "ioctl",
           request: "VFIO_GROUP_GET_DEVICE_FD",
           object: name,
-          ...explainDeviceFd(errno, name, options),
+          ...explainDeviceFd(errno, name, options, this.mode),
         })),
         name,
       );
@@ -206,7 +206,7 @@ export class LegacyContainer extends Container {
       object: this.toString(),
       ...(errno === EPERM
         ? {
-            why: "the IOMMU does not remap interrupts, so that a device could raise any interrupt of the machine",
+            why: noRemapping,
             fix: unsafeInterrupts(this.mode.startsWith("compat") ? "iommufd" : "vfio_iommu_type1"),
           }
         : {
@@ -472,7 +472,15 @@ function explainSetContainer(errno: number): { why: string; fix?: string } {
   }
 }
 
-function explainDeviceFd(errno: number, name: string, { vfToken }: AttachOptions): { why: string; fix?: string } {
+function explainDeviceFd(
+  errno: number,
+  name: string,
+  { vfToken }: AttachOptions,
+  mode: LegacyMode,
+): { why: string; fix?: string } {
+  // iommufd's emulation looks at interrupts here; a type1 container did when its type was set. The group is this container's, and
+  // viable: nobody else's use can be the reason.
+  if (errno === EPERM && mode.startsWith("compat")) return { why: noRemapping, fix: unsafeInterrupts("iommufd") };
   switch (errno) {
     case ENODEV:
       return { why: `${name} is not in the group any more: it was unbound or unplugged` };

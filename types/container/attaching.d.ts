@@ -20,6 +20,8 @@ export declare function explainNotOwned(device: string, module: "iommufd" | "vfi
  * physical function whose virtual functions are open asks for the one that they were opened with.
  */
 export declare function explainVfToken(device: string, vfToken: string | undefined): Explanation;
+/** Why the kernel gives no device of the machine to user space. */
+export declare const noRemapping = "the IOMMU does not remap interrupts, so that a device could raise any interrupt of the machine";
 /** How to do without interrupt remapping, for those who may. */
 export declare function unsafeInterrupts(module: "iommufd" | "vfio_iommu_type1"): string;
 /** Whether a device is a mediated one, whose name is a UUID. */
