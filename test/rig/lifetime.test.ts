@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { endedWell, endings, runInWorkersOnly } from "../workers-only.js";
 import { bind, devices } from "./devices.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";
@@ -107,5 +108,21 @@ describe.each(modes)("a worker in %s", (mode) => {
     expect(resources().descriptors.length).toBeGreaterThan(before.descriptors.length);
     await worker.terminate();
     expect(resources()).toEqual(before);
+  });
+});
+
+describe("workers of a process whose main thread has not imported the package", () => {
+  it.each(endings)("end by %s with a device attached, an interrupt watched and memory being mapped", async (ending) => {
+    const ended = await runInWorkersOnly(
+      `const container = vfio.openContainer();
+       const device = container.attach(${JSON.stringify(devices.any)});
+       const [vector] = [device.msi, device.msix].find(({ count }) => count > 0)?.enable(1) ?? [];
+       vector?.on("interrupt", () => {}).unref();
+       vector?.trigger();
+       container.mapAsync(vfio.DmaBuffer.allocate(8 << 20));
+       open.push(container);`,
+      ending,
+    );
+    expect(ended).toEqual(endedWell(ending));
   });
 });
