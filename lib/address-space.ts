@@ -15,7 +15,17 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
+import {
+  anything,
+  checkBoolean,
+  checkFunction,
+  checkObject,
+  checkRequired,
+  checkU64,
+  knownOptions,
+} from "./arguments.js";
 import { argTypeError, invalidStateError, messageOf, VfioError } from "./errors.js";
 import { lastIova, showRange, toIova, toLength } from "./iova-range.js";
 import { MappingTable, rangeOf } from "./mapping-table.js";
@@ -194,6 +204,20 @@ function inOrder<M>(sections: Iterable<Section<M>>): Section<M>[] {
   return [...sections].sort((a, b) => (a.iova < b.iova ? -1 : 1));
 }
 
+const sectionInit = knownOptions<SectionInit<unknown>>({
+  iova: checkU64,
+  length: checkU64,
+  memory: anything,
+  readable: checkBoolean,
+  writable: checkBoolean,
+});
+
+function checkListener(listener: AddressSpaceListener<never>): void {
+  checkObject("listener", listener);
+  checkFunction("listener.add", listener.add);
+  checkFunction("listener.remove", listener.remove);
+}
+
 /**
  * Sections of memory that do not overlap, changed in transactions and mirrored by listeners.
  *
@@ -233,6 +257,7 @@ export class AddressSpace<M> implements Iterable<Section<M>> {
    * @throws TypeError, RangeError if its range is none
    */
   add(init: SectionInit<M>): Section<M> {
+    checkRequired("init", init, sectionInit, "iova", "length");
     const iova = toIova("iova", init.iova);
     const length = toLength("length", init.length);
     lastIova(iova, length);
@@ -262,6 +287,7 @@ export class AddressSpace<M> implements Iterable<Section<M>> {
    * @throws {@link SectionError} if it is a transaction of its own and a listener refuses it
    */
   remove(section: Section<M>): void {
+    checkObject("section", section);
     this.transaction(() => {
       if (this.#sections.at(section.iova) !== section) {
         throw new VfioError({
@@ -287,6 +313,7 @@ export class AddressSpace<M> implements Iterable<Section<M>> {
    * @throws {@link SectionError} if a listener refuses; what `change` throws
    */
   transaction<T>(change: () => T): T {
+    checkFunction("change", change);
     this.#refuseWhileDelivering();
     const mark = this.#changes.length;
     this.#depth++;
@@ -318,6 +345,7 @@ export class AddressSpace<M> implements Iterable<Section<M>> {
    * @throws Error `ERR_INVALID_STATE` within a transaction or a listener's call, and for a listener that is attached
    */
   attachListener(listener: AddressSpaceListener<M>): Subscription {
+    checkListener(listener);
     this.#refuseInTransaction();
     if (this.#mirrors.some((mirror) => mirror.listener === listener)) {
       throw invalidStateError("this listener is attached to the address space already");

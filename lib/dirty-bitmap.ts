@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { outOfRangeError } from "./errors.js";
+import { checkInteger, instanceOf } from "./arguments.js";
 
 /** The bits that are looked at at once. */
 const WORD = 32;
+const checkBitmap = instanceOf(BigUint64Array, "a BigUint64Array");
 
 /** Neighbouring pages that were written, within the range that a bitmap is about. */
 export interface DirtyRange {
@@ -25,8 +26,13 @@ export interface DirtyRange {
  * @param pageSize in bytes: what a bit stands for
  * @throws RangeError for a page size that is none
  */
-export function* dirtyRanges(bitmap: BigUint64Array, pageSize: number): Generator<DirtyRange, void, undefined> {
-  if (!Number.isSafeInteger(pageSize) || pageSize < 1) throw outOfRangeError("pageSize", "a number of bytes", pageSize);
+export function dirtyRanges(bitmap: BigUint64Array, pageSize: number): Generator<DirtyRange, void, undefined> {
+  checkBitmap("bitmap", bitmap);
+  checkInteger("pageSize", pageSize, 1);
+  return walk(bitmap, pageSize);
+}
+
+function* walk(bitmap: BigUint64Array, pageSize: number): Generator<DirtyRange, void, undefined> {
   // Halves: bigint arithmetic would cost more than all the rest. Linux on x86 and arm64 is little-endian, so the lower is first.
   const words = new Uint32Array(bitmap.buffer, bitmap.byteOffset, bitmap.length * 2);
   const pages = words.length * WORD;

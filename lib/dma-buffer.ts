@@ -6,6 +6,17 @@
 
 import { fstatSync } from "node:fs";
 import { constants } from "node:os";
+import {
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  checkPart,
+  checkString,
+  instanceOf,
+  integer,
+  knownOptions,
+  oneOf,
+} from "./arguments.js";
 import { ArrayBuffers } from "./array-buffers.js";
 import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "./errors.js";
 import { OwnedFd } from "./fd.js";
@@ -13,12 +24,18 @@ import { watchForLeak } from "./leak.js";
 import { cannotFault, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, MFD_ALLOW_SEALING, pageSizeOf } from "./memory-file.js";
 import { type MappingHandle, native, PAGE_SIZE } from "./native.js";
 
+/** Marks the memory that this package makes: no other object has pages that stay where they are. */
+export const dmaMemory: unique symbol = Symbol("vfio.DmaMemory");
+
 /**
- * Memory that a container can map for a device: a {@link DmaBuffer}, or a BAR's mapped part.
+ * Memory that a container can map for a device: a {@link DmaBuffer}, or a BAR's mapped part. It is made by this package only:
+ * a `Buffer` or an object of the same shape is refused, by the types and when it is mapped.
  *
  * A mapping holds on to its memory: what is mapped cannot be closed.
  */
 export interface DmaMemory {
+  /** The mark. */
+  readonly [dmaMemory]: true;
   /** Whether it is RAM, or a device's own memory behind a BAR. */
   readonly kind: "ram" | "bar";
   /** For messages. */
@@ -40,6 +57,20 @@ export interface DmaMemory {
   hold(holder: object): void;
   /** Counts a mapping out. @internal */
   release(holder: object): void;
+}
+
+/**
+ * Refuses everything that is not the memory of this package.
+ *
+ * @throws TypeError
+ */
+export function checkMemory(name: string, value: unknown): asserts value is DmaMemory {
+  if (typeof value === "object" && value !== null && dmaMemory in value) return;
+  const plain = value instanceof ArrayBuffer || ArrayBuffer.isView(value);
+  const instead = plain
+    ? ": JavaScript's own memory cannot be given to a device. Use DmaBuffer.allocate(length), and its `bytes`"
+    : "";
+  throw argTypeError(name, `a DmaBuffer or a RegionMap${instead}`, value);
 }
 
 /** How a {@link DmaBuffer} is made. */
@@ -76,6 +107,21 @@ export interface ForeignMemoryOptions {
 }
 
 const { EINVAL, EPERM } = constants.errno;
+
+const bufferOptions = knownOptions<DmaBufferOptions>({
+  backing: oneOf(["memfd", "anonymous"]),
+  pages: oneOf(["normal", "2M", "1G", "transparent"]),
+  locked: checkBoolean,
+  name: checkString,
+});
+
+const checkFd = instanceOf(OwnedFd, "an OwnedFd");
+const fileOptions = knownOptions<ForeignMemoryOptions>({
+  length: integer(),
+  locked: checkBoolean,
+  label: checkString,
+  trustHolders: checkBoolean,
+});
 
 const MiB = 1 << 20;
 const PROT_READ_WRITE = 3;
@@ -140,6 +186,7 @@ interface Parts {
  * `close` refuses while a mapping exists, and afterwards every view of it is empty (its `ArrayBuffer` is detached).
  */
 export class DmaBuffer implements DmaMemory, Disposable {
+  readonly [dmaMemory] = true;
   readonly kind = "ram";
   readonly label: string;
   readonly length: number;
@@ -161,8 +208,8 @@ export class DmaBuffer implements DmaMemory, Disposable {
    * @throws VfioError ENOMEM (no memory, or no huge pages in reserve), EAGAIN (locked-memory limit)
    */
   static allocate(length: number, options: DmaBufferOptions = {}): DmaBuffer {
-    if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
-    if (length <= 0) throw outOfRangeError("length", "greater than 0", length);
+    checkInteger("length", length, 1);
+    checkOptions("options", options, bufferOptions);
     const { pages = "normal", backing = "memfd", locked = false } = options;
     const pageSize = pages === "2M" || pages === "1G" ? 2 ** hugeLog2[pages] : PAGE_SIZE;
     if (pages !== "normal" && pages !== "transparent" && length % pageSize !== 0) {
@@ -193,6 +240,8 @@ export class DmaBuffer implements DmaMemory, Disposable {
    *   is not set
    */
   static fromFd(fd: OwnedFd, options: ForeignMemoryOptions = {}): DmaBuffer {
+    checkFd("fd", fd);
+    checkOptions("options", options, fileOptions);
     const file = fstatSync(fd.number);
     const {
       length = file.size,
@@ -200,7 +249,6 @@ export class DmaBuffer implements DmaMemory, Disposable {
       label = `${fd.label} (${length} bytes)`,
       trustHolders = false,
     } = options;
-    if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
     const refusal = (errno: number, why: string, fix?: string) =>
       new VfioError({
         errno,
@@ -293,9 +341,9 @@ export class DmaBuffer implements DmaMemory, Disposable {
    * to leak it.
    */
   window(offset: number, length: number): ArrayBuffer {
+    checkPart(this.label, this.length, offset, length);
     const buffer = this.#windows.of(this.#open(), offset, length);
     if (typeof buffer !== "number") return buffer;
-    if (buffer === -22) throw outOfRangeError("offset, length", `within the ${this.length} bytes`, { offset, length });
     throw new VfioError({
       errno: buffer,
       syscall: "napi_create_external_arraybuffer",

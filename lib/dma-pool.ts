@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
-import type { DmaMapping } from "./container/mapping.js";
+import { checkPart, checkRequired, instanceOf, integer, knownOptions } from "./arguments.js";
+import { DmaMapping } from "./container/mapping.js";
 import { DmaBuffer } from "./dma-buffer.js";
 import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "./errors.js";
 
@@ -84,6 +86,14 @@ export class DmaBlock implements Disposable {
   }
 }
 
+const checkMapping = instanceOf(DmaMapping, "a mapping (DmaMapping)");
+const poolOptions = knownOptions<DmaPoolOptions>({
+  blockSize: integer(),
+  alignment: integer(),
+  offset: integer(),
+  length: integer(),
+});
+
 /**
  * Hands out blocks of one size from memory that is mapped already. Neither {@link allocate} nor `free` asks the kernel, and once
  * a block has been handed out before, neither makes garbage.
@@ -119,19 +129,15 @@ export class DmaPool {
    * @throws TypeError, RangeError for a mapping of something else, and for options that leave no room for a block
    */
   constructor(mapping: DmaMapping, options: DmaPoolOptions) {
+    checkMapping("mapping", mapping);
+    checkRequired("options", options, poolOptions, "blockSize");
     const { memory } = mapping;
     if (!(memory instanceof DmaBuffer)) throw argTypeError("mapping", "a mapping of a DmaBuffer", memory);
     const { blockSize, alignment = 64, offset = 0, length = mapping.length - offset } = options;
-    for (const [name, value] of Object.entries({ blockSize, alignment, offset, length })) {
-      if (typeof value !== "number") throw argTypeError(name, "a number of bytes", value);
-      if (!Number.isSafeInteger(value) || value < 0) throw outOfRangeError(name, "a number of bytes", value);
-    }
     if (alignment < 1 || !Number.isInteger(Math.log2(alignment))) {
       throw outOfRangeError("alignment", "a power of two", alignment);
     }
-    if (offset + length > mapping.length) {
-      throw outOfRangeError("offset and length", `within the ${mapping.length} bytes of the mapping`, offset + length);
-    }
+    checkPart("the mapping", mapping.length, offset, length);
     const begin = Number(-(mapping.iova + BigInt(offset)) & BigInt(alignment - 1));
     const stride = Math.ceil(blockSize / alignment) * alignment;
     // The last one needs no gap after it.

@@ -46,6 +46,7 @@ nameByErrno.set(109, "ETOOMANYREFS");
  * @param errno positive or negative
  */
 export function errnoName(errno: number): string {
+  if (typeof errno !== "number") throw argTypeError("errno", "a number", errno);
   return nameByErrno.get(Math.abs(errno)) ?? `E${Math.abs(errno)}`;
 }
 
@@ -184,6 +185,18 @@ export function argTypeError(name: string, expected: string, actual: unknown): T
   return Object.assign(
     new TypeError(`The "${name}" argument must be ${expected}. Received ${inspect(actual, { depth: 0 })}`),
     { code: "ERR_INVALID_ARG_TYPE" },
+  );
+}
+
+/**
+ * An argument of the right type with a value that there is not, as Node's own `ERR_INVALID_ARG_VALUE`.
+ *
+ * @param hint a sentence that comes last, with the full stop before it
+ */
+export function argValueError(name: string, expected: string, actual: unknown, hint = ""): TypeError {
+  return Object.assign(
+    new TypeError(`The "${name}" argument must be ${expected}. Received ${inspect(actual, { depth: 0 })}${hint}`),
+    { code: "ERR_INVALID_ARG_VALUE" },
   );
 }
 

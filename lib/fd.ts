@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkDescriptor, checkString } from "./arguments.js";
 import { check, invalidStateError } from "./errors.js";
 import { watchForLeak } from "./leak.js";
 import { native } from "./native.js";
@@ -31,6 +32,8 @@ export class OwnedFd implements Disposable {
    * @throws VfioError EBADF
    */
   static adopt(fd: number, label: string): OwnedFd {
+    checkDescriptor("fd", fd);
+    checkString("label", label);
     check(native.adopt(fd), () => ({
       syscall: "fcntl",
       args: { fd },

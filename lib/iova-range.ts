@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { checkIterable, checkObject } from "./arguments.js";
 import { argTypeError, outOfRangeError } from "./errors.js";
 
 /** The highest address there is: 2^64 - 1. */
@@ -99,7 +100,10 @@ export function showRanges(ranges: readonly IovaRange[]): string {
  * @throws RangeError (`ERR_OUT_OF_RANGE`) for a range that ends before it starts, or an address beyond 2^64 - 1
  */
 export function normalizeRanges(ranges: Iterable<IovaRange>): IovaRange[] {
-  const sorted = Array.from(ranges, ({ start, last }) => {
+  checkIterable("ranges", ranges);
+  const sorted = Array.from(ranges, (each) => {
+    checkObject("ranges", each);
+    const { start, last } = each;
     const range = { start: toIova("start", start), last: toIova("last", last) };
     if (range.last < range.start) throw outOfRangeError("last", `at least start, 0x${start.toString(16)}`, last);
     return range;

@@ -26,7 +26,9 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
+import { checkOptions, checkString, checkU64, knownOptions } from "./arguments.js";
 import { outOfRangeError, VfioError } from "./errors.js";
 import {
   approximate,
@@ -171,6 +173,9 @@ function hex(value: number | bigint): string {
   return `0x${value.toString(16)}`;
 }
 
+const allocatorOptions = knownOptions<IovaAllocatorOptions>({ granularity: checkU64, object: checkString });
+const allocateOptions = knownOptions<IovaAllocateOptions>({ alignment: checkU64, min: checkU64, max: checkU64 });
+
 /**
  * Hands out addresses from a container's usable ranges. See the module's head for the policy. Each call takes a time that
  * grows with the logarithm of the number of holes; only requests that hardly fit (an alignment above the length, an odd
@@ -190,6 +195,7 @@ export class IovaAllocator {
    * @throws RangeError (`ERR_OUT_OF_RANGE`) for a granularity or a range that is none
    */
   constructor(ranges: Iterable<IovaRange>, options: IovaAllocatorOptions = {}) {
+    checkOptions("options", options, allocatorOptions);
     this.#granularity = checkGranularity(options.granularity ?? 4 * KIB);
     this.#object = options.object;
     this.#add(0, END);
@@ -215,6 +221,7 @@ export class IovaAllocator {
    * @throws TypeError, RangeError for arguments that no allocator could satisfy
    */
   allocate(length: number | bigint, options: IovaAllocateOptions = {}): bigint {
+    checkOptions("options", options, allocateOptions);
     const checked = toLength("length", length);
     const bytes = typeof checked === "number" ? checked : ceilNumber(checked);
     const from = options.min === undefined ? 0 : ceilNumber(toIova("min", options.min));

@@ -3,9 +3,24 @@
  *
  * @module
  */
+
 import { lstatSync, unlinkSync } from "node:fs";
 import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
+import {
+  checkArray,
+  checkBoolean,
+  checkBytes,
+  checkDescriptor,
+  checkFunction,
+  checkInteger,
+  checkOptions,
+  checkSignal,
+  checkString,
+  integer,
+  knownOptions,
+  oneOf,
+} from "./arguments.js";
 import { check, VfioError, type VfioErrorInit } from "./errors.js";
 import { OwnedFd } from "./fd.js";
 import { native } from "./native.js";
@@ -60,6 +75,15 @@ export function show(path: string): string {
   return path.startsWith("\0") ? `@${path.slice(1)}` : path;
 }
 
+const checkType = oneOf(["stream", "seqpacket"]);
+const checkHow = oneOf(["read", "write", "both"]);
+const waitOptions = knownOptions<SocketWait>({ signal: checkSignal });
+const receiveOptions = knownOptions<SocketWait & { room: number }>({ signal: checkSignal, room: integer() });
+const bufferSizes = knownOptions<Parameters<UnixSocket["setBuffers"]>[0]>({
+  send: integer(0, 2 ** 31 - 1),
+  receive: integer(0, 2 ** 31 - 1),
+});
+
 function openSocket(type: UnixSocketType, label: string): OwnedFd {
   return new OwnedFd(
     check(native.socket(TYPES[type], true), () => ({ syscall: "socket", object: label })),
@@ -89,7 +113,9 @@ export class UnixSocket implements Disposable {
    *
    * @throws VfioError ENOENT or ECONNREFUSED if nobody listens there
    */
-  static async connect(path: string, type: UnixSocketType, { signal }: SocketWait = {}): Promise<UnixSocket> {
+  static async connect(path: string, type: UnixSocketType, options: SocketWait = {}): Promise<UnixSocket> {
+    checkOptions("options", options, waitOptions);
+    const { signal } = options;
     for (;;) {
       signal?.throwIfAborted();
       const socket = UnixSocket.tryConnect(path, type);
@@ -105,6 +131,8 @@ export class UnixSocket implements Disposable {
    * @returns undefined if the listener's queue is full now
    */
   static tryConnect(path: string, type: UnixSocketType): UnixSocket | undefined {
+    checkString("path", path);
+    checkType("type", type);
     const fd = openSocket(type, `socket '${show(path)}'`);
     let status: number;
     do status = native.socketConnect(fd.number, path);
@@ -117,6 +145,7 @@ export class UnixSocket implements Disposable {
 
   /** Two ends that are connected to each other; one of them is usually given to a child process. */
   static pair(type: UnixSocketType): [UnixSocket, UnixSocket] {
+    checkType("type", type);
     const fds = new Int32Array(2);
     check(native.socketpair(TYPES[type], true, fds), () => ({ syscall: "socketpair" }));
     const [a = -1, b = -1] = fds;
@@ -130,6 +159,8 @@ export class UnixSocket implements Disposable {
    * @throws VfioError ENOTSOCK if it is something else
    */
   static adopt(fd: number, label = `socket ${fd}`): UnixSocket {
+    checkDescriptor("fd", fd);
+    checkString("label", label);
     const wrong = (why: string) => new VfioError({ errno: ENOTSOCK, syscall: "getsockopt", object: label, why });
     if (native.socketGetOption(fd, SO_DOMAIN) !== AF_UNIX) throw wrong("it is not a Unix socket");
     const number = native.socketGetOption(fd, SO_TYPE);
@@ -179,7 +210,9 @@ export class UnixSocket implements Disposable {
    * How much may wait in the socket, in bytes: the kernel doubles the number for its own overhead, and cuts it at
    * `net.core.wmem_max` and `rmem_max`. What waits in a Unix socket counts against the sender alone.
    */
-  setBuffers({ send, receive }: { readonly send?: number; readonly receive?: number }): void {
+  setBuffers(sizes: { readonly send?: number; readonly receive?: number }): void {
+    checkOptions("sizes", sizes, bufferSizes);
+    const { send, receive } = sizes;
     if (send !== undefined) this.#check(native.socketSetOption(this.fd, SO_SNDBUF, send), "setsockopt");
     if (receive !== undefined) this.#check(native.socketSetOption(this.fd, SO_RCVBUF, receive), "setsockopt");
   }
@@ -193,6 +226,8 @@ export class UnixSocket implements Disposable {
    *   in all its sockets, than one process may have open
    */
   trySend(bytes: Uint8Array, descriptors: readonly number[] = []): number {
+    checkBytes("bytes", bytes);
+    checkArray("descriptors", descriptors);
     const fds = descriptors.length === 0 ? undefined : Int32Array.from(descriptors);
     for (;;) {
       const sent = native.sendmsg(this.fd, bytes, 0, bytes.byteLength, fds, MSG_DONTWAIT);
@@ -218,10 +253,11 @@ export class UnixSocket implements Disposable {
    *
    * @param descriptors borrowed until this resolves
    */
-  send(bytes: Uint8Array, descriptors: readonly number[] = [], wait: SocketWait = {}): Promise<void> {
+  async send(bytes: Uint8Array, descriptors: readonly number[] = [], wait: SocketWait = {}): Promise<void> {
+    checkOptions("wait", wait, waitOptions);
     const turn = this.#sending.then(() => this.#send(bytes, descriptors, wait));
     this.#sending = turn.catch(() => {});
-    return turn;
+    await turn;
   }
 
   async #send(bytes: Uint8Array, descriptors: readonly number[], { signal }: SocketWait): Promise<void> {
@@ -250,6 +286,8 @@ export class UnixSocket implements Disposable {
    *   without reading everything: what it sent before can still be received, by the next call
    */
   tryReceive(into: Uint8Array, room = 0): Received | undefined {
+    checkBytes("into", into);
+    checkInteger("room", room);
     if (this.#out.length < 2 + room) this.#out = new Int32Array(2 + room);
     const out = this.#out.length === 2 + room ? this.#out : this.#out.subarray(0, 2 + room);
     let length: number;
@@ -285,10 +323,9 @@ export class UnixSocket implements Disposable {
   }
 
   /** Waits for the next bytes or packet; otherwise as {@link tryReceive}. */
-  async receive(
-    into: Uint8Array,
-    { room = 0, signal }: SocketWait & { readonly room?: number } = {},
-  ): Promise<Received> {
+  async receive(into: Uint8Array, options: SocketWait & { readonly room?: number } = {}): Promise<Received> {
+    checkOptions("options", options, receiveOptions);
+    const { room = 0, signal } = options;
     signal?.throwIfAborted();
     for (;;) {
       const received = this.tryReceive(into, room);
@@ -302,17 +339,20 @@ export class UnixSocket implements Disposable {
    * {@link tryReceive}. One listener at a time; `undefined` ends it. The event loop stays alive meanwhile.
    */
   onReadable(listener: (() => void) | undefined): void {
+    if (listener !== undefined) checkFunction("listener", listener);
     this.#readiness.listen(listener);
   }
 
   /** Whether the event loop stays alive while somebody waits or listens here. The default is that it does. */
   setReferenced(referenced: boolean): void {
+    checkBoolean("referenced", referenced);
     this.#readiness.setReferenced(referenced);
   }
 
   /** Resolves when there is room to send, or the other side is gone. */
-  writable({ signal }: SocketWait = {}): Promise<void> {
-    return this.#readiness.wait(WRITABLE, signal);
+  async writable(options: SocketWait = {}): Promise<void> {
+    checkOptions("options", options, waitOptions);
+    await this.#readiness.wait(WRITABLE, options.signal);
   }
 
   /**
@@ -320,6 +360,7 @@ export class UnixSocket implements Disposable {
    * and what it had sent can still be received.
    */
   shutdown(how: "read" | "write" | "both"): void {
+    checkHow("how", how);
     this.#check(native.socketShutdown(this.fd, SHUT[how]), "shutdown");
   }
 

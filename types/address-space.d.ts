@@ -1,3 +1,20 @@
+/**
+ * Memory that changes over time: what stands at which addresses, and who wants to know.
+ *
+ * A virtual machine's memory comes and goes in sections (RAM is plugged, a BAR is moved, a window is closed), and every
+ * container with a device of that machine has to map what is there. The address space is the one place that knows; whoever
+ * mirrors it listens. The same list is what a live update hands to the successor, which replays it.
+ *
+ * ```text
+ *   add(a) remove(b) add(c)          begin()  remove(b)  add(a)  add(c)  commit()
+ *   \____ transaction ____/   ==>    \__ the net change, to each listener __/
+ * ```
+ *
+ * Sections are delivered exactly as they were added, never merged or split, because what is mapped in one piece can only be
+ * unmapped in that piece.
+ *
+ * @module
+ */
 import { VfioError } from "./errors.js";
 /** What {@link AddressSpace.add} makes a section from. */
 export interface SectionInit<M> {

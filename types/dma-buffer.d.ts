@@ -4,12 +4,17 @@
  * @module
  */
 import { OwnedFd } from "./fd.js";
+/** Marks the memory that this package makes: no other object has pages that stay where they are. */
+export declare const dmaMemory: unique symbol;
 /**
- * Memory that a container can map for a device: a {@link DmaBuffer}, or a BAR's mapped part.
+ * Memory that a container can map for a device: a {@link DmaBuffer}, or a BAR's mapped part. It is made by this package only:
+ * a `Buffer` or an object of the same shape is refused, by the types and when it is mapped.
  *
  * A mapping holds on to its memory: what is mapped cannot be closed.
  */
 export interface DmaMemory {
+    /** The mark. */
+    readonly [dmaMemory]: true;
     /** Whether it is RAM, or a device's own memory behind a BAR. */
     readonly kind: "ram" | "bar";
     /** For messages. */
@@ -31,6 +36,12 @@ export interface DmaMemory {
         readonly offset: number;
     } | undefined;
 }
+/**
+ * Refuses everything that is not the memory of this package.
+ *
+ * @throws TypeError
+ */
+export declare function checkMemory(name: string, value: unknown): asserts value is DmaMemory;
 /** How a {@link DmaBuffer} is made. */
 export interface DmaBufferOptions {
     /**
@@ -73,6 +84,7 @@ export interface ForeignMemoryOptions {
  */
 export declare class DmaBuffer implements DmaMemory, Disposable {
     #private;
+    readonly [dmaMemory] = true;
     readonly kind = "ram";
     readonly label: string;
     readonly length: number;

@@ -1,4 +1,9 @@
-import type { DmaMapping } from "./container/mapping.js";
+/**
+ * Small pieces of one mapping: descriptors, command blocks, packet buffers.
+ *
+ * @module
+ */
+import { DmaMapping } from "./container/mapping.js";
 /** How a {@link DmaPool} cuts its mapping. */
 export interface DmaPoolOptions {
     /** The length of each block, in bytes. */

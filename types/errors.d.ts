@@ -73,6 +73,12 @@ export declare class UnsupportedError extends Error {
 }
 /** An argument of the wrong type, as Node's own `ERR_INVALID_ARG_TYPE`. */
 export declare function argTypeError(name: string, expected: string, actual: unknown): TypeError;
+/**
+ * An argument of the right type with a value that there is not, as Node's own `ERR_INVALID_ARG_VALUE`.
+ *
+ * @param hint a sentence that comes last, with the full stop before it
+ */
+export declare function argValueError(name: string, expected: string, actual: unknown, hint?: string): TypeError;
 /** An argument out of range or of an impossible form, as Node's own `ERR_OUT_OF_RANGE`. */
 export declare function outOfRangeError(name: string, expected: string, actual: unknown): RangeError;
 /** A call on something that is closed, detached or otherwise not in the state for it: `ERR_INVALID_STATE`. */

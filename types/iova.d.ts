@@ -1,3 +1,31 @@
+/**
+ * An allocator of I/O virtual addresses over the ranges that an IOMMU and its devices can use.
+ *
+ * Where it looks, and why:
+ *
+ * ```text
+ *  0   page            256 MiB (28 bits)       4 GiB (32 bits)                          aperture (39, 48, 57 bits)
+ *  |----|-------------------|-----------------------|---------------------------------------------|
+ *  never                              <-------------|------------->
+ *                       second choice, from the top | first choice, from the bottom
+ * ```
+ *
+ * - An allocation takes the lowest addresses that fit at or above 4 GiB. Only if there are none, or its device does not
+ *   reach that far, it takes the highest that fit below. So the low addresses stay free for the devices that reach no
+ *   others (edu's 28 bits, many NICs' 32), and a map made before a device is attached lies within the 39 bits of the
+ *   smallest apertures in use.
+ * - Within each side the choice is by address, not by size: holes near 4 GiB are filled first, and what is allocated
+ *   stays together.
+ * - An address is aligned to the largest power of two that divides the length, and to 2 MiB or 1 GiB where the length
+ *   reaches that, but never to more than 1 GiB: so the IOMMU can use huge pages for as much of the length as possible, also
+ *   for 2 MiB and one page. That is a preference: where no hole has it, 2 MiB and then the granularity are tried. An
+ *   alignment that the caller asks for is a condition.
+ * - The page at 0 is never handed out: 0 is what a descriptor that nobody filled in holds, and such a DMA must fault. It can be
+ *   reserved by its address.
+ * - A request fails only if there is really no place for it: every hole is looked at before.
+ *
+ * @module
+ */
 import { type IovaRange } from "./iova-range.js";
 export { type IovaRange, intersectRanges, invertRanges, lastIova, MAX_IOVA, normalizeRanges, rangesContain, showRange, showRanges, toIova, toLength, } from "./iova-range.js";
 /** How an {@link IovaAllocator} is made. */

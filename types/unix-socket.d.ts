@@ -1,3 +1,8 @@
+/**
+ * Unix sockets that carry descriptors (`SCM_RIGHTS`), which Node's own do not.
+ *
+ * @module
+ */
 import { OwnedFd } from "./fd.js";
 /** `stream` is a stream of bytes; `seqpacket` keeps the bounds of what was sent. */
 export type UnixSocketType = "stream" | "seqpacket";
@@ -33,7 +38,7 @@ export declare class UnixSocket implements Disposable {
      *
      * @throws VfioError ENOENT or ECONNREFUSED if nobody listens there
      */
-    static connect(path: string, type: UnixSocketType, { signal }?: SocketWait): Promise<UnixSocket>;
+    static connect(path: string, type: UnixSocketType, options?: SocketWait): Promise<UnixSocket>;
     /**
      * As {@link connect}, at once.
      *
@@ -59,7 +64,7 @@ export declare class UnixSocket implements Disposable {
      * How much may wait in the socket, in bytes: the kernel doubles the number for its own overhead, and cuts it at
      * `net.core.wmem_max` and `rmem_max`. What waits in a Unix socket counts against the sender alone.
      */
-    setBuffers({ send, receive }: {
+    setBuffers(sizes: {
         readonly send?: number;
         readonly receive?: number;
     }): void;
@@ -91,7 +96,7 @@ export declare class UnixSocket implements Disposable {
      */
     tryReceive(into: Uint8Array, room?: number): Received | undefined;
     /** Waits for the next bytes or packet; otherwise as {@link tryReceive}. */
-    receive(into: Uint8Array, { room, signal }?: SocketWait & {
+    receive(into: Uint8Array, options?: SocketWait & {
         readonly room?: number;
     }): Promise<Received>;
     /**
@@ -102,7 +107,7 @@ export declare class UnixSocket implements Disposable {
     /** Whether the event loop stays alive while somebody waits or listens here. The default is that it does. */
     setReferenced(referenced: boolean): void;
     /** Resolves when there is room to send, or the other side is gone. */
-    writable({ signal }?: SocketWait): Promise<void>;
+    writable(options?: SocketWait): Promise<void>;
     /**
      * Ends one direction or both, for every process that has this socket. After `read` the other side can send no more (EPIPE),
      * and what it had sent can still be received.

@@ -99,7 +99,7 @@ export function failureOf(error: unknown): Failure {
     return { message: String(error), fix: undefined, code: undefined, exitCode: exitCodes.failed };
   }
   const code = codeOf(error);
-  const usage = code === "ERR_OUT_OF_RANGE" || code === "ERR_INVALID_ARG_TYPE";
+  const usage = code === "ERR_OUT_OF_RANGE" || code === "ERR_INVALID_ARG_TYPE" || code === "ERR_INVALID_ARG_VALUE";
   const permission = code !== undefined && permissionCodes.has(code) ? runAsRoot() : undefined;
   return {
     message: asCommands(error.message),

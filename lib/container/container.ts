@@ -14,15 +14,31 @@
  *
  * @module
  */
+
 import { constants as os } from "node:os";
-import type { AddressSpace, Subscription } from "../address-space.js";
+import { AddressSpace, type Subscription } from "../address-space.js";
+import {
+  anything,
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkOptions,
+  checkPart,
+  checkRequired,
+  checkSignal,
+  checkString,
+  checkU64,
+  instanceOf,
+  integer,
+  knownOptions,
+} from "../arguments.js";
 import { type ChangeKind, type ChangeLock, refuseChange } from "../change-lock.js";
 import type { Attachment } from "../device/attachment.js";
 import { Device } from "../device/device.js";
 import { RegionMap } from "../device/region-map.js";
 import type { DeviceState } from "../device/state.js";
-import type { DmaMemory } from "../dma-buffer.js";
-import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
+import { checkMemory, type DmaMemory } from "../dma-buffer.js";
+import { argTypeError, invalidStateError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { IovaAllocator, type IovaRange, showRanges, toIova } from "../iova.js";
 import { watchForLeak } from "../leak.js";
@@ -117,11 +133,34 @@ export interface SpaceInfo {
 const { EBUSY, ECANCELED, EEXIST, EFAULT, EINVAL, EIO, ENODEV, ENOMEM, ENOSPC, EOVERFLOW } = os.errno;
 const END = 1n << 64n;
 
+const attachOptions = knownOptions<AttachOptions>({ vfToken: anything, beforeOpen: checkFunction });
+const mapChecks = {
+  iova: checkU64,
+  offset: integer(),
+  length: integer(),
+  read: checkBoolean,
+  write: checkBoolean,
+  alignment: checkU64,
+  mask: checkU64,
+} as const;
+const mapOptions = knownOptions<MapOptions>(mapChecks);
+const mapAsyncOptions = knownOptions<MapOptions & { signal: AbortSignal }>({ ...mapChecks, signal: checkSignal });
+const mapRequest = knownOptions<MapRequest>({ ...mapChecks, memory: checkMemory });
+const checkSpace = instanceOf(AddressSpace, "an AddressSpace");
+
 /** Where a map is wanted; without an IOVA, anywhere. */
 interface WantedRange {
   readonly iova: bigint | undefined;
   readonly length: number;
   readonly offset: number;
+}
+
+function* checkRequests(requests: readonly MapRequest[]): Generator<MapRequest, void> {
+  if (!Array.isArray(requests)) throw argTypeError("requests", "an array", requests);
+  for (const [index, request] of requests.entries()) {
+    checkRequired(`requests[${index}]`, request, mapRequest, "memory");
+    yield request;
+  }
 }
 
 function hex(value: bigint | number): string {
@@ -241,6 +280,8 @@ export abstract class Container implements Disposable {
    *   have left is under way
    */
   attach(address: string, options: AttachOptions = {}): Device {
+    checkString("address", address);
+    checkOptions("options", options, attachOptions);
     this.#live();
     this.refuseLocked();
     this.#refuseEarlierMaps(address);
@@ -406,6 +447,7 @@ export abstract class Container implements Disposable {
    *   the mode cannot map one), `ENODEV` (no device attached)
    */
   map(memory: DmaMemory, options: MapOptions = {}): DmaMapping {
+    checkOptions("options", options, mapOptions);
     const mapping = this.#plan(memory, options);
     let status: number;
     try {
@@ -429,6 +471,7 @@ export abstract class Container implements Disposable {
    * @throws what {@link map} throws, or the signal's reason; `ECANCELED` if the last device left meanwhile
    */
   async mapAsync(memory: DmaMemory, options: MapOptions & { readonly signal?: AbortSignal } = {}): Promise<DmaMapping> {
+    checkOptions("options", options, mapAsyncOptions);
     options.signal?.throwIfAborted();
     const mapping = this.#plan(memory, options);
     const space = this.#iovas;
@@ -474,7 +517,7 @@ export abstract class Container implements Disposable {
     const planned: DmaMapping[] = [];
     let made = 0;
     try {
-      for (const request of requests) planned.push(this.#plan(request.memory, request));
+      for (const request of checkRequests(requests)) planned.push(this.#plan(request.memory, request));
       const { done, errno } = this.kernelMapMany(planned);
       made = done;
       const failed = planned[done];
@@ -502,6 +545,7 @@ export abstract class Container implements Disposable {
    * @throws SectionError for a section that cannot be mapped; nothing of the address space is mapped then
    */
   mirror(space: AddressSpace<MemoryPart>): Subscription {
+    checkSpace("space", space);
     this.#attached(this.requests.map);
     const mirror = new ContainerMirror(this);
     const subscription = space.attachListener(mirror);
@@ -529,17 +573,11 @@ export abstract class Container implements Disposable {
 
   /** Checks a request, chooses its IOVA, reserves it, and holds the memory. */
   #plan(memory: DmaMemory, options: MapOptions): DmaMapping {
+    checkMemory("memory", memory);
     this.refuseLocked();
     const iovas = this.#allocator();
     const { offset = 0, length = memory.length - offset, read = true, write = true } = options;
-    if (!Number.isSafeInteger(offset)) throw argTypeError("offset", "a safe integer", offset);
-    if (!Number.isSafeInteger(length)) throw argTypeError("length", "a safe integer", length);
-    if (offset < 0 || length < 0 || offset + length > memory.length) {
-      throw outOfRangeError("offset and length", `within the ${memory.length} bytes of ${memory.label}`, {
-        offset,
-        length,
-      });
-    }
+    checkPart(memory.label, memory.length, offset, length);
     const wanted = options.iova === undefined ? undefined : toIova("iova", options.iova);
     if (length === 0 || (!read && !write) || !this.#isAligned(offset) || !this.#isAligned(length)) {
       throw this.#unfit({ iova: wanted, length, offset }, read || write);
@@ -892,6 +930,7 @@ export abstract class Container implements Disposable {
 
   /** Where devices see an address of this process: the lowest IOVA, if it is mapped more than once. */
   iovaOf(address: number): bigint | undefined {
+    checkInteger("address", address);
     const [mapping] = this.#table.byAddress(address);
     return mapping?.at(address - mapping.address);
   }

@@ -7,7 +7,9 @@
  *
  * @module
  */
+
 import { constants as os } from "node:os";
+import { instanceOf } from "../arguments.js";
 import type { Attachment } from "../device/attachment.js";
 import { KernelPort } from "../device/port.js";
 import { vfTokenBytes } from "../device/vf-token.js";
@@ -22,7 +24,7 @@ import { deviceName, explainBusy, explainVfToken, isMediated, noRemapping, unsaf
 import { type AttachOptions, Container, type LegacyMode, type SpaceInfo } from "./container.js";
 import type { ContainerState, HandOver } from "./hand-over.js";
 import { LegacyHandOver } from "./legacy-hand-over.js";
-import type { DmaMapping } from "./mapping.js";
+import { DmaMapping } from "./mapping.js";
 import { mapFrom, packMaps } from "./type1-batch.js";
 import { parseType1Info } from "./type1-info.js";
 
@@ -43,6 +45,8 @@ interface JoinedGroup {
   readonly fd: OwnedFd;
   users: number;
 }
+
+const checkMapping = instanceOf(DmaMapping, "a mapping (DmaMapping)");
 
 /** A container of type1, real or emulated. Made by {@link openContainer}. */
 export class LegacyContainer extends Container {
@@ -331,6 +335,7 @@ export class LegacyContainer extends Container {
    * @throws VfioError `EINVAL` while nothing is noted
    */
   dirtyPages(mapping: DmaMapping): BigUint64Array {
+    checkMapping("mapping", mapping);
     // The kernel forgets what it reports: the process that owns the container would miss it.
     this.refuseLocked("use");
     const bitmap = this.#bitmapOf(mapping);
@@ -355,6 +360,7 @@ export class LegacyContainer extends Container {
    *   `code` `ERR_INVALID_STATE` for a mapping that is not in this container, or not any more
    */
   unmapDirty(mapping: DmaMapping): BigUint64Array {
+    checkMapping("mapping", mapping);
     const bitmap = this.#bitmapOf(mapping);
     const { iova, length } = mapping;
     this.unmapBy(

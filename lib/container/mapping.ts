@@ -3,8 +3,8 @@
  *
  * @module
  */
+import { checkInteger } from "../arguments.js";
 import type { DmaMemory } from "../dma-buffer.js";
-import { outOfRangeError } from "../errors.js";
 
 /** What a mapping needs of the container that made it. @internal */
 export interface MappingOwner {
@@ -64,9 +64,7 @@ export class DmaMapping implements Disposable {
 
   /** The IOVA of a byte of the mapping, for a descriptor or a register. */
   at(offset: number): bigint {
-    if (!Number.isSafeInteger(offset) || offset < 0 || offset >= this.length) {
-      throw outOfRangeError("offset", `within the ${this.length} bytes of the mapping`, offset);
-    }
+    checkInteger("offset", offset, 0, this.length - 1);
     return this.iova + BigInt(offset);
   }
 

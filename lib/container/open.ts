@@ -3,8 +3,9 @@
  *
  * @module
  */
+
 import { existsSync } from "node:fs";
-import { outOfRangeError } from "../errors.js";
+import { checkOptions, knownOptions, oneOf } from "../arguments.js";
 import { type ContainerMode, containerModes, type LegacyMode } from "./container.js";
 import { IommufdContainer } from "./iommufd.js";
 import { LegacyContainer } from "./legacy.js";
@@ -29,11 +30,13 @@ export function openContainer(options?: ContainerOptions): IommufdContainer | Le
 export function openContainer(
   options: ContainerOptions | UserContainerOptions = {},
 ): IommufdContainer | LegacyContainer | UserContainer {
-  if (options.mode === "vfio-user") return UserContainer.open(options);
+  if (options !== null && options.mode === "vfio-user") return UserContainer.open(options);
+  checkOptions("options", options, containerOptions);
   const { mode = defaultMode() } = options;
-  if (!containerModes.includes(mode)) throw outOfRangeError("mode", `one of ${containerModes.join(", ")}`, mode);
   return mode === "iommufd" ? IommufdContainer.open() : LegacyContainer.open(mode);
 }
+
+const containerOptions = knownOptions<ContainerOptions>({ mode: oneOf([...containerModes, "vfio-user"]) });
 
 function defaultMode(): ContainerMode {
   // The class exists where the kernel was built with CONFIG_VFIO_DEVICE_CDEV; a device's group can always be used instead.

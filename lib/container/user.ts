@@ -8,9 +8,19 @@
  *
  * @module
  */
+
 import { EventEmitter } from "node:events";
 import { fstatSync } from "node:fs";
 import { constants as os } from "node:os";
+import {
+  anything,
+  checkBoolean,
+  checkDescriptor,
+  checkListener,
+  checkOptions,
+  integer,
+  knownOptions,
+} from "../arguments.js";
 import type { Attachment } from "../device/attachment.js";
 import type { Device } from "../device/device.js";
 import { type DeviceState, mapDeviceState } from "../device/state.js";
@@ -96,6 +106,14 @@ const DEFAULT_TIMEOUT = 5000;
 // How long to wait before a listener's queue that was full is tried again. Nothing tells when it has room.
 const QUEUE_PAUSE_MS = 10;
 
+const userOptions = knownOptions<UserContainerOptions>({
+  mode: anything,
+  socket: anything,
+  timeout: integer(1, LONGEST),
+  postedWrites: checkBoolean,
+  trustServer: checkBoolean,
+});
+
 /** What a container tells of. */
 export interface UserContainerEvents {
   /** The server is gone. The device is to be closed; then it can be attached again. */
@@ -146,18 +164,11 @@ export class UserContainer extends Container {
   };
 
   /** @internal */
-  static open({
-    socket,
-    timeout = DEFAULT_TIMEOUT,
-    postedWrites = true,
-    trustServer = false,
-  }: UserContainerOptions): UserContainer {
-    if (typeof socket !== "string" && typeof socket !== "number") {
-      throw argTypeError("socket", "a path or a descriptor", socket);
-    }
-    if (!Number.isInteger(timeout) || timeout <= 0 || timeout > LONGEST) {
-      throw outOfRangeError("timeout", `an integer from 1 to ${LONGEST}`, timeout);
-    }
+  static open(options: UserContainerOptions): UserContainer {
+    checkOptions("options", options, userOptions);
+    const { socket, timeout = DEFAULT_TIMEOUT, postedWrites = true, trustServer = false } = options;
+    if (typeof socket === "number") checkDescriptor("socket", socket);
+    else if (typeof socket !== "string") throw argTypeError("socket", "a path or a descriptor", socket);
     return new UserContainer(socket, timeout, { postedWrites, trustServer });
   }
 
@@ -304,6 +315,7 @@ export class UserContainer extends Container {
     event: Event,
     listener: (...args: UserContainerEvents[Event]) => void,
   ): this {
+    checkListener(["lost"], event, listener);
     this.#events.on<keyof UserContainerEvents>(event, listener);
     return this;
   }
@@ -313,6 +325,7 @@ export class UserContainer extends Container {
     event: Event,
     listener: (...args: UserContainerEvents[Event]) => void,
   ): this {
+    checkListener(["lost"], event, listener);
     this.#events.once<keyof UserContainerEvents>(event, listener);
     return this;
   }
@@ -322,6 +335,7 @@ export class UserContainer extends Container {
     event: Event,
     listener: (...args: UserContainerEvents[Event]) => void,
   ): this {
+    checkListener(["lost"], event, listener);
     this.#events.off<keyof UserContainerEvents>(event, listener);
     return this;
   }

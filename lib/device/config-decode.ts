@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkObject } from "../arguments.js";
 import type { ConfigReader, PciCapability } from "./pci-capabilities.js";
 
 /** The fields of a capability by name; numbers where they count something. */
@@ -88,6 +89,8 @@ const extended: Readonly<Record<string, Decoder>> = {
  * @param config a device's config space
  */
 export function decodeCapability(config: ConfigReader, capability: PciCapability): CapabilityFields {
+  checkObject("config", config);
+  checkObject("capability", capability);
   const decode = (capability.extended ? extended : conventional)[capability.name];
   // The longest of those that are decoded.
   if (decode === undefined || capability.offset + 0x14 > config.size) return {};

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { outOfRangeError } from "../errors.js";
+import { checkInteger, oneOf } from "../arguments.js";
 import {
   type PciCapability,
   type PciCapabilityName,
@@ -216,8 +216,7 @@ export class ConfigSpace {
    * @param which its name or number
    */
   capability(which: PciCapabilityName | number): PciCapability | undefined {
-    const id = typeof which === "number" ? which : pciCapabilityIds[which];
-    if (id === undefined) throw outOfRangeError("which", "the name or number of a PCI capability", which);
+    const id = capabilityId(which, pciCapabilityIds);
     for (const capability of walkPciCapabilities(this)) if (capability.id === id) return capability;
     return undefined;
   }
@@ -228,8 +227,7 @@ export class ConfigSpace {
    * @param which its name or number
    */
   extendedCapability(which: PciExtendedCapabilityName | number): PciCapability | undefined {
-    const id = typeof which === "number" ? which : pciExtendedCapabilityIds[which];
-    if (id === undefined) throw outOfRangeError("which", "the name or number of a PCI Express capability", which);
+    const id = capabilityId(which, pciExtendedCapabilityIds);
     for (const capability of walkPciExtendedCapabilities(this)) if (capability.id === id) return capability;
     return undefined;
   }
@@ -238,4 +236,11 @@ export class ConfigSpace {
   toString(): string {
     return this.label;
   }
+}
+
+/** The number of a capability, which one may be asked for by. */
+function capabilityId<Name extends string>(which: Name | number, ids: Readonly<Record<Name, number>>): number {
+  if (typeof which === "number") return checkInteger("which", which, 0, 0xffff);
+  oneOf(Object.keys(ids))("which", which);
+  return ids[which];
 }

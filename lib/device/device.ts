@@ -11,10 +11,12 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
+import { checkBoolean, checkInteger, checkObject, checkString } from "../arguments.js";
 import type { ChangeLock } from "../change-lock.js";
 import type { DmaMemory } from "../dma-buffer.js";
-import { outOfRangeError, VfioError } from "../errors.js";
+import { VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { watchForLeak } from "../leak.js";
 import { runAll } from "../run-all.js";
@@ -111,12 +113,12 @@ export class Device implements Disposable {
   /** A region, or undefined if the device does not have it. */
   findRegion(which: RegionName | RegionType | number): Region | undefined {
     if (typeof which === "object") {
+      checkObject("which", which);
       return this.regions.find(({ type }) => type?.type === which.type && type.subtype === which.subtype);
     }
+    if (typeof which === "number") checkInteger("which", which);
+    else checkString("which", which);
     const index = typeof which === "number" ? which : this.info.isPci ? regionIndex(which) : -1;
-    if (!Number.isInteger(index) || (typeof which === "number" && index < 0)) {
-      throw outOfRangeError("which", "the index or name of a region", which);
-    }
     return index >= 0 && index < this.info.regionCount ? this.#region(index) : undefined;
   }
 
@@ -164,6 +166,7 @@ export class Device implements Disposable {
 
   /** One write of COMMAND, with its other bits as they are. */
   set busMaster(on: boolean) {
+    checkBoolean("busMaster", on);
     const { command } = this.config;
     this.config.command = on ? command | PciCommand.busMaster : command & ~PciCommand.busMaster;
   }

@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
-import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
+import { checkBytes, checkInteger, oneOf } from "../arguments.js";
+import { VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import {
   VFIO_DEVICE_FEATURE_GET,
@@ -19,6 +21,7 @@ import { vfTokenBytes } from "./vf-token.js";
 const { EINVAL, ENOTTY, EOPNOTSUPP } = constants.errno;
 
 const operations = { get: VFIO_DEVICE_FEATURE_GET, set: VFIO_DEVICE_FEATURE_SET } as const;
+const checkOperation = oneOf(Object.keys(operations));
 
 /** The device's answer to {@link DeviceFeatures.set}. */
 export interface FeatureAnswer {
@@ -51,6 +54,7 @@ export class DeviceFeatures {
    * @throws VfioError for anything but the answer "no"
    */
   has(feature: number, operation: "get" | "set"): boolean {
+    checkOperation("operation", operation);
     const flags = VFIO_DEVICE_FEATURE_PROBE | operations[operation] | checkFeature(feature);
     const status = this.#device.port.feature(flags);
     // ENOTTY: the kernel or the driver does not know it. EINVAL: it is known, and not for this operation.
@@ -67,7 +71,7 @@ export class DeviceFeatures {
    * @throws VfioError ENOTTY if the device does not have it
    */
   get(feature: number, data: Uint8Array): number {
-    if (!(data instanceof Uint8Array)) throw argTypeError("data", "a Uint8Array", data);
+    checkBytes("data", data);
     const status = this.#device.port.feature(VFIO_DEVICE_FEATURE_GET | checkFeature(feature), data);
     if (status < 0) throw this.#refusal("get", feature, status);
     return status;
@@ -81,7 +85,7 @@ export class DeviceFeatures {
    * @throws VfioError ENOTTY if the device does not have it. A set that fails makes no descriptor
    */
   set(feature: number, data: Uint8Array = new Uint8Array(0)): FeatureAnswer {
-    if (!(data instanceof Uint8Array)) throw argTypeError("data", "a Uint8Array", data);
+    checkBytes("data", data);
     // Not slice(): a Buffer's shares the memory.
     const bytes = new Uint8Array(data);
     const { port } = this.#device;
@@ -122,8 +126,5 @@ export class DeviceFeatures {
 }
 
 function checkFeature(feature: number): number {
-  if (!Number.isInteger(feature) || feature < 0 || feature > VFIO_DEVICE_FEATURE_MASK) {
-    throw outOfRangeError("feature", `an integer from 0 to 0x${VFIO_DEVICE_FEATURE_MASK.toString(16)}`, feature);
-  }
-  return feature;
+  return checkInteger("feature", feature, 0, VFIO_DEVICE_FEATURE_MASK);
 }

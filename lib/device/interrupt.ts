@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { EventEmitter } from "node:events";
 import { constants } from "node:os";
+import { checkListener, checkOptions, checkSignal, checkString, knownOptions } from "../arguments.js";
 import type { ChangeKind } from "../change-lock.js";
 import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
@@ -123,6 +125,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
    *   still owns the device
    */
   lend(borrower: string): () => void {
+    checkString("borrower", borrower);
     this.#readable();
     this.#owner.refuseLocked("use");
     if (this.watched) throw invalidStateError(`somebody listens or waits for ${this.label}: stop that first`);
@@ -143,6 +146,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
 
   /** Calls `listener` with the count of each delivery. */
   on(event: "interrupt", listener: (count: number) => void): this {
+    checkListener(["interrupt"], event, listener);
     this.#readable();
     this.#emitter.on(event, listener);
     this.#watch();
@@ -151,6 +155,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
 
   /** Calls `listener` with the count of the next delivery. */
   once(event: "interrupt", listener: (count: number) => void): this {
+    checkListener(["interrupt"], event, listener);
     this.#readable();
     this.#emitter.once(event, listener);
     this.#watch();
@@ -159,6 +164,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
 
   /** Takes a listener away. */
   off(event: "interrupt", listener: (count: number) => void): this {
+    checkListener(["interrupt"], event, listener);
     this.#emitter.off(event, listener);
     this.#watch();
     return this;
@@ -244,6 +250,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
    * @throws the signal's reason; an error with `code` `ERR_INVALID_STATE` if it is switched off meanwhile
    */
   async wait(options: WaitOptions = {}): Promise<number> {
+    checkOptions("options", options, waitOptions);
     const count = await this.#next(options);
     if (count === undefined) throw invalidStateError(`${this.label} was switched off`);
     return count;
@@ -252,7 +259,6 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
   /** The count; 0 for a timeout; undefined when it is switched off, or `stop` was called. */
   #next({ timeout, signal }: WaitOptions, onWaiting?: (stop: () => void) => void): Promise<number | undefined> {
     this.#readable();
-    if (timeout !== undefined) checkTimeout(timeout);
     signal?.throwIfAborted();
     // What came before is the answer, unless somebody else is to hear of it too.
     const count = this.#poll === undefined && !this.#suspended ? this.#read() : 0;
@@ -310,6 +316,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
    * @param options.signal ends it: the loop throws the signal's reason
    */
   interrupts(options: Pick<WaitOptions, "signal"> = {}): AsyncIterableIterator<number> {
+    checkOptions("options", options, iterateOptions);
     return this.iterate(options);
   }
 
@@ -355,7 +362,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
    * @returns its count; 0 if none came within the timeout
    */
   waitSync(timeout?: number): number {
-    if (timeout !== undefined) checkTimeout(timeout);
+    if (timeout !== undefined) checkTimeout("timeout", timeout);
     this.#aloneOnly("waitSync()");
     const deadline = timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeout;
     for (;;) {
@@ -439,8 +446,11 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
   }
 }
 
-function checkTimeout(timeout: number): void {
-  if (typeof timeout !== "number") throw argTypeError("timeout", "a number of milliseconds", timeout);
+function checkTimeout(name: string, timeout: unknown): void {
+  if (typeof timeout !== "number") throw argTypeError(name, "a number of milliseconds", timeout);
   if ((timeout >= 0 && timeout <= LONGEST) || timeout === Number.POSITIVE_INFINITY) return;
-  throw outOfRangeError("timeout", `a number of milliseconds from 0 to ${LONGEST}, or Infinity`, timeout);
+  throw outOfRangeError(name, `a number of milliseconds from 0 to ${LONGEST}, or Infinity`, timeout);
 }
+
+const waitOptions = knownOptions<WaitOptions>({ timeout: checkTimeout, signal: checkSignal });
+const iterateOptions = knownOptions<Pick<WaitOptions, "signal">>({ signal: checkSignal });

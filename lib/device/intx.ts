@@ -3,9 +3,9 @@
  *
  * @module
  */
-
+import { checkBoolean, checkDescriptor, checkOptions, checkSignal, knownOptions } from "../arguments.js";
 import type { ChangeKind } from "../change-lock.js";
-import { check, invalidStateError, outOfRangeError } from "../errors.js";
+import { check, invalidStateError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import { Interrupt, type InterruptOwner, type WaitOptions } from "./interrupt.js";
@@ -19,6 +19,11 @@ interface LineOwner extends InterruptOwner {
   unmask(): void;
   setUnmaskEventfd(eventfd: number): void;
 }
+
+const lineOptions = knownOptions<NonNullable<Parameters<IntxLine["interrupts"]>[0]>>({
+  signal: checkSignal,
+  unmask: checkBoolean,
+});
 
 /**
  * The device's line, switched on.
@@ -69,6 +74,7 @@ export class IntxLine extends Interrupt {
   override interrupts(
     options: Pick<WaitOptions, "signal"> & { readonly unmask?: boolean } = {},
   ): AsyncIterableIterator<number> {
+    checkOptions("options", options, lineOptions);
     const unmask = this.#intx.automasked && options.unmask !== false;
     return this.iterate(options, unmask ? () => this.unmask() : undefined);
   }
@@ -86,9 +92,7 @@ export class IntxLine extends Interrupt {
     this.#on();
     this.#intx.refuseLocked();
     // -1 would take the eventfd back.
-    if (eventfd !== undefined && !(Number.isInteger(eventfd) && eventfd >= 0)) {
-      throw outOfRangeError("eventfd", "a file descriptor", eventfd);
-    }
+    if (eventfd !== undefined) checkDescriptor("eventfd", eventfd);
     const [fd, syscall] = eventfd === undefined ? [native.eventfd(), "eventfd2"] : [native.dup(eventfd), "dup"];
     const own = new OwnedFd(
       check(fd, () => ({ syscall, object: this.label })),

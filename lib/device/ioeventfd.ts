@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
-import { check, outOfRangeError, VfioError } from "../errors.js";
+import { checkDescriptor } from "../arguments.js";
+import { check, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";
@@ -78,9 +80,7 @@ export class Ioeventfd implements DevicePart, Disposable {
       width,
     );
     // -1 would take an order back.
-    if (eventfd !== undefined && !(Number.isInteger(eventfd) && eventfd >= 0)) {
-      throw outOfRangeError("eventfd", "a file descriptor", eventfd);
-    }
+    if (eventfd !== undefined) checkDescriptor("eventfd", eventfd);
     const label = labelOf(region, offset);
     const [fd, syscall] = eventfd === undefined ? [native.eventfd(), "eventfd2"] : [native.dup(eventfd), "dup"];
     const own = new OwnedFd(

@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
-import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
+import { checkDescriptor, checkInteger, checkIterable } from "../arguments.js";
+import { invalidStateError, outOfRangeError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { Interrupt } from "./interrupt.js";
 import { IrqIndex, type SetIrqs } from "./irq-index.js";
@@ -38,6 +40,7 @@ export class MessageInterrupts extends IrqIndex {
    * @throws an error with `code` `ERR_INVALID_STATE` if it is off
    */
   vector(index: number): Interrupt {
+    checkInteger("index", index);
     const vector = this.#vectors.get(index);
     if (vector === undefined) throw invalidStateError(`${this.#label(index)} is off`);
     return vector;
@@ -53,10 +56,7 @@ export class MessageInterrupts extends IrqIndex {
    */
   enable(count: number): readonly Interrupt[] {
     this.refuseAbsent();
-    if (!Number.isInteger(count)) throw argTypeError("count", "an integer", count);
-    if (count < 1 || count > this.count) {
-      throw outOfRangeError("count", `from 1 to ${this.count}, as many as ${this} has`, count);
-    }
+    checkInteger("count", count, 1, this.count);
     this.device.refuseLocked();
     this.refuseSecond();
     if (this.enabled) {
@@ -90,10 +90,7 @@ export class MessageInterrupts extends IrqIndex {
    */
   enableVector(index: number): Interrupt {
     this.refuseAbsent();
-    if (!Number.isInteger(index)) throw argTypeError("index", "an integer", index);
-    if (index < 0 || index >= this.count) {
-      throw outOfRangeError("index", `from 0 to ${this.count - 1}, a vector of ${this}`, index);
-    }
+    checkInteger("index", index, 0, this.count - 1);
     this.device.refuseLocked();
     this.refuseSecond();
     if (this.#vectors.has(index)) throw invalidStateError(`${this.#label(index)} is on already`);
@@ -132,6 +129,7 @@ export class MessageInterrupts extends IrqIndex {
       this.setIrqs({ action: "TRIGGER", start: vectors.index, count: 1 });
       return;
     }
+    checkIterable("vectors", vectors);
     const wanted = new Set(vectors);
     for (const index of wanted) {
       if (!this.#vectors.has(index)) throw outOfRangeError("vectors", `vectors of ${this} that are on`, index);
@@ -154,9 +152,7 @@ export class MessageInterrupts extends IrqIndex {
   redirect(index: number, eventfd: number | undefined): void {
     const vector = this.vector(index);
     // -1 would take the vector's eventfd away.
-    if (eventfd !== undefined && !(Number.isInteger(eventfd) && eventfd >= 0)) {
-      throw outOfRangeError("eventfd", "a file descriptor", eventfd);
-    }
+    if (eventfd !== undefined) checkDescriptor("eventfd", eventfd);
     this.#setOne(index, eventfd ?? vector.eventfd);
     if (eventfd === undefined) this.#redirected.delete(index);
     else this.#redirected.set(index, eventfd);

@@ -7,7 +7,7 @@
 import { constants } from "node:os";
 import { checkPart } from "../arguments.js";
 import { ArrayBuffers } from "../array-buffers.js";
-import type { DmaMemory } from "../dma-buffer.js";
+import { type DmaMemory, dmaMemory } from "../dma-buffer.js";
 import { invalidStateError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { watchForLeak } from "../leak.js";
@@ -16,7 +16,14 @@ import { exportDmaBuf } from "./dma-buf.js";
 import { memorySpaceOff, switchMemoryOn } from "./memory-space.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";
 import type { Region } from "./region.js";
-import { checkRegister, checkValue, type RegisterProgram, type Registers, type Width } from "./registers.js";
+import {
+  checkProgram,
+  checkRegister,
+  checkValue,
+  type RegisterProgram,
+  type Registers,
+  type Width,
+} from "./registers.js";
 
 const { EBUSY, ENOMEM, EPERM } = constants.errno;
 const PROT_READ = 1;
@@ -49,6 +56,7 @@ export function largestPage(offset: number, length: number, basePage: number): n
  * SIGBUS; touching it during a reset waits for the end of the reset. Use the region's own methods where that may be.
  */
 export class RegionMap implements DmaMemory, Registers, Disposable {
+  readonly [dmaMemory] = true;
   readonly kind = "bar";
   readonly label: string;
   readonly address: number;
@@ -196,6 +204,7 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
   }
 
   run(program: RegisterProgram): void {
+    checkProgram("program", program);
     const mapping = program.writes ? this.#openForWrites() : this.#open();
     program.checkFits(this.label, this.length);
     native.mmioRun(mapping, program.words);

@@ -4,8 +4,8 @@
  * @module
  */
 import { constants } from "node:os";
-import { checkPart } from "../arguments.js";
-import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
+import { anything, checkBytes, checkPart, checkRequired, knownOptions } from "../arguments.js";
+import { outOfRangeError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import { VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi.js";
@@ -17,8 +17,10 @@ import type { WhyUnmappable } from "./port.js";
 import { isBar, type RegionArea, type RegionInfo, type RegionType, readRegionInfo, regionName } from "./region-info.js";
 import { RegionMap } from "./region-map.js";
 import {
+  checkProgram,
   checkRegister,
   checkValue,
+  checkWidth,
   type ProgramStep,
   type RegisterProgram,
   type Registers,
@@ -30,6 +32,13 @@ const { EFAULT, EINVAL, EIO, EPERM } = constants.errno;
 // linux/pci_regs.h: PCI_BASE_ADDRESS_0, and its bit that says "I/O ports"
 const CONFIG_BAR0 = 0x10;
 const BAR_IS_IO = 1;
+
+const ioeventfdOptions = knownOptions<IoeventfdOptions>({
+  offset: anything,
+  width: checkWidth,
+  value: anything,
+  eventfd: anything,
+});
 
 // One access is at most 8 bytes, and nothing else runs while it is made.
 const scratch = new Uint8Array(8);
@@ -145,6 +154,7 @@ export class Region implements Registers {
   }
 
   run(program: RegisterProgram): void {
+    checkProgram("program", program);
     program.checkFits(this.label, this.size);
     const steps = Array.from({ length: program.length }, (_, index) => program.step(index));
     const ran = this.#device.port.run(this, steps, (index, value) => program.answer(index, value));
@@ -232,7 +242,7 @@ export class Region implements Registers {
    * @throws RangeError if they are not within the region; VfioError
    */
   write(offset: number, bytes: Uint8Array): void {
-    if (!(bytes instanceof Uint8Array)) throw argTypeError("bytes", "a Uint8Array", bytes);
+    checkBytes("bytes", bytes);
     checkPart(this.label, this.size, offset, bytes.length);
     this.#transfer("write", offset, bytes);
   }
@@ -341,6 +351,7 @@ export class Region implements Registers {
    *   kernel allows 1000 for a device)
    */
   ioeventfd(options: IoeventfdOptions): Ioeventfd {
+    checkRequired("options", options, ioeventfdOptions, "width");
     checkRegister(this.label, this.size, options.offset, options.width);
     if (!this.writable) {
       throw new VfioError({

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkInteger } from "../arguments.js";
+import { type Check, checkInteger, instanceOf } from "../arguments.js";
 import { argTypeError, outOfRangeError } from "../errors.js";
 
 /**
@@ -44,6 +44,12 @@ export interface Registers {
 
 /** The widths of an access, in bytes. */
 export type Width = 1 | 2 | 4 | 8;
+
+/** @throws TypeError, RangeError */
+export const checkWidth: Check = (name, value) => {
+  if (typeof value !== "number") throw argTypeError(name, "a number", value);
+  if (![1, 2, 4, 8].includes(value)) throw outOfRangeError(name, "1, 2, 4 or 8 bytes", value);
+};
 
 /** One access of a {@link RegisterProgram}. */
 export interface ProgramStep {
@@ -226,6 +232,9 @@ export class RegisterProgram {
     return this.#writes;
   }
 }
+
+/** @throws TypeError */
+export const checkProgram: Check = instanceOf(RegisterProgram, "a RegisterProgram");
 
 function toWidth(code: number): Width {
   return code === 1 || code === 2 || code === 4 ? code : 8;

@@ -5,9 +5,11 @@
  *
  * @module
  */
+
 import { closeSync, constants as fs, openSync } from "node:fs";
 import { constants as os } from "node:os";
 import { join } from "node:path";
+import { checkArray, checkString, oneOf } from "../arguments.js";
 import { type ContainerMode, containerModes } from "../container/container.js";
 import { openContainer } from "../container/open.js";
 import { VfioError } from "../errors.js";
@@ -458,6 +460,9 @@ export function diagnose(address?: string, paths?: HostPaths): Diagnosis {
  * @param modes which; by default all five
  */
 export function tryModes(address: string, modes: readonly ContainerMode[] = containerModes): Attempt[] {
+  checkArray("modes", modes);
+  checkString("address", address);
+  for (const mode of modes) oneOf(containerModes)("modes", mode);
   return modes.map((mode) => {
     try {
       using container = openContainer({ mode });

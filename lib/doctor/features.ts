@@ -3,7 +3,9 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
+import { checkString } from "../arguments.js";
 import { OwnedFd } from "../fd.js";
 import { native, support } from "../native.js";
 import { VFIO_UNMAP_ALL } from "../uapi.js";
@@ -44,6 +46,7 @@ function ask<T>(path: string, question: (fd: number) => T): T | undefined {
  * @param dev where the device nodes are
  */
 export function readKernelFeatures(dev = "/dev"): KernelFeatures {
+  checkString("dev", dev);
   const iommufd = ask(`${dev}/iommu`, (fd) => ({
     // There is no such address space and no such file: what knows the request says ENOENT or EBADF.
     mapFile: native.iommufdIoasMapFile(fd, 0, 0, -1, 0, 0, 4096) !== -ENOTTY,

@@ -6,7 +6,21 @@
  *
  * @module
  */
+
 import { constants as os } from "node:os";
+import {
+  checkArray,
+  checkBoolean,
+  checkDescriptor,
+  checkInteger,
+  checkObject,
+  checkOptions,
+  checkU64,
+  instanceOf,
+  integer,
+  knownOptions,
+  oneOf,
+} from "../arguments.js";
 import { type ChangeLock, refuseChange } from "../change-lock.js";
 import { check, outOfRangeError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
@@ -84,6 +98,10 @@ const ofAllow: Meanings = new Map([
 ]);
 
 const nothing: Meanings = new Map();
+
+const checkId = integer(0, 0xffff_ffff);
+const checkAccounting = oneOf(["user", "process"]);
+const mapOptions = knownOptions<IoasMapOptions>({ iova: checkU64, read: checkBoolean, write: checkBoolean });
 
 function mapFlags({ iova, read = true, write = true }: IoasMapOptions): number {
   return (
@@ -174,6 +192,7 @@ export class Iommufd implements Disposable {
    * @throws VfioError `EBUSY` while another object (an attached device, a nested page table) needs it, `ENOENT`
    */
   destroy(id: number): void {
+    checkId("id", id);
     this.refuseLocked();
     check(native.iommufdDestroy(this.fd, id), (errno) => ({
       syscall: "ioctl",
@@ -198,6 +217,7 @@ export class Iommufd implements Disposable {
 
   /** To be set right after opening. */
   set accounting(mode: "user" | "process") {
+    checkAccounting("accounting", mode);
     this.refuseLocked();
     const value = mode === "process" ? 1 : 0;
     const option = uapi.IOMMU_OPTION_RLIMIT_MODE;
@@ -221,6 +241,7 @@ export class Iommufd implements Disposable {
 
   /** Sets it, or clears it with `undefined`. */
   set compatIoas(ioas: number | undefined) {
+    if (ioas !== undefined) checkId("compatIoas", ioas);
     this.refuseLocked();
     const operation = ioas === undefined ? uapi.IOMMU_VFIO_IOAS_CLEAR : uapi.IOMMU_VFIO_IOAS_SET;
     check(native.iommufdVfioIoas(this.fd, operation, ioas ?? 0), () => ({
@@ -330,6 +351,8 @@ export class Ioas implements Disposable {
    * @throws VfioError `EADDRINUSE` if a range is reserved already
    */
   allow(ranges: readonly IovaRange[]): void {
+    checkArray("ranges", ranges);
+    for (const [index, range] of ranges.entries()) checkObject(`ranges[${index}]`, range);
     this.iommufd.refuseLocked();
     check(
       native.iommufdIoasAllowIovas(this.iommufd.fd, this.id, packRanges(ranges)),
@@ -346,6 +369,8 @@ export class Ioas implements Disposable {
    * @throws VfioError `EEXIST`, `ENOSPC` (no IOVA left to choose), `EINVAL`, `EOVERFLOW`, `EFAULT`, `ENOMEM`
    */
   map(address: number, length: number | bigint, options: IoasMapOptions = {}): bigint {
+    checkInteger("address", address);
+    checkOptions("options", options, mapOptions);
     this.iommufd.refuseLocked();
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
     const [from, size] = [toIova("address", address), toIova("length", length)];
@@ -361,6 +386,8 @@ export class Ioas implements Disposable {
    * @throws VfioError as {@link map}; `ENODEV` for a dma-buf whose device is being reset
    */
   mapFile(fd: number, start: number | bigint, length: number | bigint, options: IoasMapOptions = {}): bigint {
+    checkDescriptor("fd", fd);
+    checkOptions("options", options, mapOptions);
     this.iommufd.refuseLocked();
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
     const [from, size] = [toIova("start", start), toIova("length", length)];
@@ -375,6 +402,8 @@ export class Ioas implements Disposable {
    * @throws VfioError as {@link map}; `ENOENT` where the source is not mapped, `EPERM` for more rights than it has
    */
   copy(from: Ioas, fromIova: number | bigint, length: number | bigint, options: IoasMapOptions = {}): bigint {
+    instanceOf(Ioas, "an Ioas")("from", from);
+    checkOptions("options", options, mapOptions);
     this.iommufd.refuseLocked();
     if (from.iommufd !== this.iommufd) throw outOfRangeError("from", "an IOAS of the same iommufd", from.id);
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
@@ -420,6 +449,7 @@ export class Ioas implements Disposable {
 
   /** To be set before anything that larger pages could be used for is mapped. */
   set hugePages(on: boolean) {
+    checkBoolean("hugePages", on);
     this.iommufd.refuseLocked();
     const { IOMMU_OPTION_HUGE_PAGES: option, IOMMU_OPTION_OP_SET: set } = uapi;
     const value = on ? 1 : 0;

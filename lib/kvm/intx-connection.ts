@@ -9,7 +9,8 @@
  *
  * @module
  */
-import type { IntxLine } from "../device/intx.js";
+import { checkFunction, checkRequired, instanceOf, knownOptions } from "../arguments.js";
+import { IntxLine } from "../device/intx.js";
 import { check, invalidStateError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
@@ -17,7 +18,8 @@ import { runAll } from "../run-all.js";
 import { claim } from "./claim.js";
 import type { IrqFd } from "./irqfd.js";
 import type { VmPart } from "./part.js";
-import type { Vm } from "./vm.js";
+import { checkGsi } from "./routing.js";
+import { Vm } from "./vm.js";
 
 /** How a line goes to a guest. */
 export interface IntxConnectionOptions {
@@ -39,6 +41,9 @@ export interface IntxConnectionOptions {
  * - `user`: the program does both. Without an irqchip in the kernel.
  */
 export type IntxDelivery = "resample" | "irqfd" | "user";
+
+const checkVm = instanceOf(Vm, "a virtual machine (Vm)");
+const connectionOptions = knownOptions<IntxConnectionOptions>({ gsi: checkGsi, setLevel: checkFunction });
 
 /**
  * A line that goes to a guest. Made by {@link connectIntx}; disposing it gives the line back to this process, unmasked: what
@@ -272,6 +277,7 @@ export class IntxConnection implements VmPart, Disposable {
    * @throws VfioError; it is then detached, and can be tried again
    */
   attach(vm: Vm = this.#vm): void {
+    checkVm("vm", vm);
     this.#live();
     if (vm !== this.#vm) this.#moveTo(vm);
     if (this.#attached) return;
@@ -335,6 +341,9 @@ export class IntxConnection implements VmPart, Disposable {
  *   route, `EBUSY` if the line has an unmask eventfd or its eventfd an irqfd; the line is then as it was, unmasked
  */
 export function connectIntx(line: IntxLine, vm: Vm, options: IntxConnectionOptions): IntxConnection {
+  instanceOf(IntxLine, "an INTx line that is on (IntxLine)")("line", line);
+  checkVm("vm", vm);
+  checkRequired("options", options, connectionOptions, "gsi");
   return new IntxConnection(line, vm, options);
 }
 

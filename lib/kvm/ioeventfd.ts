@@ -3,14 +3,28 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
-import { check, outOfRangeError, VfioError } from "../errors.js";
+import { type Check, checkDescriptor, checkRequired, checkU64, knownOptions, oneOf } from "../arguments.js";
+import { argTypeError, check, outOfRangeError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import { KVM_IOEVENTFD_FLAG_DATAMATCH, KVM_IOEVENTFD_FLAG_DEASSIGN, KVM_IOEVENTFD_FLAG_PIO } from "../uapi.js";
 import type { VmPart } from "./part.js";
 
 const { EBADF, EEXIST, EINVAL, ENOSPC } = constants.errno;
+
+const checkLength: Check = (name, value) => {
+  if (typeof value !== "number") throw argTypeError(name, "a number", value);
+  if (![0, 1, 2, 4, 8].includes(value)) throw outOfRangeError(name, "0, 1, 2, 4 or 8 bytes", value);
+};
+const ioeventfdOptions = knownOptions<KvmIoeventfdOptions>({
+  address: checkU64,
+  length: checkLength,
+  match: checkU64,
+  space: oneOf(["mmio", "pio"]),
+  eventfd: checkDescriptor,
+});
 
 /** Which writes signal. */
 export interface KvmIoeventfdOptions {
@@ -41,8 +55,10 @@ export class KvmIoeventfd implements VmPart, Disposable {
   /** @internal */
   constructor(
     vm: { readonly fd: number; readonly label: string; readonly parts: Set<VmPart> },
-    { address, length, match, space = "mmio", eventfd }: KvmIoeventfdOptions,
+    options: KvmIoeventfdOptions,
   ) {
+    checkRequired("options", options, ioeventfdOptions, "address", "length");
+    const { address, length, match, space = "mmio", eventfd } = options;
     if (match !== undefined && length === 0) throw outOfRangeError("length", "that of the value to match", length);
     this.label = `ioeventfd at ${space} 0x${address.toString(16)} of ${vm.label}`;
     this.#vm = vm;

@@ -3,15 +3,25 @@
  *
  * @module
  */
+
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
+import { checkDescriptor, checkRequired, checkString, knownOptions } from "../arguments.js";
 import { check, invalidStateError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import { KVM_IRQFD_FLAG_DEASSIGN, KVM_IRQFD_FLAG_RESAMPLE } from "../uapi.js";
 import type { VmPart } from "./part.js";
+import { checkGsi } from "./routing.js";
 
 const { EAGAIN, EBADF, EBUSY, EINVAL, ENXIO, EOPNOTSUPP } = constants.errno;
+
+const irqFdOptions = knownOptions<IrqFdOptions>({
+  eventfd: checkDescriptor,
+  gsi: checkGsi,
+  resample: checkDescriptor,
+  label: checkString,
+});
 
 /** What is wired to what. */
 export interface IrqFdOptions {
@@ -59,7 +69,9 @@ export class IrqFd implements VmPart, Disposable {
   #entry: WeakRef<IrqFd> | undefined;
 
   /** @internal */
-  constructor(vm: IrqFdVm, { eventfd, gsi, resample, label }: IrqFdOptions) {
+  constructor(vm: IrqFdVm, options: IrqFdOptions) {
+    checkRequired("options", options, irqFdOptions, "eventfd", "gsi");
+    const { eventfd, gsi, resample, label } = options;
     this.#vm = vm;
     this.gsi = gsi;
     this.label = label === undefined ? `eventfd ${eventfd}` : `eventfd ${eventfd} (${label})`;

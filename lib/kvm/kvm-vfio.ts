@@ -5,7 +5,9 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
+import { checkDescriptor } from "../arguments.js";
 import { check, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
@@ -68,6 +70,7 @@ export class KvmVfioDevice implements VmPart, Disposable {
    * @throws VfioError `EEXIST` if it was added already, `EBADF` if it is closed, `EINVAL` if it is no file of VFIO's
    */
   addFile(file: number): Disposable {
+    checkDescriptor("file", file);
     // KVM removes a file by a descriptor of it, and the caller's may be closed by then.
     const copy = new OwnedFd(
       check(native.dup(file), (errno) => this.#describe("FILE_ADD", errno, file)),

@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
-import { check, outOfRangeError, VfioError } from "../errors.js";
+import { checkInteger, checkString } from "../arguments.js";
+import { check, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import { openNode } from "../open-node.js";
@@ -28,6 +30,7 @@ export class Kvm implements Disposable {
    *   to do
    */
   static open(path = "/dev/kvm"): Kvm {
+    checkString("path", path);
     const fd = openNode(path, explainOpen);
     try {
       const version = check(native.kvmGetApiVersion(fd.number), () => ({
@@ -60,9 +63,7 @@ export class Kvm implements Disposable {
    * @returns 0 if KVM does not have it; otherwise 1, or a number with a meaning of its own
    */
   checkExtension(capability: number): number {
-    if (!Number.isInteger(capability) || capability < 0) {
-      throw outOfRangeError("capability", "the number of a KVM_CAP", capability);
-    }
+    checkInteger("capability", capability, 0, 0xffff_ffff);
     return check(native.kvmCheckExtension(this.#fd.number, capability), () => ({
       syscall: "ioctl",
       request: "KVM_CHECK_EXTENSION",

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { outOfRangeError } from "../errors.js";
+import { checkBoolean, checkInteger } from "../arguments.js";
 
 const ID = 0x20;
 const SPURIOUS_VECTOR = 0xf0;
@@ -38,6 +38,7 @@ export class LocalApic {
 
   /** Its software-enable bit. */
   set enabled(on: boolean) {
+    checkBoolean("enabled", on);
     const register = this.#registers.getUint32(SPURIOUS_VECTOR, true);
     this.#registers.setUint32(
       SPURIOUS_VECTOR,
@@ -76,6 +77,6 @@ const vectors = Array.from({ length: 256 }, (_, vector) => vector);
 
 /** The 256 bits are in 32-bit registers, 16 bytes apart. */
 function word(base: number, vector: number): number {
-  if (!Number.isInteger(vector) || vector < 0 || vector > 255) throw outOfRangeError("vector", "from 0 to 255", vector);
+  checkInteger("vector", vector, 0, 255);
   return base + Math.floor(vector / 32) * 16;
 }

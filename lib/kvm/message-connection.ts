@@ -9,9 +9,21 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
+import {
+  checkBoolean,
+  checkInteger,
+  checkIterable,
+  checkOptions,
+  checkRequired,
+  instanceOf,
+  integer,
+  knownOptions,
+  oneOf,
+} from "../arguments.js";
 import type { Interrupt } from "../device/interrupt.js";
-import type { MessageInterrupts } from "../device/msi.js";
+import { MessageInterrupts } from "../device/msi.js";
 import { check, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
@@ -19,8 +31,8 @@ import { runAll } from "../run-all.js";
 import { claim } from "./claim.js";
 import type { IrqFd } from "./irqfd.js";
 import type { VmPart } from "./part.js";
-import type { MsiMessage } from "./routing.js";
-import type { Vm } from "./vm.js";
+import { checkMessage, type MsiMessage } from "./routing.js";
+import { Vm } from "./vm.js";
 
 const { EAGAIN } = constants.errno;
 
@@ -161,6 +173,10 @@ class OneEventfd implements Switch {
   }
 }
 
+const checkVm = instanceOf(Vm, "a virtual machine (Vm)");
+const connectionOptions = knownOptions<MessageConnectionOptions>({ masking: oneOf(["irqfd", "eventfd"]) });
+const vectorOptions = knownOptions<GuestVector>({ index: integer(), message: checkMessage, masked: checkBoolean });
+
 /** One vector of a {@link MessageConnection}. */
 export class ConnectedVector {
   /** The device's vector. What this process hears of it (while it is masked or has no message) comes there. */
@@ -257,6 +273,7 @@ export class ConnectedVector {
    * @param message what the guest has programmed meanwhile, if it has
    */
   unmask(message?: MsiMessage): void {
+    if (message !== undefined) checkMessage("message", message);
     this.#connection.live();
     if (message !== undefined) this.#connection.setMessages(new Map([[this.index, message]]));
     if (!this.#masked) return;
@@ -455,6 +472,7 @@ export class MessageConnection implements VmPart, Disposable {
    * @throws RangeError
    */
   vector(index: number): ConnectedVector {
+    checkInteger("index", index);
     const vector = this.#vectors.get(index);
     if (vector === undefined) throw outOfRangeError("index", `a connected vector of ${this.label}`, index);
     return vector;
@@ -533,10 +551,12 @@ export class MessageConnection implements VmPart, Disposable {
 
   #add(vectors: Iterable<GuestVector>, inherited?: ReadonlyMap<number, GuestVectorState<OwnedFd>>): void {
     this.#live();
+    checkIterable("vectors", vectors);
     const vm = this.#vm;
     const added: ConnectedVector[] = [];
     try {
       for (const each of vectors) {
+        checkRequired("vectors", each, vectorOptions, "index");
         if (this.#vectors.has(each.index)) throw invalidStateError(`${this.label} ${each.index} is connected already`);
         const former = inherited?.get(each.index);
         const vector = new ConnectedVector(this.#forVectors(), this.#irq, this.#masking, each, former);
@@ -560,7 +580,9 @@ export class MessageConnection implements VmPart, Disposable {
   setMessages(messages: ReadonlyMap<number, MsiMessage>): void {
     this.#live();
     const vm = this.#vm;
+    checkIterable("messages", messages);
     const changed = [...messages].map(([index, message]) => {
+      checkMessage("messages", message);
       const vector = this.vector(index);
       return { vector, message, before: vector.message };
     });
@@ -596,6 +618,7 @@ export class MessageConnection implements VmPart, Disposable {
    * @throws VfioError `EBUSY` if an eventfd hangs on another machine: it is then detached as before, and can be tried again
    */
   attach(vm: Vm = this.#vm): void {
+    checkVm("vm", vm);
     this.#live();
     if (vm !== this.#vm) this.#leave();
     this.#vm = vm;
@@ -684,6 +707,9 @@ export function connectMessages(
   vectors: Iterable<GuestVector>,
   options: MessageConnectionOptions = {},
 ): MessageConnection {
+  instanceOf(MessageInterrupts, "a device's MSI or MSI-X (MessageInterrupts)")("irq", irq);
+  checkVm("vm", vm);
+  checkOptions("options", options, connectionOptions);
   return new MessageConnection(irq, vm, vectors, options);
 }
 

@@ -3,7 +3,18 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
+import {
+  type Check,
+  checkArray,
+  checkInteger,
+  checkRequired,
+  checkU64,
+  integer,
+  knownOptions,
+  oneOf,
+} from "../arguments.js";
 import { invalidStateError, outOfRangeError, VfioError } from "../errors.js";
 import { native } from "../native.js";
 import {
@@ -42,6 +53,22 @@ const irqchips = {
   "pic-slave": KVM_IRQCHIP_PIC_SLAVE,
   ioapic: KVM_IRQCHIP_IOAPIC,
 } as const;
+
+const checkU32 = integer(0, 0xffff_ffff);
+
+/** @throws TypeError, RangeError */
+export const checkGsi: Check = checkU32;
+
+const messageOptions = knownOptions<MsiMessage>({ address: checkU64, data: checkU32, deviceId: checkU32 });
+const pinOptions = knownOptions<IrqchipPin>({ irqchip: checkIrqchip, pin: checkU32 });
+
+function checkIrqchip(name: string, value: unknown): void {
+  if (typeof value === "number") checkU32(name, value);
+  else oneOf(Object.keys(irqchips))(name, value);
+}
+
+/** @throws TypeError, RangeError */
+export const checkMessage: Check = (name, value) => checkRequired(name, value, messageOptions, "address", "data");
 
 /** The IOAPIC's pins, and the GSIs that stand for them. */
 export const IOAPIC_PINS = 24;
@@ -148,7 +175,7 @@ export class GsiRouting {
   /** From the next commit on, the GSI is a message. */
   setMsi(gsi: number, message: MsiMessage): this {
     this.#checkGsi(gsi);
-    checkMessage(message);
+    checkMessage("message", message);
     this.#change().set(gsi, { msi: message });
     return this;
   }
@@ -156,21 +183,23 @@ export class GsiRouting {
   /** From the next commit on, the GSI is these pins. */
   setPins(gsi: number, pins: readonly IrqchipPin[]): this {
     this.#checkGsi(gsi);
+    checkArray("pins", pins);
     if (pins.length === 0) throw outOfRangeError("pins", "one pin or more", pins);
+    for (const pin of pins) checkRequired("pins", pin, pinOptions, "irqchip", "pin");
     this.#change().set(gsi, { pins });
     return this;
   }
 
   /** From the next commit on, the GSI is nothing. It can be allocated again at once. */
   delete(gsi: number): this {
+    this.#checkGsi(gsi);
     this.#reserved.delete(gsi);
     if (this.#wanted?.has(gsi)) this.#change().delete(gsi);
     return this;
   }
 
   #checkGsi(gsi: number): void {
-    if (Number.isInteger(gsi) && gsi >= 0 && gsi < this.#vm.gsiCount) return;
-    throw outOfRangeError("gsi", `from 0 to ${this.#vm.gsiCount - 1}`, gsi);
+    checkInteger("gsi", gsi, 0, this.#vm.gsiCount - 1);
   }
 
   /**
@@ -218,20 +247,6 @@ export class GsiRouting {
   }
 }
 
-function checkMessage({ address, data, deviceId }: MsiMessage): void {
-  const whole = typeof address === "bigint" || Number.isSafeInteger(address);
-  if (!whole || address < 0 || BigInt(address) >= 1n << 64n) {
-    throw outOfRangeError("address", "an unsigned 64-bit address", address);
-  }
-  if (!Number.isInteger(data) || data < 0 || data > 0xffff_ffff) {
-    throw outOfRangeError("data", "an unsigned 32-bit number", data);
-  }
-  if (deviceId !== undefined && (!Number.isInteger(deviceId) || deviceId < 0 || deviceId > 0xffff_ffff)) {
-    throw outOfRangeError("deviceId", "an unsigned 32-bit number", deviceId);
-  }
-}
-
-/** The kernel's entries: gsi, type, flags, a reserved word, and what the type says. */
 function entriesOf(gsi: number, route: GsiRoute): number[][] {
   if ("pins" in route) {
     return route.pins.map(({ irqchip, pin }) => {

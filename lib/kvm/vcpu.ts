@@ -3,7 +3,9 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
+import { instanceOf } from "../arguments.js";
 import { check, type VfioErrorInit } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
@@ -12,6 +14,7 @@ import type { VmPart } from "./part.js";
 
 const { EINVAL, ENOTTY } = constants.errno;
 const LAPIC_BYTES = 0x400;
+const checkApic = instanceOf(LocalApic, "a LocalApic");
 
 /** A vCPU. Made by `vm.createVcpu()`. */
 export class Vcpu implements VmPart, Disposable {
@@ -53,6 +56,7 @@ export class Vcpu implements VmPart, Disposable {
 
   /** Sets its local APIC (`KVM_SET_LAPIC`). What arrived since it was read is forgotten. Throws as {@link readLocalApic}. */
   writeLocalApic(apic: LocalApic): void {
+    checkApic("apic", apic);
     check(native.kvmSetLapic(this.fd, apic.bytes), (errno) => this.#refusal("KVM_SET_LAPIC", errno));
   }
 

@@ -13,8 +13,19 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
-import { check, outOfRangeError, type VfioErrorInit } from "../errors.js";
+import {
+  checkBoolean,
+  checkDescriptor,
+  checkInteger,
+  checkOptions,
+  checkRequired,
+  checkString,
+  knownOptions,
+  oneOf,
+} from "../arguments.js";
+import { argTypeError, check, type VfioErrorInit } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native } from "../native.js";
 import { runAll } from "../run-all.js";
@@ -23,7 +34,15 @@ import { KvmIoeventfd, type KvmIoeventfdOptions } from "./ioeventfd.js";
 import { IrqFd, type IrqFdOptions } from "./irqfd.js";
 import { KvmVfioDevice } from "./kvm-vfio.js";
 import type { VmPart } from "./part.js";
-import { defaultRoutes, type GsiRoute, GsiRouting, IOAPIC_PINS, type MsiMessage } from "./routing.js";
+import {
+  checkGsi,
+  checkMessage,
+  defaultRoutes,
+  type GsiRoute,
+  GsiRouting,
+  IOAPIC_PINS,
+  type MsiMessage,
+} from "./routing.js";
 import { Vcpu } from "./vcpu.js";
 
 const { EEXIST, EINVAL, ENOTTY, ENXIO } = constants.errno;
@@ -48,6 +67,14 @@ export interface AdoptOptions {
   /** What its routing table holds: `default` as `KVM_CREATE_IRQCHIP` made it. Left out, routes cannot be changed here. */
   readonly routes?: ReadonlyMap<number, GsiRoute> | "default";
   readonly label?: string;
+}
+
+const checkIrqchip = oneOf(["full", "split", "none"]);
+const vmOptions = knownOptions<VmOptions>({ irqchip: checkIrqchip, label: checkString });
+const adoptOptions = knownOptions<AdoptOptions>({ irqchip: checkIrqchip, routes: checkRoutes, label: checkString });
+
+function checkRoutes(name: string, value: unknown): void {
+  if (value !== "default" && !(value instanceof Map)) throw argTypeError(name, '"default" or a Map of routes', value);
 }
 
 let made = 0;
@@ -93,7 +120,9 @@ export class Vm implements Disposable {
   }
 
   /** @internal */
-  static create(kvm: number, { irqchip = "full", label = `VM ${++made}` }: VmOptions): Vm {
+  static create(kvm: number, options: VmOptions): Vm {
+    checkOptions("options", options, vmOptions);
+    const { irqchip = "full", label = `VM ${++made}` } = options;
     const number = check(native.kvmCreateVm(kvm, 0), () => ({
       syscall: "ioctl",
       request: "KVM_CREATE_VM",
@@ -123,7 +152,10 @@ export class Vm implements Disposable {
    *   the caller's.
    * @throws VfioError `EBADF`, or `ENOTTY` if it is no virtual machine
    */
-  static adopt(fd: number, { irqchip, routes, label = `VM ${++made}` }: AdoptOptions): Vm {
+  static adopt(fd: number, options: AdoptOptions): Vm {
+    checkDescriptor("fd", fd);
+    checkRequired("options", options, adoptOptions, "irqchip");
+    const { irqchip, routes, label = `VM ${++made}` } = options;
     // Both /dev/kvm and a VM answer this; only the former tells the version.
     const refuse = (why: string) => ({
       syscall: "ioctl",
@@ -155,6 +187,7 @@ export class Vm implements Disposable {
 
   /** Whether a GSI has a route in force; undefined if nobody knows. */
   hasRoute(gsi: number): boolean | undefined {
+    checkGsi("gsi", gsi);
     return this.routing.known ? this.routing.routes.has(gsi) : undefined;
   }
 
@@ -165,6 +198,7 @@ export class Vm implements Disposable {
    * @throws VfioError
    */
   createVcpu(id = 0): Vcpu {
+    checkInteger("id", id, 0, 0xffff_ffff);
     return new Vcpu(this, id);
   }
 
@@ -189,7 +223,8 @@ export class Vm implements Disposable {
    * @throws VfioError `ENXIO` if there is none
    */
   irqLine(gsi: number, level: boolean): void {
-    if (!Number.isInteger(gsi) || gsi < 0) throw outOfRangeError("gsi", "a GSI", gsi);
+    checkGsi("gsi", gsi);
+    checkBoolean("level", level);
     check(native.kvmIrqLine(this.fd, gsi, level), (errno) => ({
       syscall: "ioctl",
       request: "KVM_IRQ_LINE",
@@ -205,7 +240,9 @@ export class Vm implements Disposable {
    * @returns whether a vCPU took it: false if the guest has none there that takes interrupts
    * @throws VfioError `EINVAL` if the machine has no interrupt controller in the kernel
    */
-  signalMsi({ address, data, deviceId }: MsiMessage): boolean {
+  signalMsi(message: MsiMessage): boolean {
+    checkMessage("message", message);
+    const { address, data, deviceId } = message;
     const status = check(native.kvmSignalMsi(this.fd, address, data, deviceId), (errno) => ({
       syscall: "ioctl",
       request: "KVM_SIGNAL_MSI",

@@ -21,6 +21,8 @@
  *
  * @module
  */
+import { type Check, checkObject } from "../arguments.js";
+import { argTypeError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 
 /** How a wait can end before its time. */
@@ -92,3 +94,32 @@ export interface IncomingCarrier {
   /** Gives the carrier's own descriptors back. */
   close(): void;
 }
+
+function checkMethods(what: string, ...methods: readonly string[]): Check {
+  return (name, value) => {
+    checkObject(name, value);
+    for (const method of methods) {
+      if (typeof Reflect.get(Object(value), method) !== "function") throw argTypeError(name, what, value);
+    }
+  };
+}
+
+/** @throws TypeError */
+export const checkOutgoing: Check = checkMethods(
+  "an OutgoingCarrier (execInPlace(), socketToSuccessor())",
+  "prepare",
+  "transfer",
+  "commit",
+  "abort",
+  "close",
+);
+
+/** @throws TypeError */
+export const checkIncoming: Check = checkMethods(
+  "an IncomingCarrier (incomingExec(), socketFromOldProcess())",
+  "receive",
+  "ready",
+  "taken",
+  "fail",
+  "close",
+);

@@ -19,7 +19,9 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
+import { integer, knownOptions } from "../arguments.js";
 import { invalidStateError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { MAX_DESCRIPTORS, type Received, type SocketWait, type UnixSocket } from "../unix-socket.js";
@@ -37,6 +39,9 @@ export interface ChannelLimits {
   readonly bytes: number;
   readonly descriptors: number;
 }
+
+/** The options of {@link ChannelLimits}. */
+export const channelLimits = knownOptions<ChannelLimits>({ bytes: integer(), descriptors: integer() });
 
 /** A message that came whole. */
 export interface Message {

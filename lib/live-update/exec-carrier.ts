@@ -18,16 +18,18 @@
  *
  * @module
  */
+
 import { accessSync, constants as fs, fstatSync, readlinkSync, statSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { isMainThread } from "node:worker_threads";
+import { checkObject, checkOptions, checkString, checkStrings, knownOptions, optionsOf } from "../arguments.js";
 import { check, invalidStateError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { MFD_ALLOW_SEALING } from "../memory-file.js";
 import { native } from "../native.js";
 import type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
-import type { ChannelLimits } from "./channel.js";
+import { type ChannelLimits, channelLimits } from "./channel.js";
 
 const { EBADF, EBADMSG, EMSGSIZE, ENOENT, EOPNOTSUPP } = constants.errno;
 
@@ -52,6 +54,9 @@ export interface ExecCarrierOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
+const carrierOptions = knownOptions<ExecCarrierOptions>({ command: checkString, args: checkStrings, env: checkObject });
+const incomingOptions = knownOptions<IncomingExecOptions>({ limits: optionsOf(channelLimits) });
+
 /**
  * Opens the old program's side of a hand-over by exec in place.
  *
@@ -60,6 +65,7 @@ export interface ExecCarrierOptions {
  * channel to a parent (`child_process.fork`) is closed. The new program must call {@link incomingExec}.
  */
 export function execInPlace(options: ExecCarrierOptions = {}): OutgoingCarrier {
+  checkOptions("options", options, carrierOptions);
   return new ExecInPlace(options);
 }
 
@@ -79,6 +85,7 @@ export interface IncomingExecOptions {
  *   EMSGSIZE if it is larger than the limits, EOPNOTSUPP if a later version of the package wrote it
  */
 export function incomingExec(options: IncomingExecOptions = {}): IncomingCarrier | undefined {
+  checkOptions("options", options, incomingOptions);
   const value = process.env[VARIABLE];
   if (value === undefined) return undefined;
   delete process.env[VARIABLE];

@@ -7,6 +7,15 @@
  * @module
  */
 
+import {
+  checkFunction,
+  checkMilliseconds,
+  checkObject,
+  checkOptions,
+  checkSignal,
+  checkString,
+  knownOptions,
+} from "../arguments.js";
 import type { ChangeLock } from "../change-lock.js";
 import { type Container, IommufdContainer, LegacyContainer, UserContainer } from "../container/index.js";
 import { withDescriptors } from "../container/user.js";
@@ -22,6 +31,7 @@ import type { Vm } from "../kvm/vm.js";
 import { native } from "../native.js";
 import { failuresOf } from "../run-all.js";
 import type { IncomingCarrier } from "./carrier.js";
+import { checkIncoming } from "./carrier.js";
 import { decodeFrozen, decodeManifest } from "./codec.js";
 import { withDeadline } from "./deadline.js";
 import { checkDescriptor } from "./descriptor-kind.js";
@@ -47,6 +57,14 @@ export interface TakeOverOptions {
   readonly timeout?: number;
 }
 
+const receiveOptions = knownOptions<ReceiveOptions>({ signal: checkSignal, timeout: checkMilliseconds });
+const takeOverOptions = knownOptions<TakeOverOptions>({
+  machines: checkObject,
+  setLevel: checkFunction,
+  signal: checkSignal,
+  timeout: checkMilliseconds,
+});
+
 const RECEIVE_MS = 60_000;
 /** An old process that stalls after it has given the word holds nobody back for longer. */
 const RELEASE_MS = 5000;
@@ -67,6 +85,8 @@ export async function receiveLiveUpdate(
   carrier: IncomingCarrier,
   options: ReceiveOptions = {},
 ): Promise<IncomingUpdate> {
+  checkIncoming("carrier", carrier);
+  checkOptions("options", options, receiveOptions);
   const { signal, timeout = RECEIVE_MS } = options;
   let descriptors: readonly OwnedFd[] = [];
   try {
@@ -277,6 +297,7 @@ export class IncomingUpdate implements Disposable {
 
   /** The container of a name. @throws RangeError if there is none */
   container(name: string): Container {
+    checkString("name", name);
     const found = this.containers.get(name);
     if (found === undefined) throw outOfRangeError("name", `one of ${[...this.containers.keys()].join(", ")}`, name);
     return found;
@@ -308,6 +329,7 @@ export class IncomingUpdate implements Disposable {
    *   connections to guests that could not be made; those interrupts are counted.
    */
   async takeOver(options: TakeOverOptions = {}): Promise<LiveUpdateReport> {
+    checkOptions("options", options, takeOverOptions);
     if (this.#phase !== "waiting") throw invalidStateError(`this live update is ${this.#phase}`);
     const machines = this.#checkMachines(options.machines ?? {});
     this.#phase = "taking over";

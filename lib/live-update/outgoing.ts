@@ -15,7 +15,9 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
+import { checkMilliseconds, checkOptions, checkSignal, knownOptions, optionsOf } from "../arguments.js";
 import type { Container } from "../container/container.js";
 import type { Blocker } from "../container/hand-over.js";
 import type { Interrupt } from "../device/interrupt.js";
@@ -23,6 +25,7 @@ import { argTypeError, invalidStateError, messageOf, VfioError } from "../errors
 import { failuresOf } from "../run-all.js";
 import { findBlockers } from "./blockers.js";
 import type { OutgoingCarrier } from "./carrier.js";
+import { checkOutgoing } from "./carrier.js";
 import { encodeFrozen, encodeManifest } from "./codec.js";
 import { withDeadline } from "./deadline.js";
 import { type Description, describe, describeFrozen } from "./describe.js";
@@ -46,6 +49,13 @@ export interface HandOverOptions {
   readonly signal?: AbortSignal;
   readonly timeouts?: HandOverTimeouts;
 }
+
+const timeouts = knownOptions<HandOverTimeouts>({
+  prepare: checkMilliseconds,
+  transfer: checkMilliseconds,
+  acknowledge: checkMilliseconds,
+});
+const handOverOptions = knownOptions<HandOverOptions>({ signal: checkSignal, timeouts: optionsOf(timeouts) });
 
 const LOCKED = "is being handed over to another process";
 
@@ -93,6 +103,7 @@ export class LiveUpdate {
    * @param carrier asked too, if given
    */
   blockers(carrier?: OutgoingCarrier): readonly Blocker[] {
+    if (carrier !== undefined) checkOutgoing("carrier", carrier);
     return findBlockers(this.#plan, carrier);
   }
 
@@ -106,6 +117,8 @@ export class LiveUpdate {
    *   is true afterwards, the successor had the word and went away: everything is closed here, and the devices have no user.
    */
   async handOver(carrier: OutgoingCarrier, options: HandOverOptions = {}): Promise<LiveUpdateReport> {
+    checkOutgoing("carrier", carrier);
+    checkOptions("options", options, handOverOptions);
     const idle = this.#state === "idle";
     try {
       if (!idle) throw invalidStateError(`this live update is ${this.#state}`);

@@ -3,14 +3,23 @@
  *
  * @module
  */
-import type { Container } from "../container/container.js";
+import {
+  type Check,
+  checkDescriptor,
+  checkFunction,
+  checkObject,
+  checkRequired,
+  instanceOf,
+  knownOptions,
+} from "../arguments.js";
+import { Container } from "../container/container.js";
 import { DmaMapping } from "../container/mapping.js";
 import type { Device } from "../device/device.js";
-import type { DmaBuffer } from "../dma-buffer.js";
+import { DmaBuffer } from "../dma-buffer.js";
 import { outOfRangeError } from "../errors.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
 import { MessageConnection } from "../kvm/message-connection.js";
-import type { Vm } from "../kvm/vm.js";
+import { Vm } from "../kvm/vm.js";
 
 /** What a program hands over. Names are what the successor finds things by. */
 export interface LiveUpdateOptions {
@@ -56,6 +65,24 @@ export interface PlannedConnection {
   readonly connection: MessageConnection | IntxConnection;
 }
 
+/** An object of which each property has a check. */
+function recordOf(check: Check): Check {
+  return (name, value) => {
+    checkObject(name, value);
+    for (const [key, each] of Object.entries(Object(value))) check(`${name}.${key}`, each);
+  };
+}
+
+const updateOptions = knownOptions<LiveUpdateOptions>({
+  containers: recordOf(instanceOf(Container, "a container")),
+  machines: recordOf(instanceOf(Vm, "a virtual machine (Vm)")),
+  memory: recordOf(instanceOf(DmaBuffer, "a DmaBuffer")),
+  descriptors: recordOf(checkDescriptor),
+  stop: checkFunction,
+  save: checkFunction,
+  resume: checkFunction,
+});
+
 /** The program's objects. Everything is looked up when it is asked for: a device that came meanwhile is there. */
 export class Plan {
   readonly options: LiveUpdateOptions;
@@ -65,6 +92,7 @@ export class Plan {
   readonly descriptors: ReadonlyMap<string, number>;
 
   constructor(options: LiveUpdateOptions) {
+    checkRequired("options", options, updateOptions, "containers");
     this.options = options;
     this.containers = named("containers", options.containers);
     this.machines = named("machines", options.machines ?? {});

@@ -15,11 +15,23 @@
  */
 import { setMaxListeners } from "node:events";
 import { constants } from "node:os";
+import {
+  checkDescriptor,
+  checkFunction,
+  checkMilliseconds,
+  checkOptions,
+  checkRequired,
+  checkSignal,
+  checkString,
+  instanceOf,
+  knownOptions,
+  optionsOf,
+} from "../arguments.js";
 import { argTypeError, messageOf, VfioError } from "../errors.js";
 import { native } from "../native.js";
 import { type PeerCredentials, type SocketWait, UnixListener, UnixSocket } from "../unix-socket.js";
 import type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
-import { Channel, type ChannelLimits, wentAwaySilently } from "./channel.js";
+import { Channel, type ChannelLimits, channelLimits, wentAwaySilently } from "./channel.js";
 import { withDeadline } from "./deadline.js";
 import { PeerProcess } from "./peer-process.js";
 
@@ -58,6 +70,19 @@ export interface SocketCarrierOptions extends SocketWait {
    */
   readonly limits?: Partial<ChannelLimits>;
 }
+
+const placeOptions = knownOptions<Record<"connect" | "listen" | "fd" | "socket", unknown>>({
+  connect: checkString,
+  listen: checkString,
+  fd: checkDescriptor,
+  socket: instanceOf(UnixSocket, "a UnixSocket"),
+});
+const carrierOptions = knownOptions<SocketCarrierOptions>({
+  signal: checkSignal,
+  allow: checkFunction,
+  timeout: checkMilliseconds,
+  limits: optionsOf(channelLimits),
+});
 
 const OPEN_MS = 60_000;
 /** A connection that has not introduced itself by then is dropped. */
@@ -168,7 +193,7 @@ async function converse(
         fix: "run both as the same user, or say who is allowed (allow)",
       });
     }
-    return { channel, peer: await introduce(channel, role, options, onHello) };
+    return { channel, peer: await introduce(channel, role, { signal: options.signal }, onHello) };
   } catch (error) {
     channel?.end(error instanceof VfioError ? (error.why ?? error.message) : messageOf(error));
     socket.close();
@@ -177,6 +202,8 @@ async function converse(
 }
 
 async function open(place: SocketPlace, role: Role, options: SocketCarrierOptions): Promise<Opened> {
+  checkRequired("place", place, placeOptions);
+  checkOptions("options", options, carrierOptions);
   const byDefault = role === "old" && "listen" in place ? Number.POSITIVE_INFINITY : OPEN_MS;
   const other = NAMES[role === "old" ? "successor" : "old"];
   return await withDeadline(
@@ -192,7 +219,11 @@ async function connect(place: SocketPlace, role: Role, options: SocketCarrierOpt
   if ("socket" in place) return await converse(place.socket, role, options);
   if ("fd" in place) return await converse(UnixSocket.adopt(place.fd), role, options);
   if ("connect" in place)
-    return await converse(await UnixSocket.connect(place.connect, "seqpacket", options), role, options);
+    return await converse(
+      await UnixSocket.connect(place.connect, "seqpacket", { signal: options.signal }),
+      role,
+      options,
+    );
   if (!("listen" in place)) throw argTypeError("place", "one of { connect }, { listen }, { fd } and { socket }", place);
   using listener = UnixListener.listen(place.listen, "seqpacket");
   return await new Reception(listener, role, options).first();

@@ -3,14 +3,17 @@
  *
  * @module
  */
+
 import { createHash } from "node:crypto";
 import { readdir, stat } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
+import { checkObject } from "../arguments.js";
 
 /** The rig's cache directory: `$XDG_CACHE_HOME/vfio/rig`, or the same under `~/.cache`. */
 export function cacheDirectory(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  checkObject("env", env);
   const xdg = env["XDG_CACHE_HOME"];
   // The XDG specification: a relative path is invalid and is to be ignored.
   return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "vfio", "rig");

@@ -5,6 +5,7 @@
  */
 
 import { fileURLToPath } from "node:url";
+import { checkObject } from "../arguments.js";
 import { packageRoot } from "../package-root.js";
 
 /** The directory with `vfio`, which is in no PATH in a checkout. */
@@ -30,6 +31,7 @@ const passedPrefixes = ["LC_", "NODE_", "VFIO_", "VITEST_"];
  * @param env the host's environment
  */
 export function guestEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  checkObject("env", env);
   const result: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined) continue;

@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import type { Writable } from "node:stream";
 import pc from "picocolors";
+import { checkFunction, checkObject, checkString } from "../arguments.js";
 
 /** A step of a preparation has begun, or has got further. */
 export interface Progress {
@@ -54,6 +56,9 @@ export class ProgressPrinter implements Disposable {
    * @param prefix stands before every line: `rig`
    */
   constructor(stream: ProgressStream, prefix: string) {
+    checkObject("stream", stream);
+    checkFunction("stream.write", stream.write);
+    checkString("prefix", prefix);
     this.#stream = stream;
     this.#prefix = pc.dim(`${prefix}:`);
   }

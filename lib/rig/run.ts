@@ -3,8 +3,22 @@
  *
  * @module
  */
+
 import { Writable } from "node:stream";
-import { argTypeError, outOfRangeError } from "../errors.js";
+import {
+  checkFunction,
+  checkMilliseconds,
+  checkObject,
+  checkOptions,
+  checkRequired,
+  checkSignal,
+  checkString,
+  checkStrings,
+  integer,
+  knownOptions,
+  oneOf,
+} from "../arguments.js";
+import { outOfRangeError } from "../errors.js";
 import { RigError } from "./errors.js";
 import { type GuestResult, runGuest } from "./guest.js";
 import { guestEnvironment } from "./job.js";
@@ -73,19 +87,35 @@ class Collector extends Writable {
   }
 }
 
-function checkOptions({ command, shell, memory, cpus, iommu, timeout }: RunInGuestOptions): void {
-  if (!Array.isArray(command)) throw argTypeError("command", "an array of strings", command);
+const provideOptions = {
+  directory: checkString,
+  onProgress: checkFunction,
+  signal: checkSignal,
+  qemu: checkString,
+  iommu: oneOf(iommuKinds),
+  kernel: checkString,
+} as const;
+const ensureOptions = knownOptions<EnsureRigOptions>(provideOptions);
+const runOptions = knownOptions<RunInGuestOptions>({
+  ...provideOptions,
+  command: checkStrings,
+  cwd: checkString,
+  env: checkObject,
+  shell: oneOf(["only", "after"]),
+  stdin: checkObject,
+  stdout: checkObject,
+  stderr: checkObject,
+  memory: integer(leastMemory),
+  cpus: integer(1, mostCpus),
+  devices: checkStrings,
+  timeout: checkMilliseconds,
+  onReady: checkFunction,
+});
+
+function checkRun(options: RunInGuestOptions): void {
+  checkRequired("options", options, runOptions, "command");
+  const { command, shell } = options;
   if (command.length === 0 && shell !== "only") throw outOfRangeError("command", "at least a program's name", command);
-  if (memory !== undefined && !(Number.isInteger(memory) && memory >= leastMemory)) {
-    throw outOfRangeError("memory", `a whole number of MiB, at least ${leastMemory}`, memory);
-  }
-  if (cpus !== undefined && !(Number.isInteger(cpus) && cpus >= 1 && cpus <= mostCpus)) {
-    throw outOfRangeError("cpus", `a whole number from 1 to ${mostCpus}`, cpus);
-  }
-  if (iommu !== undefined && !iommuKinds.includes(iommu)) {
-    throw outOfRangeError("iommu", `one of ${iommuKinds.join(", ")}`, iommu);
-  }
-  if (timeout !== undefined && !(timeout >= 0)) throw outOfRangeError("timeout", "a number of milliseconds", timeout);
 }
 
 /** What {@link ensureRig} provides, or takes from the user. */
@@ -102,6 +132,7 @@ export interface EnsureRigOptions extends QemuOptions {
  *   read
  */
 export async function ensureRig(options: EnsureRigOptions = {}): Promise<{ kernel: string; qemu: string }> {
+  checkOptions("options", options, ensureOptions);
   if (options.kernel !== undefined) await checkKernel(options.kernel);
   // What both lack is told, or installed, in one go; what one lacks, it asks for itself.
   const kernel = options.kernel === undefined ? await missingKernel(options) : undefined;
@@ -136,7 +167,7 @@ export async function rigPreparation(options: EnsureRigOptions = {}): Promise<re
  *   see the result's `exitCode`
  */
 export async function runInGuest(options: RunInGuestOptions): Promise<RunInGuestResult> {
-  checkOptions(options);
+  checkRun(options);
   try {
     return await provideAndRun(options);
   } catch (cause) {
@@ -147,8 +178,8 @@ export async function runInGuest(options: RunInGuestOptions): Promise<RunInGuest
 }
 
 async function provideAndRun(options: RunInGuestOptions): Promise<RunInGuestResult> {
-  const { command, shell, stdin, timeout = 0, signal } = options;
-  const { kernel, qemu } = await ensureRig(options);
+  const { command, shell, stdin, timeout = 0, signal, iommu, onProgress } = options;
+  const { kernel, qemu } = await ensureRig({ kernel: options.kernel, qemu: options.qemu, iommu, onProgress, signal });
   const stdout = new Collector();
   const stderr = new Collector();
   const result = await runGuest({

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { argTypeError, outOfRangeError } from "../errors.js";
+import { checkInteger, checkObject } from "../arguments.js";
+import { argTypeError, argValueError } from "../errors.js";
 
 declare const canonical: unique symbol;
 
@@ -37,28 +38,25 @@ function isPciAddress(text: string): text is PciAddress {
  * Takes an address apart.
  *
  * @param address `0000:01:00.0`, or `01:00.0` in domain 0
- * @throws TypeError (`ERR_INVALID_ARG_TYPE`) if it is not a string, RangeError (`ERR_OUT_OF_RANGE`) if it is not an
+ * @throws TypeError (`ERR_INVALID_ARG_TYPE`) if it is not a string, `ERR_INVALID_ARG_VALUE` if it is not an
  * address
  */
 export function parsePciAddress(address: string): PciAddressParts {
   if (typeof address !== "string") throw argTypeError("address", form, address);
   const [, domain = "0", bus, device, fn] = anyForm.exec(address.trim()) ?? [];
-  if (bus === undefined || device === undefined || fn === undefined) throw outOfRangeError("address", form, address);
+  if (bus === undefined || device === undefined || fn === undefined) throw argValueError("address", form, address);
   const parts = {
     domain: Number.parseInt(domain, 16),
     bus: Number.parseInt(bus, 16),
     device: Number.parseInt(device, 16),
     function: Number(fn),
   };
-  if (parts.device > 0x1f) throw outOfRangeError("address", `${form}, whose device is 00 to 1f`, address);
+  if (parts.device > 0x1f) throw argValueError("address", `${form}, whose device is 00 to 1f`, address);
   return parts;
 }
 
 function hexField(name: string, value: number, max: number, digits: number): string {
-  if (!Number.isInteger(value) || value < 0 || value > max) {
-    throw outOfRangeError(name, `an integer from 0 to 0x${max.toString(16)}`, value);
-  }
-  return value.toString(16).padStart(digits, "0");
+  return checkInteger(name, value, 0, max).toString(16).padStart(digits, "0");
 }
 
 /**
@@ -67,11 +65,12 @@ function hexField(name: string, value: number, max: number, digits: number): str
  * @throws RangeError (`ERR_OUT_OF_RANGE`) if a part is out of its range
  */
 export function formatPciAddress(parts: PciAddressParts): PciAddress {
+  checkObject("parts", parts);
   const domain = hexField("domain", parts.domain, 0xffff_ffff, 4);
   const bus = hexField("bus", parts.bus, 0xff, 2);
   const device = hexField("device", parts.device, 0x1f, 2);
   const text = `${domain}:${bus}:${device}.${hexField("function", parts.function, 7, 1)}`;
-  if (!isPciAddress(text)) throw outOfRangeError("address", form, text);
+  if (!isPciAddress(text)) throw argValueError("address", form, text);
   return text;
 }
 

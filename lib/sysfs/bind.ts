@@ -13,7 +13,7 @@
 import { accessSync, constants } from "node:fs";
 import { constants as os } from "node:os";
 import { join } from "node:path";
-import { argTypeError, errnoName, outOfRangeError, VfioError } from "../errors.js";
+import { argTypeError, argValueError, errnoName, VfioError } from "../errors.js";
 import { failuresOf } from "../run-all.js";
 import { type PciAddress, pciAddress } from "./address.js";
 import {
@@ -73,7 +73,7 @@ function driverPath(driver: string, roots: Roots): string {
 function requireDriver(driver: string, roots: Roots): void {
   if (typeof driver !== "string") throw argTypeError("driver", "a driver's name, or null for none", driver);
   if (!/^[\w.-]+$/.test(driver) || driver.startsWith(".")) {
-    throw outOfRangeError("driver", "a driver's name, like vfio-pci", driver);
+    throw argValueError("driver", "a driver's name, like vfio-pci", driver);
   }
   const path = driverPath(driver, roots);
   if (exists(path)) return;

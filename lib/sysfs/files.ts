@@ -3,6 +3,7 @@
  *
  * @module
  */
+
 import {
   closeSync,
   constants,
@@ -16,7 +17,8 @@ import {
 } from "node:fs";
 import { constants as os } from "node:os";
 import { basename } from "node:path";
-import { VfioError } from "../errors.js";
+import { checkBoolean, checkOptions, checkString, knownOptions } from "../arguments.js";
+import { argTypeError, VfioError } from "../errors.js";
 import { runAsRoot } from "../user-namespace.js";
 
 /**
@@ -39,8 +41,28 @@ export interface Roots {
   readonly proc: string;
 }
 
-/** Fills in the defaults. sysfs is full of links, so its root must be a real path for paths to be comparable. */
+function checkDriver(name: string, value: unknown): void {
+  if (value !== null && typeof value !== "string") throw argTypeError(name, "a driver's name, or null for none", value);
+}
+
+/** The options of all functions that look at the host: they are handed on from one to the other. */
+const hostOptions = knownOptions<Record<"sysfs" | "dev" | "proc" | "run" | "driver" | "force" | "autoprobe", unknown>>({
+  sysfs: checkString,
+  dev: checkString,
+  proc: checkString,
+  run: checkString,
+  driver: checkDriver,
+  force: checkBoolean,
+  autoprobe: checkBoolean,
+});
+
+/**
+ * Fills in the defaults. sysfs is full of links, so its root must be a real path for paths to be comparable.
+ *
+ * @throws TypeError
+ */
 export function rootsOf(paths: HostPaths = {}): Roots {
+  checkOptions("options", paths, hostOptions);
   const { sysfs = "/sys", dev = "/dev", proc = "/proc" } = paths;
   return { sysfs: realPath(sysfs) ?? sysfs, dev, proc };
 }

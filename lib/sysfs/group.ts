@@ -4,9 +4,11 @@
  *
  * @module
  */
+
 import { constants as os } from "node:os";
 import { basename, join } from "node:path";
-import { outOfRangeError, VfioError } from "../errors.js";
+import { checkInteger, checkString } from "../arguments.js";
+import { argTypeError, VfioError } from "../errors.js";
 import { exists, type HostPaths, listNames, type Roots, readLinkName, readText, realPath, rootsOf } from "./files.js";
 import { deviceSysfsPath, groupIdOf, isMadeUpGroup, noIommuGroup, noSuchDevice, switchIommuOn } from "./node.js";
 
@@ -116,8 +118,10 @@ function readGroups(roots: Roots): IommuGroup[] {
  */
 export function readIommuGroup(group: number | string, paths?: HostPaths): IommuGroup {
   const roots = rootsOf(paths);
-  const id = typeof group === "number" ? group : groupIdOfDevice(group, roots);
-  if (!Number.isInteger(id) || id < 0) throw outOfRangeError("group", "an IOMMU group's number", group);
+  if (typeof group !== "number" && typeof group !== "string") {
+    throw argTypeError("group", "an IOMMU group's number, or a device's address", group);
+  }
+  const id = typeof group === "number" ? checkInteger("group", group) : groupIdOfDevice(group, roots);
   const found = readGroup(id, roots);
   if (found === undefined) {
     const present = readGroups(roots).length;
@@ -148,6 +152,7 @@ function groupIdOfDevice(device: string, roots: Roots): number {
  * @param driver a driver's name
  */
 export function leavesDmaAlone(driver: string): boolean {
+  checkString("driver", driver);
   return driver === "pci-stub" || driver === "pcieport" || isVfioDriver(driver);
 }
 
@@ -168,7 +173,7 @@ export function isVfioDriver(driver: string): boolean {
  * @throws VfioError as {@link readIommuGroup}
  */
 export function groupViability(group: number | string | IommuGroup, paths?: HostPaths): GroupViability {
-  const read = typeof group === "object" ? group : readIommuGroup(group, paths);
+  const read = typeof group === "object" && group !== null ? group : readIommuGroup(group, paths);
   const blockers: GroupBlocker[] = [];
   for (const { name, bus, driver, vfio } of read.devices) {
     if (driver === undefined || vfio || leavesDmaAlone(driver)) continue;

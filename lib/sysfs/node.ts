@@ -10,7 +10,7 @@
  */
 import { constants as os } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
+import { argTypeError, argValueError, VfioError } from "../errors.js";
 import { pciAddress } from "./address.js";
 import { exists, type HostPaths, listNames, nodeNumber, type Roots, readLinkName, readText, rootsOf } from "./files.js";
 
@@ -34,7 +34,7 @@ const uuidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$
 export function mdevUuid(uuid: string): string {
   const form = "the UUID of a mediated device, like 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
   if (typeof uuid !== "string") throw argTypeError("uuid", form, uuid);
-  if (!uuidForm.test(uuid)) throw outOfRangeError("uuid", form, uuid);
+  if (!uuidForm.test(uuid)) throw argValueError("uuid", form, uuid);
   return uuid.toLowerCase();
 }
 

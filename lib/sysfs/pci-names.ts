@@ -4,8 +4,10 @@
  *
  * @module
  */
+
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
+import { checkInteger, checkString } from "../arguments.js";
 
 // Where Debian, Fedora, Arch, NixOS and older systems keep it. pciutils can have it compressed.
 const places = [
@@ -73,6 +75,7 @@ export class PciNames {
 
   /** @param text a `pci.ids`; empty for a system without one */
   constructor(text: string) {
+    checkString("text", text);
     let vendor: number | undefined;
     let baseClass: number | undefined;
     for (const line of text.split("\n")) {
@@ -99,6 +102,7 @@ export class PciNames {
    * @throws Node's own error if the file that was named cannot be read
    */
   static read(path?: string): PciNames {
+    if (path !== undefined) checkString("path", path);
     if (path !== undefined) return new PciNames(readList(path));
     for (const place of places) {
       try {
@@ -112,11 +116,14 @@ export class PciNames {
 
   /** A vendor's name, if the list has it. */
   vendor(vendorId: number): string | undefined {
+    checkInteger("vendorId", vendorId, 0, 0xffff);
     return this.#vendors.get(vendorId);
   }
 
   /** A device's name, if the list has it. */
   device(vendorId: number, deviceId: number): string | undefined {
+    checkInteger("vendorId", vendorId, 0, 0xffff);
+    checkInteger("deviceId", deviceId, 0, 0xffff);
     return this.#devices.get(vendorId * 0x1_0000 + deviceId);
   }
 
@@ -126,6 +133,7 @@ export class PciNames {
    * @param classCode 24 bits, as in {@link PciDevice.classCode}
    */
   class(classCode: number): string {
+    checkInteger("classCode", classCode, 0, 0xff_ffff);
     const kind = classCode >> 8;
     return this.#classes.get(kind) ?? commonClasses.get(kind) ?? this.baseClass(classCode);
   }

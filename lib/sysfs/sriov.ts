@@ -6,6 +6,7 @@
  */
 import { constants as os } from "node:os";
 import { join } from "node:path";
+import { checkInteger } from "../arguments.js";
 import { outOfRangeError, VfioError } from "../errors.js";
 import { type PciAddress, pciAddress } from "./address.js";
 import {
@@ -48,6 +49,7 @@ export interface NumVfsOptions extends HostPaths {
  * `EACCES` without the permission
  */
 export function setNumVfs(address: string, count: number, options: NumVfsOptions = {}): PciAddress[] {
+  checkInteger("count", count);
   const roots = rootsOf(options);
   const canonical = pciAddress(address);
   const { sriov } = readPciDevice(canonical, options);
@@ -62,7 +64,7 @@ export function setNumVfs(address: string, count: number, options: NumVfsOptions
       fix: "name a physical function with SR-IOV: listPciDevices() shows them with `sriov`",
     });
   }
-  if (!Number.isInteger(count) || count < 0 || count > sriov.totalVfs) {
+  if (count < 0 || count > sriov.totalVfs) {
     throw outOfRangeError("count", `an integer from 0 to ${sriov.totalVfs}, all that ${canonical} has`, count);
   }
   if (sriov.numVfs !== count) {

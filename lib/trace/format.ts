@@ -3,7 +3,9 @@
  *
  * @module
  */
+
 import { isMainThread, threadId } from "node:worker_threads";
+import { checkArray, checkObject } from "../arguments.js";
 import type { TracedCall } from "./message.js";
 
 /** Arguments that speak for themselves where they are the first one. */
@@ -18,7 +20,10 @@ const plain = new Set(["fd", "path", "address", "mapping"]);
  *
  * The last number is how long it took, in seconds.
  */
-export function formatCall({ syscall, request, args, structure, answer, duration, batch }: TracedCall): string {
+export function formatCall(call: TracedCall): string {
+  checkObject("call", call);
+  checkArray("call.args", call.args);
+  const { syscall, request, args, structure, answer, duration, batch } = call;
   const words = args.map(({ name, text }, index) =>
     index === 0 && plain.has(name) ? text : text === "" ? name : `${name}=${text}`,
   );
@@ -26,9 +31,9 @@ export function formatCall({ syscall, request, args, structure, answer, duration
   const behind = structure && rest.length > 0 ? [`{${rest.join(", ")}}`] : rest;
   const all = [first, request, ...behind].filter((word) => word !== undefined);
   const took = `${(duration / 1000).toFixed(6)}${batch === 1 ? "" : ` in a batch of ${batch}`}`;
-  const call = `${syscall}(${all.join(", ")})${answer === "" ? "" : ` = ${answer}`}`;
+  const text = `${syscall}(${all.join(", ")})${answer === "" ? "" : ` = ${answer}`}`;
   // Of a call that does not come back, nobody knows how long it takes.
-  return answer === "?" ? call : `${call} <${took}>`;
+  return answer === "?" ? text : `${text} <${took}>`;
 }
 
 /** Which process and thread this is. */

@@ -3,7 +3,9 @@
  *
  * @module
  */
+
 import { type Channel, channel } from "node:diagnostics_channel";
+import { checkBoolean, checkFunction, checkOptions, knownOptions } from "../arguments.js";
 import { CALL_CHANNEL, isTracedCall, REGISTER_CHANNEL, type TracedCall } from "./message.js";
 
 export { formatCall } from "./format.js";
@@ -15,6 +17,8 @@ export interface TraceOptions {
   readonly registers?: boolean;
 }
 
+const traceOptions = knownOptions<TraceOptions>({ registers: checkBoolean });
+
 /**
  * Calls a listener after each call that the package makes into the kernel, until the returned object is disposed of.
  *
@@ -23,7 +27,10 @@ export interface TraceOptions {
  *
  * @param listener gets the call, with its arguments, its result and its time
  */
-export function traceCalls(listener: (call: TracedCall) => void, { registers = false }: TraceOptions = {}): Disposable {
+export function traceCalls(listener: (call: TracedCall) => void, options: TraceOptions = {}): Disposable {
+  checkFunction("listener", listener);
+  checkOptions("options", options, traceOptions);
+  const { registers = false } = options;
   const hear = (message: unknown) => {
     if (isTracedCall(message)) listener(message);
   };

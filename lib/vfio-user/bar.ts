@@ -3,7 +3,19 @@
  *
  * @module
  */
-import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
+import {
+  anything,
+  type Check,
+  checkArray,
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkRequired,
+  integer,
+  knownOptions,
+  oneOf,
+} from "../arguments.js";
+import { check, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
 import { OwnedFd } from "../fd.js";
 import { native, PAGE_SIZE, type PollHandle } from "../native.js";
 import type { BarRegister } from "./pci-config.js";
@@ -75,10 +87,48 @@ export type DoorbellTurn = (write: () => void | Promise<void>) => void;
 
 /** @throws RangeError */
 function checkSize(size: number, least: number): number {
-  if (typeof size !== "number") throw argTypeError("size", "a number", size);
-  if (Number.isInteger(size) && size >= least && size <= 2 ** 40 && Number.isInteger(Math.log2(size))) return size;
+  checkInteger("size", size, least, 2 ** 40);
+  if (Number.isInteger(Math.log2(size))) return size;
   throw outOfRangeError("size", `a power of two of at least ${least} bytes`, size);
 }
+
+const areaOptions = knownOptions<BarArea>({ offset: integer(), length: integer() });
+const doorbellOptions = knownOptions<Doorbell>({
+  offset: integer(),
+  width: (name, value) => {
+    if (checkInteger(name, value) !== 1 && value !== 2 && value !== 4) throw outOfRangeError(name, "1, 2 or 4", value);
+  },
+  value: integer(0, 0xffff_ffff),
+});
+
+const checkDoorbells: Check = (name, value) => {
+  checkArray(name, value);
+  for (const each of [value].flat()) checkRequired(name, each, doorbellOptions, "offset", "width");
+};
+
+const memoryOptions = knownOptions<{ areas: unknown }>({
+  areas: (name, value) => {
+    checkArray(name, value);
+    for (const each of [value].flat()) checkRequired(name, each, areaOptions, "offset", "length");
+  },
+});
+
+const checkBarMemory: Check = (name, value) => {
+  if (typeof value !== "boolean") checkRequired(name, value, memoryOptions, "areas");
+};
+
+const barOptions = knownOptions<BarOptions>({
+  size: anything,
+  space: oneOf(["memory", "io"]),
+  wide: checkBoolean,
+  prefetchable: checkBoolean,
+  read: checkFunction,
+  write: checkFunction,
+  read64: checkFunction,
+  write64: checkFunction,
+  memory: checkBarMemory,
+  doorbells: checkDoorbells,
+});
 
 /** A BAR of a {@link PciDevice}. */
 export class DeviceBar implements BarRegister {
@@ -98,6 +148,7 @@ export class DeviceBar implements BarRegister {
 
   /** @internal */
   constructor(index: number, options: BarOptions, name: string) {
+    checkRequired(`bars[${index}]`, options, barOptions, "size");
     this.index = index;
     this.space = options.space ?? "memory";
     this.size = checkSize(options.size, this.space === "io" ? 4 : 16);

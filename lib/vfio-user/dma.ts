@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
-import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
+import { checkBytes, checkInteger } from "../arguments.js";
+import { VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { toIova } from "../iova-range.js";
 import { MappingTable } from "../mapping-table.js";
@@ -90,6 +92,7 @@ export class ClientMemory {
 
   /** Reads a part of the memory into `into`. Throws as {@link read}. */
   async readInto(iova: number | bigint, into: Uint8Array): Promise<void> {
+    checkBytes("into", into);
     for (const { range, at, from, to } of this.#parts(toIova("iova", iova), into.length, "read")) {
       const part = into.subarray(from, to);
       // The client may have taken it back while the part before it was under way.
@@ -101,6 +104,7 @@ export class ClientMemory {
 
   /** Writes into the memory. Throws as {@link read}, with EPERM where the client allows no writing. */
   async write(iova: number | bigint, bytes: Uint8Array): Promise<void> {
+    checkBytes("bytes", bytes);
     for (const { range, at, from, to } of this.#parts(toIova("iova", iova), bytes.length, "write")) {
       const part = bytes.subarray(from, to);
       this.#connected(range, "write", at, part.length);
@@ -374,8 +378,6 @@ function wrongReply(name: string): ProtocolError {
 }
 
 function checkLength(length: number): number {
-  if (typeof length !== "number") throw argTypeError("length", "a number", length);
   // What one ArrayBuffer can hold everywhere (Node 20: 4 GiB).
-  if (Number.isInteger(length) && length >= 0 && length <= 0xffff_ffff) return length;
-  throw outOfRangeError("length", "an integer from 0 to 0xffffffff", length);
+  return checkInteger("length", length, 0, 0xffff_ffff);
 }

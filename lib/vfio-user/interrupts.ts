@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
+import { checkInteger } from "../arguments.js";
 import { outOfRangeError, VfioError } from "../errors.js";
 import type { OwnedFd } from "../fd.js";
 import { native, type PollHandle } from "../native.js";
@@ -261,7 +263,8 @@ export class MessageSource implements InterruptKind {
    * @throws RangeError if the device has no such vector
    */
   trigger(vector = 0): boolean {
-    if (!Number.isInteger(vector) || vector < 0 || vector >= this.count) {
+    if (typeof vector !== "number" || !Number.isInteger(vector) || vector < 0 || vector >= this.count) {
+      checkInteger("vector", vector);
       throw outOfRangeError("vector", `one of the device's ${this.count} vectors of ${this.#name}`, vector);
     }
     const eventfd = this.#eventfds[vector];

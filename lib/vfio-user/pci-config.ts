@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { argTypeError, outOfRangeError } from "../errors.js";
+import { checkBytes, checkInteger } from "../arguments.js";
+import { outOfRangeError } from "../errors.js";
 
 /** Who a device is. */
 export interface PciIdentity {
@@ -123,6 +124,8 @@ export function powerManagement(): CapabilityImage {
  * @param data what follows the length byte
  */
 export function vendorSpecific(data: Uint8Array, writable?: Uint8Array): CapabilityImage {
+  checkBytes("data", data);
+  if (writable !== undefined) checkBytes("writable", writable);
   const body = Uint8Array.of(data.length + 3, ...data);
   return writable === undefined
     ? { id: CAP_VENDOR, body }
@@ -174,9 +177,7 @@ function msix({ vectors, bar, table, pba }: NonNullable<MessageCapabilities["msi
 
 /** @throws TypeError, RangeError */
 export function checkBits(name: string, value: number, bits: number): number {
-  if (typeof value !== "number") throw argTypeError(name, "a number", value);
-  if (Number.isInteger(value) && value >= 0 && value < 2 ** bits) return value;
-  throw outOfRangeError(name, `an integer of ${bits} bits`, value);
+  return checkInteger(name, value, 0, 2 ** bits - 1);
 }
 
 /** The config space of a {@link PciDevice}. The device's own program may read and write all of it. */

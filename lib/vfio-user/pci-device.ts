@@ -13,7 +13,22 @@
  * @module
  */
 import { constants } from "node:os";
-import { argTypeError, invalidStateError, outOfRangeError } from "../errors.js";
+import {
+  type Check,
+  checkArray,
+  checkBoolean,
+  checkBytes,
+  checkFunction,
+  checkInteger,
+  checkObject,
+  checkRequired,
+  checkString,
+  integer,
+  type KnownOptions,
+  knownOptions,
+  optionsOf,
+} from "../arguments.js";
+import { invalidStateError, outOfRangeError } from "../errors.js";
 import { failuresOfEach } from "../run-all.js";
 import { type BarOptions, DeviceBar } from "./bar.js";
 import { DeviceClient, type InterruptSetup } from "./device-client.js";
@@ -108,10 +123,69 @@ export interface DeviceServer {
 
 /** @throws TypeError, RangeError */
 function checkVectors(name: string, count: number, most: number): number {
-  if (typeof count !== "number") throw argTypeError(name, "a number", count);
-  if (Number.isInteger(count) && count >= 0 && count <= most) return count;
-  throw outOfRangeError(name, `a number of vectors up to ${most}`, count);
+  return checkInteger(name, count, 0, most);
 }
+
+const u16 = integer(0, 0xffff);
+const msixOptions = knownOptions<MsixOptions>({
+  vectors: integer(0, 2048),
+  bar: integer(0, BARS - 1),
+  table: integer(0, 0xffff_ffff),
+  pendingBits: integer(0, 0xffff_ffff),
+});
+
+const checkMsix: Check = (name, value) => {
+  if (typeof value === "number") checkInteger(name, value, 0, 2048);
+  else checkRequired(name, value, msixOptions, "vectors");
+};
+
+const interruptOptions = knownOptions<InterruptOptions>({ intx: checkBoolean, msi: integer(0, 32), msix: checkMsix });
+const capabilityImage = knownOptions<CapabilityImage>({
+  id: integer(0, 0xff),
+  body: checkBytes,
+  writable: checkBytes,
+});
+
+const extendedCapabilityImage = knownOptions<ExtendedCapabilityImage>({
+  id: integer(0, 0xffff),
+  version: integer(0, 0xf),
+  body: checkBytes,
+  writable: checkBytes,
+});
+
+function imagesOf(known: KnownOptions): Check {
+  return (name, value) => {
+    checkArray(name, value);
+    for (const each of [value].flat()) checkRequired(name, each, known, "id", "body");
+  };
+}
+
+const checkMigration: Check = (name, value) => {
+  checkObject(name, value);
+  for (const method of ["save", "load"]) checkFunction(`${name}.${method}`, Reflect.get(Object(value), method));
+};
+
+const deviceOptions = knownOptions<PciDeviceOptions>({
+  vendorId: u16,
+  deviceId: u16,
+  classCode: integer(0, 0xff_ffff),
+  revision: integer(0, 0xff),
+  subsystemVendorId: u16,
+  subsystemId: u16,
+  name: checkString,
+  bars: checkArray,
+  rom: checkBytes,
+  interrupts: optionsOf(interruptOptions),
+  express: checkBoolean,
+  capabilities: imagesOf(capabilityImage),
+  extendedCapabilities: imagesOf(extendedCapabilityImage),
+  reset: checkFunction,
+  quiesce: checkFunction,
+  configWritten: checkFunction,
+  connected: checkFunction,
+  disconnected: checkFunction,
+  migration: checkMigration,
+});
 
 /**
  * A PCI device. A `VfioUserServer` serves it, to one client at a time; without a client it simply stands there.
@@ -148,6 +222,7 @@ export class PciDevice implements Disposable {
 
   /** @throws TypeError, RangeError for what no device can be */
   constructor(options: PciDeviceOptions) {
+    checkRequired("options", options, deviceOptions, "vendorId", "deviceId", "classCode");
     this.options = options;
     const id = (value: number) => value.toString(16).padStart(4, "0");
     this.name = options.name ?? `${id(options.vendorId)}:${id(options.deviceId)}`;
@@ -259,6 +334,7 @@ export class PciDevice implements Disposable {
    * @throws RangeError if the device has no such BAR
    */
   bar(index: number): DeviceBar {
+    checkInteger("index", index);
     const bar = this.#bars[index];
     if (bar === undefined) throw outOfRangeError("index", "that of a BAR of the device", index);
     return bar;

@@ -3,11 +3,22 @@
  *
  * @module
  */
+
 import { EventEmitter } from "node:events";
 import { constants } from "node:os";
-import { outOfRangeError, VfioError } from "../errors.js";
+import {
+  checkBoolean,
+  checkDescriptor,
+  checkListener,
+  checkOptions,
+  checkString,
+  instanceOf,
+  integer,
+  knownOptions,
+} from "../arguments.js";
+import { VfioError } from "../errors.js";
 import { show, UnixListener, UnixSocket } from "../unix-socket.js";
-import type { DeviceServer, PciDevice } from "./pci-device.js";
+import { type DeviceServer, PciDevice } from "./pci-device.js";
 import { Session, type SessionOptions } from "./session.js";
 
 /** How a server treats its clients. */
@@ -58,21 +69,32 @@ export interface ServerEvents {
   overdue: [work: readonly string[]];
 }
 
-/** @throws RangeError */
-function check(name: string, value: number, low: number, high: number): number {
-  if (Number.isInteger(value) && value >= low && value <= high) return value;
-  throw outOfRangeError(name, `an integer from ${low} to ${high}`, value);
-}
+const serverOptions = knownOptions<ServerOptions>({
+  maxTransfer: integer(8, 1 << 26),
+  maxFds: integer(1, 253),
+  maxRanges: integer(1, 0xffff_ffff),
+  trustClients: checkBoolean,
+  timeout: integer(1, 2 ** 31 - 1),
+  drainTimeout: integer(1, 2 ** 31 - 1),
+});
+const checkDevice = instanceOf(PciDevice, "a PciDevice");
+const checkSocket = instanceOf(UnixSocket, "a UnixSocket, or the number of a descriptor");
+const events = Object.keys({
+  connect: true,
+  disconnect: true,
+  overdue: true,
+  fault: true,
+} satisfies Record<keyof ServerEvents, true>);
 
-/** @throws RangeError */
+/** The settings of a session, with the defaults. */
 function settingsOf(options: ServerOptions): SessionOptions {
   return {
-    maxTransfer: check("maxTransfer", options.maxTransfer ?? 1 << 20, 8, 1 << 26),
-    maxFds: check("maxFds", options.maxFds ?? 16, 1, 253),
-    maxRanges: check("maxRanges", options.maxRanges ?? 65535, 1, 0xffff_ffff),
+    maxTransfer: options.maxTransfer ?? 1 << 20,
+    maxFds: options.maxFds ?? 16,
+    maxRanges: options.maxRanges ?? 65535,
     trusted: options.trustClients ?? false,
-    timeout: check("timeout", options.timeout ?? 5000, 1, 2 ** 31 - 1),
-    drainTimeout: check("drainTimeout", options.drainTimeout ?? 3000, 1, 2 ** 31 - 1),
+    timeout: options.timeout ?? 5000,
+    drainTimeout: options.drainTimeout ?? 3000,
   };
 }
 
@@ -95,6 +117,8 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
   #turnOver: Promise<void> = Promise.resolve();
 
   private constructor(device: PciDevice, name: string, options: ServerOptions) {
+    checkDevice("device", device);
+    checkOptions("options", options, serverOptions);
     this.device = device;
     this.#claimant = { name, fault: (error, what) => this.#events.emit("fault", error, what) };
     this.#options = settingsOf(options);
@@ -109,6 +133,7 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
    *   device: one that is not closed, or that still has a client ({@link idle}). Whatever is thrown has changed nothing
    */
   static listen(device: PciDevice, path: string, options: ServerOptions = {}): VfioUserServer {
+    checkString("path", path);
     const server = new VfioUserServer(device, `the server at ${show(path)}`, options);
     const listener = server.#claim(() => UnixListener.listen(path, "stream"));
     server.#listener = listener;
@@ -124,6 +149,8 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
    * @throws as {@link listen}
    */
   static serve(device: PciDevice, socket: UnixSocket | number, options: ServerOptions = {}): VfioUserServer {
+    if (typeof socket === "number") checkDescriptor("socket", socket);
+    else checkSocket("socket", socket);
     const server = new VfioUserServer(device, "the server of one socket", options);
     server.#claim(() => server.#open(typeof socket === "number" ? UnixSocket.adopt(socket) : socket));
     return server;
@@ -155,18 +182,21 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
 
   /** Listens to an event: see {@link ServerEvents}. */
   on<Event extends keyof ServerEvents>(event: Event, listener: (...args: ServerEvents[Event]) => void): this {
+    checkListener(events, event, listener);
     this.#events.on<keyof ServerEvents>(event, listener);
     return this;
   }
 
   /** Listens to an event once. */
   once<Event extends keyof ServerEvents>(event: Event, listener: (...args: ServerEvents[Event]) => void): this {
+    checkListener(events, event, listener);
     this.#events.once<keyof ServerEvents>(event, listener);
     return this;
   }
 
   /** Listens no more. */
   off<Event extends keyof ServerEvents>(event: Event, listener: (...args: ServerEvents[Event]) => void): this {
+    checkListener(events, event, listener);
     this.#events.off<keyof ServerEvents>(event, listener);
     return this;
   }

@@ -470,6 +470,27 @@ describe.skipIf(missing !== undefined)(`KVM${missing === undefined ? "" : ` (ski
       expect(() => routing.setMsi(30, { address: 0, data: 0, deviceId: -1 })).toThrow(range);
       expect(() => routing.setPins(30, [])).toThrow(range);
     });
+
+    test("refuses arguments of the wrong type, and misspelt options", () => {
+      using vm = kvm.createVm();
+      const misspelt = expect.objectContaining({ code: "ERR_INVALID_ARG_VALUE" });
+      const wrongType = expect.objectContaining({ code: "ERR_INVALID_ARG_TYPE" });
+      const call = (object: object, method: string, ...args: readonly unknown[]) =>
+        Reflect.apply(Reflect.get(object, method), object, args);
+      expect(() => call(kvm, "createVm", { irqChip: "full" })).toThrow(misspelt);
+      expect(() => call(kvm, "createVm", { irqchip: "ful" })).toThrow(misspelt);
+      expect(() => call(vm.routing, "setMsi", "30", message(1))).toThrow(wrongType);
+      expect(() => call(vm.routing, "setMsi", 30)).toThrow(wrongType);
+      expect(() => call(vm.routing, "setPins", 30, [{ irqchip: "apic", pin: 1 }])).toThrow(misspelt);
+      expect(() => call(vm, "irqfd", { eventfd: 1, gsi: 1, resampl: 2 })).toThrow(misspelt);
+      expect(() => call(vm, "irqfd", { gsi: 1 })).toThrow(wrongType);
+      expect(() => call(vm, "ioeventfd", { address: 0, length: 4, space: "io" })).toThrow(misspelt);
+      expect(() => call(vm, "ioeventfd", { address: 0, length: 3 })).toThrow(
+        expect.objectContaining({ code: "ERR_OUT_OF_RANGE" }),
+      );
+      expect(() => call(vm, "signalMsi", { address: "0", data: 0 })).toThrow(wrongType);
+      expect(() => call(vm, "irqLine", 1, 1)).toThrow(wrongType);
+    });
   });
 
   describe("a machine", () => {

@@ -273,7 +273,7 @@ describe("a step that fails", () => {
       code: "ENOENT",
       fix: /modprobe/,
     });
-    expect(refusal(() => bindDriver("02.0"))).toMatchObject({ code: "ERR_OUT_OF_RANGE" });
+    expect(refusal(() => bindDriver("02.0"))).toMatchObject({ code: "ERR_INVALID_ARG_VALUE" });
   });
 
   test("without the permission", () => {

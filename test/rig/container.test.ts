@@ -13,6 +13,7 @@ import {
   VfioError,
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, type TestContext } from "vitest";
+import { dmaMemory } from "../../lib/dma-buffer.js";
 import { native } from "../../lib/native.js";
 import { bind, devices, interruptWindow, leaveOut, rigOnly, usableIova } from "./devices.js";
 import { NOWHERE, PAGE } from "./memory.js";
@@ -66,6 +67,7 @@ function entryLimit(): number {
 /** Memory of ours that is not there: the address was never mapped. */
 function nowhere(length: number): DmaMemory {
   return {
+    [dmaMemory]: true,
     kind: "ram",
     label: "nowhere",
     address: NOWHERE,

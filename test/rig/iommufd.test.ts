@@ -197,6 +197,13 @@ describe("an iommufd by itself", () => {
     expect(() => ioas.unmap(0, 1n << 64n)).toThrow(expect.objectContaining(wrong));
     // A view of 64-bit words would have made 2^64 - 1 of it.
     expect(() => ioas.allow([{ start: -1n, last: 0n }])).toThrow(expect.objectContaining(wrong));
+    const call = (method: string, ...args: readonly unknown[]) => Reflect.apply(Reflect.get(ioas, method), ioas, args);
+    const wrongType = expect.objectContaining({ code: "ERR_INVALID_ARG_TYPE" });
+    expect(() => call("map", "0", PAGE)).toThrow(wrongType);
+    expect(() => call("mapFile", "3", 0, PAGE)).toThrow(wrongType);
+    expect(() => call("copy", {}, 0, PAGE)).toThrow(wrongType);
+    expect(() => call("allow", 5)).toThrow(wrongType);
+    expect(() => call("map", 0, PAGE, { iovaa: 0 })).toThrow(/Did you mean "iova"/);
   });
 
   it("keeps its objects to itself", () => {

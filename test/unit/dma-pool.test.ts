@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { DmaMapping } from "../../lib/container/mapping.js";
-import { DmaBuffer, type DmaMemory } from "../../lib/dma-buffer.js";
+import { DmaBuffer, type DmaMemory, dmaMemory } from "../../lib/dma-buffer.js";
 import { type DmaBlock, DmaPool } from "../../lib/dma-pool.js";
 import { VfioError } from "../../lib/errors.js";
 
@@ -135,6 +135,7 @@ describe("DmaPool", () => {
     using buffer = DmaBuffer.allocate(PAGE);
     const { label, address, length, pageSize } = buffer;
     const bar: DmaMemory = {
+      [dmaMemory]: true,
       kind: "bar",
       label,
       address,

@@ -1,6 +1,15 @@
+/**
+ * The legacy container: a type1 IOMMU behind `/dev/vfio/vfio`, or iommufd's emulation of one behind `/dev/iommu`, with
+ * devices that come by way of their groups (`/dev/vfio/N`).
+ *
+ * The order of the calls is the kernel's: a group must be viable before it joins, the first group must have joined before
+ * the IOMMU's type can be set, and only then does the container know its addresses. See `Documentation/driver-api/vfio.rst`.
+ *
+ * @module
+ */
 import type { Attachment } from "../device/attachment.js";
 import { type AttachOptions, Container, type LegacyMode, type SpaceInfo } from "./container.js";
-import type { DmaMapping } from "./mapping.js";
+import { DmaMapping } from "./mapping.js";
 /** A container of type1, real or emulated. Made by {@link openContainer}. */
 export declare class LegacyContainer extends Container {
     #private;

@@ -1,3 +1,8 @@
+/**
+ * Opening a container in a mode.
+ *
+ * @module
+ */
 import { type ContainerMode, type LegacyMode } from "./container.js";
 import { IommufdContainer } from "./iommufd.js";
 import { LegacyContainer } from "./legacy.js";

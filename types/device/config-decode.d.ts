@@ -1,8 +1,3 @@
-/**
- * The contents of PCI capabilities, in words: the fields that a person looks for first.
- *
- * @module
- */
 import type { ConfigReader, PciCapability } from "./pci-capabilities.js";
 /** The fields of a capability by name; numbers where they count something. */
 export type CapabilityFields = Readonly<Record<string, string | number | boolean>>;

@@ -1,3 +1,16 @@
+/**
+ * One attached device.
+ *
+ * ```text
+ *  Device --- OpenDevice (port, address)
+ *    |- regions: Region --- RegionMap            bar0, config, ...: registers, and memory for other devices
+ *    |- config:  ConfigSpace                     over the config region
+ *    |- intx, msi, msix, err, req --- Interrupt  one eventfd each
+ *    `- features
+ * ```
+ *
+ * @module
+ */
 import { ConfigSpace } from "./config-space.js";
 import { DeviceFeatures } from "./feature.js";
 import { type DeviceInfo } from "./info.js";

@@ -1,3 +1,8 @@
+/**
+ * One interrupt: an eventfd that the kernel signals, and the ways to hear of it.
+ *
+ * @module
+ */
 /** How long to wait. */
 export interface WaitOptions {
     /** In milliseconds. Left out: for ever. */

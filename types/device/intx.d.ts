@@ -1,8 +1,3 @@
-/**
- * INTx: the line interrupt of conventional PCI. One for a device, level-triggered, perhaps shared with other devices.
- *
- * @module
- */
 import { Interrupt, type WaitOptions } from "./interrupt.js";
 import { IrqIndex } from "./irq-index.js";
 /**

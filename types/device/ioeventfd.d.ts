@@ -1,3 +1,8 @@
+/**
+ * `VFIO_DEVICE_IOEVENTFD`: a register that the kernel writes whenever an eventfd is signalled.
+ *
+ * @module
+ */
 import type { DevicePart } from "./open-device.js";
 import { type Width } from "./registers.js";
 /** What is written where. */

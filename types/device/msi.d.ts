@@ -1,3 +1,8 @@
+/**
+ * MSI and MSI-X: interrupts that the device sends as memory writes, a vector each.
+ *
+ * @module
+ */
 import { Interrupt } from "./interrupt.js";
 import { IrqIndex } from "./irq-index.js";
 /**

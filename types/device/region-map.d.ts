@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { DmaMemory } from "../dma-buffer.js";
+import { type DmaMemory, dmaMemory } from "../dma-buffer.js";
 import type { Region } from "./region.js";
 import { type RegisterProgram, type Registers } from "./registers.js";
 /**
@@ -24,6 +24,7 @@ export declare function largestPage(offset: number, length: number, basePage: nu
  */
 export declare class RegionMap implements DmaMemory, Registers, Disposable {
     #private;
+    readonly [dmaMemory] = true;
     readonly kind = "bar";
     readonly label: string;
     readonly address: number;

@@ -1,4 +1,10 @@
 /**
+ * A device's registers, through whichever way reaches them.
+ *
+ * @module
+ */
+import { type Check } from "../arguments.js";
+/**
  * Reads and writes of a device's registers: each is exactly one access, of exactly the width that the name says, at an
  * offset that is a multiple of that width. Values are little-endian, as PCI's are.
  *
@@ -35,6 +41,8 @@ export interface Registers {
 }
 /** The widths of an access, in bytes. */
 export type Width = 1 | 2 | 4 | 8;
+/** @throws TypeError, RangeError */
+export declare const checkWidth: Check;
 /** One access of a {@link RegisterProgram}. */
 export interface ProgramStep {
     readonly width: Width;
@@ -82,6 +90,8 @@ export declare class RegisterProgram {
     /** Adds a write of 64 bits. */
     write64(offset: number, value: number | bigint): this;
 }
+/** @throws TypeError */
+export declare const checkProgram: Check;
 /**
  * The value of a register. A bigint is for 64 bits only.
  *

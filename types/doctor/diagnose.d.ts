@@ -1,3 +1,10 @@
+/**
+ * Everything that stands between a program and a working device, each with its state and what to do about it.
+ *
+ * It looks, and changes nothing: no device is opened, bound or reset. ({@link tryModes} does open it.)
+ *
+ * @module
+ */
 import { type ContainerMode } from "../container/container.js";
 import { VfioError } from "../errors.js";
 import { type HostPaths, type PciAddress } from "../sysfs/index.js";

@@ -1,3 +1,8 @@
+/**
+ * What this kernel can do, asked of the kernel itself and not guessed from its version: distributions add and leave out.
+ *
+ * @module
+ */
 /** Abilities of the kernel that not every version has. */
 export interface KernelFeatures {
     /** iommufd maps files (`IOMMU_IOAS_MAP_FILE`, Linux 6.13). Undefined without the native addon or its node. */

@@ -1,3 +1,11 @@
+/**
+ * iommufd, object by object: the file, and the I/O address spaces in it. `Documentation/userspace-api/iommufd.rst`.
+ *
+ * A container is the comfortable way to use them; these are for what a container has no words for, such as two address
+ * spaces that share pages.
+ *
+ * @module
+ */
 import { type IovaRange } from "../iova.js";
 /** What devices may do with a mapping, and where it goes. */
 export interface IoasMapOptions {

@@ -1,17 +1,6 @@
-/**
- * INTx of a device as an interrupt of a guest.
- *
- * ```text
- *  device --> kernel, which masks the line --> eventfd --> irqfd --> GSI, raised --> vCPU
- *               ^                                                                    |
- *               +---- unmask eventfd <--- KVM: GSI lowered <--- the guest's EOI -----+
- * ```
- *
- * @module
- */
-import type { IntxLine } from "../device/intx.js";
+import { IntxLine } from "../device/intx.js";
 import type { VmPart } from "./part.js";
-import type { Vm } from "./vm.js";
+import { Vm } from "./vm.js";
 /** How a line goes to a guest. */
 export interface IntxConnectionOptions {
     /** The GSI that the line is wired to on the guest's board. It has a route. */

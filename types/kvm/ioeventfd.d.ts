@@ -1,3 +1,8 @@
+/**
+ * A guest's write that signals an eventfd (`KVM_IOEVENTFD`).
+ *
+ * @module
+ */
 import type { VmPart } from "./part.js";
 /** Which writes signal. */
 export interface KvmIoeventfdOptions {

@@ -1,3 +1,8 @@
+/**
+ * An eventfd that is an interrupt of a guest (`KVM_IRQFD`).
+ *
+ * @module
+ */
 import type { VmPart } from "./part.js";
 /** What is wired to what. */
 export interface IrqFdOptions {

@@ -1,3 +1,10 @@
+/**
+ * KVM's own device of the type VFIO: it tells KVM of VFIO's files, and them of it.
+ *
+ * The kernel's Documentation/virt/kvm/devices/vfio.rst.
+ *
+ * @module
+ */
 import type { VmPart } from "./part.js";
 /**
  * The one VFIO device of a virtual machine. Made by `vm.createVfioDevice()`.

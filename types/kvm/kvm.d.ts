@@ -1,3 +1,8 @@
+/**
+ * `/dev/kvm`: what this machine's KVM can do, and virtual machines.
+ *
+ * @module
+ */
 import { Vm, type VmOptions } from "./vm.js";
 /** KVM, opened. Virtual machines that it made stay when it is closed. */
 export declare class Kvm implements Disposable {

@@ -1,8 +1,19 @@
+/**
+ * MSI and MSI-X of a device as interrupts of a guest.
+ *
+ * ```text
+ *                               +--> this process          masked, detached, or not connected
+ *  device --> kernel --> eventfd
+ *                               +--> irqfd --> GSI --> route --> vCPU
+ * ```
+ *
+ * @module
+ */
 import type { Interrupt } from "../device/interrupt.js";
-import type { MessageInterrupts } from "../device/msi.js";
+import { MessageInterrupts } from "../device/msi.js";
 import type { VmPart } from "./part.js";
-import type { MsiMessage } from "./routing.js";
-import type { Vm } from "./vm.js";
+import { type MsiMessage } from "./routing.js";
+import { Vm } from "./vm.js";
 /** A vector of the device, and what it is to the guest. */
 export interface GuestVector {
     /** The vector's number; it must be on. */

@@ -1,3 +1,9 @@
+/**
+ * Which interrupt a GSI is: KVM's routing table.
+ *
+ * @module
+ */
+import { type Check } from "../arguments.js";
 /** What a device's MSI or MSI-X vector writes where, as the guest has programmed it. */
 export interface MsiMessage {
     /** On x86 `0xfee00000`, with the destination's APIC id from bit 12 on. */
@@ -19,6 +25,10 @@ export type GsiRoute = {
 } | {
     readonly pins: readonly IrqchipPin[];
 };
+/** @throws TypeError, RangeError */
+export declare const checkGsi: Check;
+/** @throws TypeError, RangeError */
+export declare const checkMessage: Check;
 /** The IOAPIC's pins, and the GSIs that stand for them. */
 export declare const IOAPIC_PINS = 24;
 /** The table that KVM_CREATE_IRQCHIP makes on x86: GSI n is pin n of the IOAPIC, and IRQ n of the PICs up to 15. */

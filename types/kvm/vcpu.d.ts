@@ -1,3 +1,8 @@
+/**
+ * A vCPU, as far as interrupts need it: somebody to receive them.
+ *
+ * @module
+ */
 import { LocalApic } from "./local-apic.js";
 import type { VmPart } from "./part.js";
 /** A vCPU. Made by `vm.createVcpu()`. */

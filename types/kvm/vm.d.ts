@@ -1,3 +1,18 @@
+/**
+ * A virtual machine, as far as a device's interrupts need it.
+ *
+ * ```text
+ *  Vm --- descriptor, kind of irqchip
+ *   |- routing: GsiRouting          GSI -> message, or controller's pin
+ *   |- IrqFd                        eventfd -> GSI
+ *   |- KvmIoeventfd                 guest's write -> eventfd
+ *   |- Vcpu --- LocalApic           where interrupts arrive
+ *   |- KvmVfioDevice                VFIO's files, for drivers that need KVM
+ *   `- MessageConnection, IntxConnection
+ * ```
+ *
+ * @module
+ */
 import { KvmIoeventfd, type KvmIoeventfdOptions } from "./ioeventfd.js";
 import { IrqFd, type IrqFdOptions } from "./irqfd.js";
 import { KvmVfioDevice } from "./kvm-vfio.js";
@@ -40,7 +55,7 @@ export declare class Vm implements Disposable {
      *   the caller's.
      * @throws VfioError `EBADF`, or `ENOTTY` if it is no virtual machine
      */
-    static adopt(fd: number, { irqchip, routes, label }: AdoptOptions): Vm;
+    static adopt(fd: number, options: AdoptOptions): Vm;
     /** The descriptor, borrowed. */
     get fd(): number;
     /** Whether it has been closed. */
@@ -72,7 +87,7 @@ export declare class Vm implements Disposable {
      * @returns whether a vCPU took it: false if the guest has none there that takes interrupts
      * @throws VfioError `EINVAL` if the machine has no interrupt controller in the kernel
      */
-    signalMsi({ address, data, deviceId }: MsiMessage): boolean;
+    signalMsi(message: MsiMessage): boolean;
     /**
      * Closes what the machine made, the newest first, and its descriptor. The machine itself goes with the last descriptor of it
      * and of its vCPUs. A second call does nothing.

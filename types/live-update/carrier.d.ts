@@ -21,6 +21,7 @@
  *
  * @module
  */
+import { type Check } from "../arguments.js";
 import type { OwnedFd } from "../fd.js";
 /** How a wait can end before its time. */
 export interface CarrierWait {
@@ -90,3 +91,7 @@ export interface IncomingCarrier {
     /** Gives the carrier's own descriptors back. */
     close(): void;
 }
+/** @throws TypeError */
+export declare const checkOutgoing: Check;
+/** @throws TypeError */
+export declare const checkIncoming: Check;

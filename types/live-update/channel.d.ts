@@ -1,3 +1,24 @@
+/**
+ * Messages with any number of descriptors between two processes that do not trust each other's bytes.
+ *
+ * A message goes over a `SOCK_SEQPACKET` socket in packets of a fixed form, so that the receiver knows what may come next and
+ * how much of it, before it makes room for anything:
+ *
+ * ```text
+ *  message      type, length, number of descriptors; the bytes, too, if they fit
+ *  descriptors  at most 253 of them (SCM_MAX_FD) ...       each answered by
+ *                                                          acknowledgement
+ *  data         at most 64 KiB with its header ...
+ *  end          a reason; at any time, in either direction
+ * ```
+ *
+ * Descriptors wait for the acknowledgement of those before them, because the kernel counts what is under way in sockets against
+ * the user (RLIMIT_NOFILE, else ETOOMANYREFS).
+ *
+ * Nothing here takes time into account: a peer that stalls is ended by the caller's signal.
+ *
+ * @module
+ */
 import type { OwnedFd } from "../fd.js";
 import { type SocketWait, type UnixSocket } from "../unix-socket.js";
 /** The messages of a hand-over, by their numbers on the wire. */
@@ -10,6 +31,8 @@ export interface ChannelLimits {
     readonly bytes: number;
     readonly descriptors: number;
 }
+/** The options of {@link ChannelLimits}. */
+export declare const channelLimits: import("../arguments.js").KnownOptions;
 /** A message that came whole. */
 export interface Message {
     readonly bytes: Uint8Array;

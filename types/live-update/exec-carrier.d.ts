@@ -1,5 +1,25 @@
+/**
+ * A hand-over from a process to itself: the program is replaced in place, by `execve`, and keeps its pid and its descriptors.
+ *
+ * Everything goes in one sealed memfd, whose number is in the environment:
+ *
+ * ```text
+ *  8 bytes   "VFLUEXEC"
+ *  u32       version
+ *  u32       number of descriptors
+ *  u32       length of the manifest
+ *  u32       length of the last part
+ *  i32 each  the descriptors, by their numbers, which stay what they are
+ *  bytes     the manifest, then the last part
+ * ```
+ *
+ * Numbers are little-endian. Descriptors stay close-on-exec until the exec itself, so that no child process started meanwhile
+ * inherits a device, and are so again if it fails.
+ *
+ * @module
+ */
 import type { IncomingCarrier, OutgoingCarrier } from "./carrier.js";
-import type { ChannelLimits } from "./channel.js";
+import { type ChannelLimits } from "./channel.js";
 /** What is executed. */
 export interface ExecCarrierOptions {
     /** A path, or a name that is looked for in PATH. By default the Node that runs (`process.execPath`). */

@@ -1,3 +1,20 @@
+/**
+ * The old process's side of a live update.
+ *
+ * ```text
+ *  prepare     manifest and descriptors travel; the devices and the program go on, and nothing is mapped or attached meanwhile
+ *  stop        the program stops using the devices
+ *  freeze      irqfds are deassigned and readers removed: interrupts are counted in their eventfds, which travel
+ *  save        the program's own state
+ *  invalidate  legacy containers: the kernel forgets where the memory is in this process
+ *  transfer    the rest travels; the successor takes the memory over
+ *  commit      the word is given: from here on this process only closes
+ * ```
+ *
+ * What fails before the word is given is undone, and this process goes on.
+ *
+ * @module
+ */
 import type { Blocker } from "../container/hand-over.js";
 import { VfioError } from "../errors.js";
 import type { OutgoingCarrier } from "./carrier.js";

@@ -1,14 +1,9 @@
-/**
- * What is handed over: the program's objects by name, and what hangs on them.
- *
- * @module
- */
-import type { Container } from "../container/container.js";
+import { Container } from "../container/container.js";
 import type { Device } from "../device/device.js";
-import type { DmaBuffer } from "../dma-buffer.js";
+import { DmaBuffer } from "../dma-buffer.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
 import { MessageConnection } from "../kvm/message-connection.js";
-import type { Vm } from "../kvm/vm.js";
+import { Vm } from "../kvm/vm.js";
 /** What a program hands over. Names are what the successor finds things by. */
 export interface LiveUpdateOptions {
     /** Containers, with their devices and everything that is mapped in them. */

@@ -1,3 +1,8 @@
+/**
+ * Where built kernels are kept, under what name, and how two processes that want the same one do not build it twice.
+ *
+ * @module
+ */
 /** The rig's cache directory: `$XDG_CACHE_HOME/vfio/rig`, or the same under `~/.cache`. */
 export declare function cacheDirectory(env?: Readonly<Record<string, string | undefined>>): string;
 /** What a configuration is called in the cache: the start of its SHA-256, without comments and empty lines. */

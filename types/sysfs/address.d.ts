@@ -18,7 +18,7 @@ export interface PciAddressParts {
  * Takes an address apart.
  *
  * @param address `0000:01:00.0`, or `01:00.0` in domain 0
- * @throws TypeError (`ERR_INVALID_ARG_TYPE`) if it is not a string, RangeError (`ERR_OUT_OF_RANGE`) if it is not an
+ * @throws TypeError (`ERR_INVALID_ARG_TYPE`) if it is not a string, `ERR_INVALID_ARG_VALUE` if it is not an
  * address
  */
 export declare function parsePciAddress(address: string): PciAddressParts;

@@ -1,4 +1,9 @@
 /**
+ * Reading and writing the kernel's small files, in the presence of devices that go away at any moment.
+ *
+ * @module
+ */
+/**
  * Where the kernel's file systems are mounted. The defaults are right on every ordinary host; a container that was
  * given the host's trees elsewhere (`/host/sys`, `/host/dev`, `/host/proc`) names them here.
  */
@@ -16,7 +21,11 @@ export interface Roots {
     readonly dev: string;
     readonly proc: string;
 }
-/** Fills in the defaults. sysfs is full of links, so its root must be a real path for paths to be comparable. */
+/**
+ * Fills in the defaults. sysfs is full of links, so its root must be a real path for paths to be comparable.
+ *
+ * @throws TypeError
+ */
 export declare function rootsOf(paths?: HostPaths): Roots;
 /** The error number (positive) of an error that Node's `fs` threw; undefined for any other. */
 export declare function errnoOf(error: unknown): number | undefined;

@@ -1,3 +1,9 @@
+/**
+ * IOMMU groups: the smallest sets of devices that the IOMMU can tell apart, and so what is given to user space as a
+ * whole.
+ *
+ * @module
+ */
 import { type HostPaths } from "./files.js";
 /** A device in an IOMMU group. It need not be a PCI device. */
 export interface IommuGroupMember {

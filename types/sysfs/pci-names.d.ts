@@ -1,3 +1,9 @@
+/**
+ * Names of vendors, devices and classes, from the list that most systems carry (`pci.ids`, of the package hwdata or
+ * pciutils).
+ *
+ * @module
+ */
 /** Names of PCI's numbers. What has no name is undefined, except classes, whose base class always has one. */
 export declare class PciNames {
     #private;

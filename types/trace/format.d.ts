@@ -1,3 +1,8 @@
+/**
+ * Traced calls as lines, in the way of strace(1).
+ *
+ * @module
+ */
 import type { TracedCall } from "./message.js";
 /**
  * One line for a call:
@@ -8,6 +13,6 @@ import type { TracedCall } from "./message.js";
  *
  * The last number is how long it took, in seconds.
  */
-export declare function formatCall({ syscall, request, args, structure, answer, duration, batch }: TracedCall): string;
+export declare function formatCall(call: TracedCall): string;
 /** Which process and thread this is. */
 export declare function here(): string;

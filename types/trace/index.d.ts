@@ -1,3 +1,8 @@
+/**
+ * Seeing every call into the kernel.
+ *
+ * @module
+ */
 import { type TracedCall } from "./message.js";
 export { formatCall } from "./format.js";
 export { CALL_CHANNEL, REGISTER_CHANNEL, type TracedArgument, type TracedCall } from "./message.js";
@@ -14,4 +19,4 @@ export interface TraceOptions {
  *
  * @param listener gets the call, with its arguments, its result and its time
  */
-export declare function traceCalls(listener: (call: TracedCall) => void, { registers }?: TraceOptions): Disposable;
+export declare function traceCalls(listener: (call: TracedCall) => void, options?: TraceOptions): Disposable;

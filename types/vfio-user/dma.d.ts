@@ -1,3 +1,8 @@
+/**
+ * The client's memory, as a device sees it: ranges of IOVAs that come and go.
+ *
+ * @module
+ */
 /** A range of the client's memory that the device may use. */
 export interface ClientRange {
     readonly iova: bigint;

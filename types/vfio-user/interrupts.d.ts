@@ -1,3 +1,8 @@
+/**
+ * The interrupts of a device that is written here: raised by the device, delivered through eventfds that the client gave.
+ *
+ * @module
+ */
 /** What a client asks of one kind of interrupt. */
 export interface InterruptKind {
     /** `VFIO_IRQ_INFO_*` */

@@ -1,5 +1,10 @@
+/**
+ * A device on a Unix socket: one client after the other.
+ *
+ * @module
+ */
 import { UnixSocket } from "../unix-socket.js";
-import type { PciDevice } from "./pci-device.js";
+import { PciDevice } from "./pci-device.js";
 /** How a server treats its clients. */
 export interface ServerOptions {
     /** The most bytes that a client may read or write in one message. Default 1 MiB. */

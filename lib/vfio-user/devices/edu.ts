@@ -4,6 +4,9 @@
  *
  * @module
  */
+
+import { checkOptions, checkU64, integer, knownOptions } from "../../arguments.js";
+import { argTypeError } from "../../errors.js";
 import { PciDevice } from "../pci-device.js";
 
 // BAR 0. Below 0x80 every access is of 4 bytes, from there on of 4 or 8; anything else reads as ones.
@@ -52,8 +55,17 @@ function factorial(n: number): number {
   return result;
 }
 
+const eduOptions = knownOptions<EduDeviceOptions>({ dmaMask: checkMask, dmaDelay: integer(0, 2 ** 31 - 1) });
+
+function checkMask(name: string, value: unknown): void {
+  if (typeof value !== "bigint") throw argTypeError(name, "a bigint", value);
+  checkU64(name, value);
+}
+
 /** Makes an edu device: 1234:11e8, with one BAR of registers, INTx and one vector of MSI. */
-export function eduDevice({ dmaMask = 0x0fff_ffffn, dmaDelay = 100 }: EduDeviceOptions = {}): PciDevice {
+export function eduDevice(options: EduDeviceOptions = {}): PciDevice {
+  checkOptions("options", options, eduOptions);
+  const { dmaMask = 0x0fff_ffffn, dmaDelay = 100 } = options;
   const buffer = new Uint8Array(BUFFER_SIZE);
   const dma = { source: 0n, destination: 0n, count: 0n, command: 0n };
   let liveness = 0;

@@ -3,7 +3,18 @@
  *
  * @module
  */
+
 import type { FileHandle } from "node:fs/promises";
+import {
+  checkBoolean,
+  checkBytes,
+  checkFunction,
+  checkInteger,
+  checkObject,
+  checkOptions,
+  checkString,
+  knownOptions,
+} from "../../arguments.js";
 import { outOfRangeError } from "../../errors.js";
 import type { PciDevice } from "../pci-device.js";
 import { VIRTIO_F_INDIRECT_DESC, virtioPciDevice } from "./virtio-pci.js";
@@ -33,6 +44,7 @@ export interface BlockDeviceOptions {
 
 /** A disk in this process's memory. */
 export function memoryDisk(bytes: Uint8Array): Disk {
+  checkBytes("bytes", bytes);
   return {
     size: bytes.length,
     read: (offset, into) => into.set(bytes.subarray(offset, offset + into.length)),
@@ -46,6 +58,8 @@ export function memoryDisk(bytes: Uint8Array): Disk {
  * @param file stays the caller's, who closes it when the device is closed
  */
 export async function fileDisk(file: FileHandle): Promise<Disk> {
+  checkObject("file", file);
+  checkFunction("file.read", file.read);
   const { size } = await file.stat();
   return {
     size: size - (size % SECTOR),
@@ -101,8 +115,20 @@ async function ask(disk: () => void | Promise<void>): Promise<void> {
   }
 }
 
+const blockOptions = knownOptions<BlockDeviceOptions>({ readOnly: checkBoolean, serial: checkString });
+
+function checkDisk(disk: Disk): void {
+  checkObject("disk", disk);
+  checkInteger("disk.size", disk.size);
+  checkFunction("disk.read", disk.read);
+  checkFunction("disk.write", disk.write);
+}
+
 /** Makes a disk: 1af4:1042, with one queue, MSI-X and INTx. */
-export function virtioBlockDevice(disk: Disk, { readOnly = false, serial = "" }: BlockDeviceOptions = {}): PciDevice {
+export function virtioBlockDevice(disk: Disk, options: BlockDeviceOptions = {}): PciDevice {
+  checkDisk(disk);
+  checkOptions("options", options, blockOptions);
+  const { readOnly = false, serial = "" } = options;
   const config = new Uint8Array(0x40);
   const view = new DataView(config.buffer);
   view.setBigUint64(0, BigInt(Math.floor(disk.size / SECTOR)), true);

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { VfioError } from "../../errors.js";
+import { checkBytes, checkFunction, checkInteger, checkObject, checkString, checkU64 } from "../../arguments.js";
+import { argTypeError, VfioError } from "../../errors.js";
 import { type CapabilityImage, vendorSpecific } from "../pci-config.js";
 import { PciDevice } from "../pci-device.js";
 import { DriverError, type QueueRequest, Virtqueue } from "./virtio-queue.js";
@@ -81,6 +82,19 @@ interface Queue {
   working: Promise<void> | undefined;
 }
 
+function checkKind(kind: VirtioDevice): void {
+  checkObject("kind", kind);
+  checkString("kind.name", kind.name);
+  checkInteger("kind.type", kind.type, 0, 0xffff - FIRST_MODERN_ID);
+  checkInteger("kind.classCode", kind.classCode, 0, 0xff_ffff);
+  if (typeof kind.features !== "bigint") throw argTypeError("kind.features", "a bigint", kind.features);
+  checkU64("kind.features", kind.features);
+  checkBytes("kind.config", kind.config);
+  checkInteger("kind.queues", kind.queues, 0, 0xffff);
+  if (kind.queueSize !== undefined) checkInteger("kind.queueSize", kind.queueSize, 1, 0x8000);
+  checkFunction("kind.request", kind.request);
+}
+
 /**
  * Makes a virtio device. The requests of a queue are worked at one after the other, those of several queues side by side.
  *
@@ -88,6 +102,7 @@ interface Queue {
  * driver's fault; anything else is told as a fault of the program.
  */
 export function virtioPciDevice(kind: VirtioDevice): PciDevice {
+  checkKind(kind);
   const features = kind.features | VIRTIO_F_VERSION_1;
   const queueSize = kind.queueSize ?? 256;
   let featureSelect = 0;

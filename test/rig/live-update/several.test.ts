@@ -2,6 +2,7 @@
  * Several containers in one hand-over, mediated devices, memory of devices, address spaces; and what keeps a hand-over from
  * being made.
  */
+
 import { constants } from "node:os";
 import {
   AddressSpace,
@@ -20,6 +21,7 @@ import {
   openContainer,
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { dmaMemory } from "../../../lib/dma-buffer.js";
 import { native } from "../../../lib/native.js";
 import * as uapi from "../../../lib/uapi.js";
 import { Machine, message } from "../../kvm/machine.js";
@@ -399,6 +401,7 @@ describe("what keeps a hand-over from being made", needs("edu", "ivshmem", "igb"
     const foreign = kept(Memory.anonymous(PAGE));
     const { address, length } = foreign;
     const memory: DmaMemory = {
+      [dmaMemory]: true,
       kind: "ram",
       label: "somebody's memory",
       address,

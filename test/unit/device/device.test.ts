@@ -68,7 +68,7 @@ describe("a VF token", () => {
       0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
     ]);
     for (const bad of ["", "00112233445566778899aabbccddeeff", "00112233-4455-6677-8899-aabbccddeef", "g".repeat(36)]) {
-      expect(() => vfTokenBytes(bad)).toThrow(expect.objectContaining({ code: "ERR_OUT_OF_RANGE" }));
+      expect(() => vfTokenBytes(bad)).toThrow(expect.objectContaining({ code: "ERR_INVALID_ARG_VALUE" }));
     }
   });
 });

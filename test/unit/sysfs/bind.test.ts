@@ -84,7 +84,7 @@ describe("a plan", () => {
       fix: /modprobe no-such/,
     });
     expect(errorOf(() => planBinding(address, { ...tree.paths, driver: "../../x" }))).toMatchObject({
-      code: "ERR_OUT_OF_RANGE",
+      code: "ERR_INVALID_ARG_VALUE",
     });
   });
 

@@ -272,6 +272,6 @@ describe("mediated devices", () => {
   test("one that does not exist, and one that is no UUID", () => {
     using tree = new Tree();
     expect(errorOf(() => readMdevDevice(uuid, tree.paths))).toMatchObject({ code: "ENODEV", fix: /create/ });
-    expect(errorOf(() => readMdevDevice("mtty", tree.paths))).toMatchObject({ code: "ERR_OUT_OF_RANGE" });
+    expect(errorOf(() => readMdevDevice("mtty", tree.paths))).toMatchObject({ code: "ERR_INVALID_ARG_VALUE" });
   });
 });

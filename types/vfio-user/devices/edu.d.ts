@@ -13,4 +13,4 @@ export interface EduDeviceOptions {
     readonly dmaDelay?: number;
 }
 /** Makes an edu device: 1234:11e8, with one BAR of registers, INTx and one vector of MSI. */
-export declare function eduDevice({ dmaMask, dmaDelay }?: EduDeviceOptions): PciDevice;
+export declare function eduDevice(options?: EduDeviceOptions): PciDevice;

@@ -34,4 +34,4 @@ export declare function memoryDisk(bytes: Uint8Array): Disk;
  */
 export declare function fileDisk(file: FileHandle): Promise<Disk>;
 /** Makes a disk: 1af4:1042, with one queue, MSI-X and INTx. */
-export declare function virtioBlockDevice(disk: Disk, { readOnly, serial }?: BlockDeviceOptions): PciDevice;
+export declare function virtioBlockDevice(disk: Disk, options?: BlockDeviceOptions): PciDevice;
