@@ -1,8 +1,24 @@
-import type { AddressSpace, Subscription } from "../address-space.js";
+/**
+ * The contract of a container: devices, and the memory that they can reach.
+ *
+ * There are five kernel modes behind it, which differ in what they accept, what they answer and what they undo
+ * (`docs/modes.md`). Here they behave as one:
+ *
+ * - Memory is mapped while a device is attached: before, nobody knows which addresses are usable. Detaching the last
+ *   device ends every mapping, also where it is detached because its driver is being unbound.
+ * - A map never overlaps another one and never lies outside the usable ranges: both are refused before the kernel is asked.
+ * - An unmap removes whole mappings and says how many bytes they were; nothing to remove is an answer, not an error; a
+ *   range that would cut a mapping is refused before the kernel is asked, because native iommufd would remove the
+ *   mappings before the cut and then fail without saying how far it got.
+ * - What fails leaves everything as it was.
+ *
+ * @module
+ */
+import { AddressSpace, type Subscription } from "../address-space.js";
 import { type ChangeKind } from "../change-lock.js";
 import type { Attachment } from "../device/attachment.js";
 import { Device } from "../device/device.js";
-import type { DmaMemory } from "../dma-buffer.js";
+import { type DmaMemory } from "../dma-buffer.js";
 import { type IovaRange } from "../iova.js";
 import { type LockedMemory } from "../memlock.js";
 import { DmaMapping } from "./mapping.js";

@@ -1,3 +1,8 @@
+/**
+ * `VFIO_DEVICE_FEATURE`: optional abilities of a device or its driver, each with a number and a layout of its own.
+ *
+ * @module
+ */
 import type { OwnedFd } from "../fd.js";
 /** The device's answer to {@link DeviceFeatures.set}. */
 export interface FeatureAnswer {
