@@ -17,7 +17,7 @@ const kinds = ["structure", "signals", "use"] as const;
 /** A kind of change. */
 export type ChangeKind = (typeof kinds)[number];
 
-/** What is refused, and why. */
+/** A lock: the kinds of change that it refuses, and the reason. */
 export interface ChangeLock {
   /** Ends a sentence that begins with the object: `is being handed over to another process`. */
   readonly why: string;

@@ -8,7 +8,7 @@
 declare const kinds: readonly ["structure", "signals", "use"];
 /** A kind of change. */
 export type ChangeKind = (typeof kinds)[number];
-/** What is refused, and why. */
+/** A lock: the kinds of change that it refuses, and the reason. */
 export interface ChangeLock {
     /** Ends a sentence that begins with the object: `is being handed over to another process`. */
     readonly why: string;

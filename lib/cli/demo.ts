@@ -18,8 +18,13 @@ export async function demonstrate(...args: readonly string[]): Promise<number> {
 /** The subcommand. */
 export function demoCommand(session: Session): Command {
   const command = configure(session, new Command("demo"))
-    .description("See it work: an emulated device on any Linux; with --kernel, or as root, real drivers in the rig.")
-    .option("--kernel", "in the rig's guest too; the first time builds its kernel, which takes minutes");
+    .description(
+      "See it work: an emulated device on any Linux; with --kernel, real drivers on a real kernel in the rig.",
+    )
+    .option(
+      "--kernel",
+      "install and build what the rig needs, the first time in about ten minutes, and continue in its guest",
+    );
   examples(command, [
     ["vfio demo", "needs no hardware and no privileges"],
     ["vfio demo --kernel", "a real kernel's VFIO, and the process replaced meanwhile"],

@@ -31,7 +31,7 @@ export async function runStep<T>(
     if (reason !== STEP_IS_OVER) step.abort(reason);
   });
   try {
-    // A rejection that comes too late is handled by the race, and nobody hears of it.
+    // The race handles a rejection that comes too late: it is no unhandled one.
     return await Promise.race([(async () => await run(step.signal))(), watching]);
   } finally {
     signal?.removeEventListener("abort", abort);

@@ -38,7 +38,7 @@ function openLockFile(address: PciAddress, paths: NotePaths): number {
   const path = runPath(address, paths, "lock");
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    // Whoever can open the file can hold the lock for ever.
+    // A user who can open the file can hold the lock for ever.
     return openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
   } catch (error) {
     throw noteError(error, address, path);

@@ -54,7 +54,7 @@ export const MAX_VERSION_SIZE = 4096;
 const MOST_FDS = 1024;
 const MOST_UINT64 = (1n << 64n) - 1n;
 
-// JSON's integers have any number of digits, and a JavaScript number keeps 53 bits of one. What is longer is a string that begins
+// JSON's integers have any number of digits, and a JavaScript number keeps 53 bits of one. A longer one is a string that begins
 // with NUL on its way through JSON.parse and JSON.stringify, and a bigint here.
 const LONG_INTEGER = /^\d{16,}$/;
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;

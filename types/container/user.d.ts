@@ -2,7 +2,7 @@
  * The vfio-user container: a device that another process emulates, at the other end of a Unix socket. It needs no kernel
  * driver, no IOMMU and no privileges.
  *
- * The server is the IOMMU here: it is told of every range of memory, with the memory's descriptor where there is one that it may
+ * The server is the IOMMU here: it learns every range of memory, with the memory's descriptor where there is one that it may
  * have, and keeps to the ranges and their permissions as far as it is honest. Memory that it has a descriptor of is its own from then on, as far as
  * the file goes: share with a server what it may see.
  *

@@ -39,8 +39,8 @@ export declare class ClientMemory {
      * The memory itself, for a part that lies in one range and is mapped (see `trustClients` of the server); undefined
      * otherwise, and then {@link read} and {@link write} still reach it.
      *
-     * When the client takes the memory back, or is gone, the view becomes empty. What is written through it is told to {@link markDirty}.
-     * What is written into memory that may only be read stays in this process.
+     * When the client takes the memory back, or is gone, the view becomes empty. Tell {@link markDirty} what you write through it.
+     * Writes into memory that may only be read stay in this process.
      */
     view(iova: number | bigint, length: number): Uint8Array | undefined;
     /** Says that a part was written through a {@link view}, for a migration's log. {@link write} says so by itself. */

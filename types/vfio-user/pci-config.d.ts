@@ -56,10 +56,10 @@ export declare function checkBits(name: string, value: number, bits: number): nu
 export declare class PciConfig {
     #private;
     /**
-     * All of it. What is stored here is not checked against what the client may write.
+     * All of it. The device's program may store anything here, also where the client may not write.
      *
-     * What it holds when the device is served for the first time (`VfioUserServer.listen` or `serve`) is what a reset puts back. What
-     * the device's program stores later is its state, and lost at a reset: store it again in {@link PciDeviceOptions.reset}.
+     * A reset restores the bytes of the moment at which the device was first served (`VfioUserServer.listen` or `serve`). Bytes that
+     * the device's program stores later are state and are lost at a reset: store them again in {@link PciDeviceOptions.reset}.
      */
     readonly bytes: Uint8Array;
     /** Whether the client lets the device do DMA and send MSI. */

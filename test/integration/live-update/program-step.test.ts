@@ -66,7 +66,7 @@ describe.each(["stop", "save"] as const)("while %s() runs", (step) => {
     return { update, endless, resumed, over };
   }
 
-  it("the signal ends the hand-over, and the step is told", async () => {
+  it("the signal ends the hand-over, and the step's own signal is aborted", async () => {
     const { peer, carrier, ready } = await readySuccessor();
     const controller = new AbortController();
     const { update, endless, resumed, over } = begin(carrier, { signal: controller.signal });

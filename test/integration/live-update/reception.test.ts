@@ -96,7 +96,7 @@ describe.each(sides)("$side that listens", ({ listen, other }) => {
     carrier.close();
   });
 
-  it("is told when the other side is there and cannot be talked with", async () => {
+  it("reports a side that is there and cannot be talked with", async () => {
     const path = newPath();
     const opening = listen({ listen: path });
     const socket = await stranger(path);

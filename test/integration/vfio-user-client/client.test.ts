@@ -521,7 +521,7 @@ describe("a refusal is not remembered", () => {
     server.region(0, 4096);
     const bar0 = device.region("bar0");
     expect(bar0.size).toBe(4096);
-    // What was answered is.
+    // An answer is remembered.
     expect(device.region("bar0")).toBe(bar0);
     expect(server.requests(deviceGetRegionInfo).map(({ index }) => index)).toEqual([0, 0, 0]);
     container.close();
