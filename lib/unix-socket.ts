@@ -314,12 +314,8 @@ export class UnixSocket implements Disposable {
     if (count === room) {
       throw this.#error({ errno: EPROTO, syscall: "recvmsg", why: `more than ${room} descriptors came at once` });
     }
-    throw this.#error({
-      errno: EMFILE,
-      syscall: "recvmsg",
-      why: `the kernel could give this process only ${count} of the descriptors that came`,
-      fix: "raise the limit of open files (ulimit -n, LimitNOFILE= of a systemd unit)",
-    });
+    // The kernel has given as many of them as this process may have.
+    throw this.#error({ errno: EMFILE, syscall: "recvmsg", args: { received: count } });
   }
 
   /** Waits for the next bytes or packet; otherwise as {@link tryReceive}. */

@@ -65,7 +65,7 @@ async function nextStep(): Promise<string | undefined> {
     if (preparation.length === 0) return undefined;
     return [
       `The same on a real kernel, in an emulated machine: ${pc.bold(`${values["called-by"]} --kernel`)}`,
-      ...preparation.map((step) => pc.dim(`  It first ${step}.`)),
+      ...preparation.map((step, index) => pc.dim(`  ${index === 0 ? "First it" : "Then it"} ${step}.`)),
     ].join("\n");
   } catch (error) {
     if (!(error instanceof RigError)) throw error;
