@@ -157,8 +157,13 @@ interface WantedRange {
 
 function* checkRequests(requests: readonly MapRequest[]): Generator<MapRequest, void> {
   if (!Array.isArray(requests)) throw argTypeError("requests", "an array", requests);
-  for (const [index, request] of requests.entries()) {
-    checkRequired(`requests[${index}]`, request, mapRequest, "memory");
+  for (const request of requests) {
+    try {
+      checkRequired("request", request, mapRequest, "memory");
+    } catch {
+      // Its place is found once it has been refused: to name each of ten thousand took a quarter of the check's time.
+      checkRequired(`requests[${requests.indexOf(request)}]`, request, mapRequest, "memory");
+    }
     yield request;
   }
 }
