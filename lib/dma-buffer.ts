@@ -309,6 +309,7 @@ export class DmaBuffer implements DmaMemory, Disposable {
     this.#fd = fd;
     this.#backing = fd === undefined ? undefined : { fd: fd.number, offset: 0 };
     this.address = native.mappingAddress(mapping);
+    fd?.leaveWarningToOwner();
     this.#forget = watchForLeak(this, `a DMA buffer of ${length} bytes`, "close()");
   }
 

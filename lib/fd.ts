@@ -54,6 +54,11 @@ export class OwnedFd implements Disposable {
     return this.#fd < 0;
   }
 
+  /** An object that warns when it is forgotten owns the descriptor: one warning is enough. @internal */
+  leaveWarningToOwner(): void {
+    this.#forget();
+  }
+
   /** A second descriptor of the same file, with an owner of its own. */
   duplicate(): OwnedFd {
     const copy = check(native.dup(this.number), () => ({ syscall: "dup", object: this.label }));

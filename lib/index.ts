@@ -3,6 +3,8 @@
  *
  * @module
  */
+import "./inspection.js";
+
 export {
   AddressSpace,
   type AddressSpaceListener,

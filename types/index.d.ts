@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "./inspection.js";
 export { AddressSpace, type AddressSpaceListener, type Section, SectionError, type SectionInit, type Subscription, type UndoFailure, } from "./address-space.js";
 export * from "./container/index.js";
 export * from "./device/index.js";

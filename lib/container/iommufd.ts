@@ -65,6 +65,7 @@ export class IommufdContainer extends Container {
 
   private constructor(iommufd: Iommufd, ioas: Ioas) {
     super("iommufd");
+    iommufd.leaveWarningToOwner();
     this.iommufd = iommufd;
     this.ioas = ioas;
     this.handOver = new IommufdHandOver(iommufd, this.toString(), () =>

@@ -83,6 +83,7 @@ export class LegacyContainer extends Container {
     checkInterface(fd, mode);
     const container = new LegacyContainer(mode, fd);
     for (const group of groups) {
+      group.fd.leaveWarningToOwner();
       container.#groups.set(group.id, { ...group, users: 0 });
       container.#iommuSet = true;
     }
@@ -91,6 +92,7 @@ export class LegacyContainer extends Container {
 
   private constructor(mode: LegacyMode, fd: OwnedFd) {
     super(mode);
+    fd.leaveWarningToOwner();
     this.#fd = fd;
   }
 
@@ -188,6 +190,7 @@ export class LegacyContainer extends Container {
       fd.close();
       throw error;
     }
+    fd.leaveWarningToOwner();
     const group = { id, fd, users: 1 };
     this.#groups.set(id, group);
     try {

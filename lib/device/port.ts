@@ -82,8 +82,9 @@ export class KernelPort implements DevicePort {
   readonly calls = { request: "ioctl", read: "pread", write: "pwrite" };
   readonly #fd: OwnedFd;
 
-  /** @param fd belongs to the port from here on */
+  /** @param fd belongs to the port from here on, and the port to a device, which warns when it is forgotten */
   constructor(fd: OwnedFd) {
+    fd.leaveWarningToOwner();
     this.#fd = fd;
   }
 

@@ -266,7 +266,10 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
     this.#open();
     const file = this.#device.port.sharedFile(this.region);
     if (file !== undefined) return { fd: file.fd, offset: Number(file.offset) + this.offset };
-    this.#dmaBuf ??= exportDmaBuf(this.#device, this.region, this.offset, this.length);
+    if (this.#dmaBuf === undefined) {
+      this.#dmaBuf = exportDmaBuf(this.#device, this.region, this.offset, this.length);
+      this.#dmaBuf.leaveWarningToOwner();
+    }
     return { fd: this.#dmaBuf.number, offset: 0 };
   }
 

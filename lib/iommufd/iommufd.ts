@@ -286,6 +286,16 @@ export class Iommufd implements Disposable {
     }));
   }
 
+  /** Whether it has been closed. */
+  get closed(): boolean {
+    return this.#fd.closed;
+  }
+
+  /** An object that warns when it is forgotten owns it: one warning is enough. @internal */
+  leaveWarningToOwner(): void {
+    this.#fd.leaveWarningToOwner();
+  }
+
   /** Closes the file; its objects go with its last descriptor. A second call does nothing. */
   close(): void {
     this.#fd.close();

@@ -82,7 +82,7 @@ export declare class KernelPort implements DevicePort {
         read: string;
         write: string;
     };
-    /** @param fd belongs to the port from here on */
+    /** @param fd belongs to the port from here on, and the port to a device, which warns when it is forgotten */
     constructor(fd: OwnedFd);
     get fd(): number;
     getInfo(argsz: number): RawDeviceInfo | number;

@@ -57,6 +57,8 @@ export declare class Iommufd implements Disposable {
      *   `ENOTTY` before Linux 6.14
      */
     changeProcess(): void;
+    /** Whether it has been closed. */
+    get closed(): boolean;
     /** Closes the file; its objects go with its last descriptor. A second call does nothing. */
     close(): void;
     /** {@link close}, for `using`. */

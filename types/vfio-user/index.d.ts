@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "./inspection.js";
 export type { AccessWidth, BarArea, BarOptions, DeviceBar, Doorbell } from "./bar.js";
 export type { DeviceClient } from "./device-client.js";
 export { type EduDeviceOptions, eduDevice } from "./devices/edu.js";

@@ -85,7 +85,7 @@ const roles = {
     say("mapped");
     for (let fd = 3; ; fd++) {
       try {
-        await new LiveUpdate(plan).handOver(await socketToSuccessor({ fd, allow: () => true }));
+        await new LiveUpdate(plan).handOver(await socketToSuccessor({ fd }, { allow: () => true }));
         say("handed over");
         return;
       } catch (error) {
@@ -96,7 +96,7 @@ const roles = {
   },
   successor: async () => {
     for (let fd = 3; ; fd++) {
-      if (await takeOver(await socketFromOldProcess({ fd, allow: () => true }))) return;
+      if (await takeOver(await socketFromOldProcess({ fd }, { allow: () => true }))) return;
       await once(lines, "line");
     }
   },
