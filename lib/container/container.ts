@@ -716,7 +716,8 @@ export abstract class Container implements Disposable {
   }
 
   #explainBar(bar: RegionMap): { why: string; fix?: string } {
-    if (bar.obstacle !== undefined) return bar.obstacle;
+    const { obstacle } = bar;
+    if (obstacle !== undefined) return obstacle;
     if (this.mode.startsWith("compat")) {
       return {
         why: `${bar.label} is a device's memory, which this mode (${this.mode}) cannot map by address`,

@@ -29,7 +29,7 @@ function serve() {
   VfioUserServer.serve(device, SOCKET, { trustClients: trust === "trust" });
 }
 
-/** A driver that has a register of BAR 0 read, and a word of its memory, when it is told to. */
+/** A driver that reads a register of BAR 0, and a byte of its memory, at each message. */
 function drive() {
   const container = openContainer({
     mode: "vfio-user",

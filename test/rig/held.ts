@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 
-/** Something that a child process holds until it is told to stop: it answers a line when it holds it. */
+/** A thing that a child process holds until it reads a line: the child writes "held" when it holds the thing. */
 export async function held(command: string, ...args: string[]): Promise<ChildProcess & AsyncDisposable> {
   const child = spawn("sh", ["-c", `set -e; ${command}; echo held; read -r _`, ...args], {
     stdio: ["pipe", "pipe", "inherit"],

@@ -635,7 +635,7 @@ describe("success is in the header, and a reply may have no payload", () => {
     bare(server, regionWriteMulti);
     bar0.run(new RegisterProgram().write32(0, 1).write32(4, 2));
     expect(server.received().slice(1)).toHaveLength(3);
-    // What was read does not fit into a header.
+    // The bytes that were read do not fit into a header.
     bare(server, regionRead);
     expect(() => bar0.read32(0)).toThrow(/EINVAL.*0 bytes of payload/);
     container.close();

@@ -348,7 +348,7 @@ describe("a device that does not let go of a dead client in time", () => {
     await expect(fixture.server.idle()).rejects.toMatchObject({ code: "ETIMEDOUT" });
     for (let round = 0; round < 2; round++) {
       using refused = await RawClient.connect(fixture.path);
-      // What comes behind the refused introduction reaches nothing either.
+      // Messages behind the refused introduction reach nothing either.
       await refused.send(version.number, payloadOf(version.request.encode({ major: 0, minor: 2 })));
       await refused.send(deviceReset.number, none);
       expect((await refused.reply(1)).errno).toBe(EBUSY);
