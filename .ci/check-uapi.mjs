@@ -1,4 +1,4 @@
-// Compares our description of the kernel interface (native/uapi/*.h, and lib/uapi.ts) with a kernel's own headers. The names come from
+// Compares our description of the kernel interface (native/uapi/*.h, and lib/kernel/uapi.ts) with a kernel's own headers. The names come from
 // the headers' text; the values never do: two programs print them, one compiled with each side's headers, because the
 // names of one are macros of the other.
 import { spawnSync } from "node:child_process";
@@ -323,7 +323,7 @@ function main() {
     for (const [name, value] of result.ourValues) ours.set(name, value);
     for (const [reason, count] of result.skipped) skipped.set(reason, (skipped.get(reason) ?? 0) + count);
   }
-  errors.push(...compareTypeScript("lib/uapi.ts", ours));
+  errors.push(...compareTypeScript("lib/kernel/uapi.ts", ours));
   const list = [...skipped].filter(([, count]) => count > 0).map(([reason, count]) => `${reason}: ${count}`);
   console.log(`left out on purpose: ${list.join("; ")}`);
   for (const error of errors) console.log(error);

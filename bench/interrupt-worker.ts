@@ -5,7 +5,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { openContainer } from "vfio";
-import { native } from "../native.js";
+import { native } from "../kernel/native.js";
 
 /** How a thread hears of an interrupt. */
 export type Hearing = "loop" | "wait" | "spin";

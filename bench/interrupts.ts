@@ -6,7 +6,7 @@
  */
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import { native } from "../native.js";
+import { native } from "../kernel/native.js";
 import { Cleanup } from "./cleanup.js";
 import { DeviceProcess } from "./device-process.js";
 import { Floor } from "./floor.js";

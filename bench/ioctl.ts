@@ -7,7 +7,7 @@
 import { accessSync, constants } from "node:fs";
 import os from "node:os";
 import { Kvm, VfioError, type Vm } from "vfio";
-import { native } from "../native.js";
+import { native } from "../kernel/native.js";
 import { onHost } from "./host.js";
 import type { Benchmark, Sides } from "./measure.js";
 

@@ -16,7 +16,7 @@ import {
   socketToSuccessor,
   UnixSocket,
 } from "vfio";
-import { native } from "../native.js";
+import { native } from "../kernel/native.js";
 import { lacksDevices, lacksEdu } from "./kernel-devices.js";
 import { openWorld, shareMemory, type World } from "./kernel-world.js";
 import { type Benchmark, type Sides, startStopwatch, type Took } from "./measure.js";

@@ -4,7 +4,7 @@
  * @module
  */
 import { createRequire } from "node:module";
-import { native } from "../native.js";
+import { native } from "../kernel/native.js";
 
 /** What is mapped, where: numbers only, for a worker. */
 export interface Place {

@@ -4,7 +4,7 @@
  * @module
  */
 import { AddressSpace, type DmaBlock, DmaBuffer, DmaPool, dirtyRanges, IovaAllocator, openContainer } from "vfio";
-import { MappingTable } from "../mapping-table.js";
+import { MappingTable } from "../memory/mapping-table.js";
 import type { Cleanup } from "./cleanup.js";
 import { DeviceProcess } from "./device-process.js";
 import { type HostBenchmark, onHost } from "./host.js";

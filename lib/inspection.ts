@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { AddressSpace } from "./address-space.js";
+
+import { counted, openOrClosed, showAs } from "./base/inspect.js";
 import { Container } from "./container/container.js";
 import { DmaMapping } from "./container/mapping.js";
 import { ConfigSpace } from "./device/config-space.js";
@@ -14,11 +15,9 @@ import { Ioeventfd } from "./device/ioeventfd.js";
 import { IrqIndex } from "./device/irq-index.js";
 import { Region } from "./device/region.js";
 import { RegionMap } from "./device/region-map.js";
-import { DmaBuffer } from "./dma-buffer.js";
-import { DmaBlock, DmaPool } from "./dma-pool.js";
-import { OwnedFd } from "./fd.js";
-import { counted, openOrClosed, showAs } from "./inspect.js";
 import { Ioas, Iommufd } from "./iommufd/iommufd.js";
+import { OwnedFd } from "./kernel/fd.js";
+import { UnixListener, UnixSocket } from "./kernel/unix-socket.js";
 import { IntxConnection } from "./kvm/intx-connection.js";
 import { KvmIoeventfd } from "./kvm/ioeventfd.js";
 import { IrqFd } from "./kvm/irqfd.js";
@@ -30,8 +29,10 @@ import { Vcpu } from "./kvm/vcpu.js";
 import { Vm } from "./kvm/vm.js";
 import { IncomingUpdate } from "./live-update/incoming.js";
 import { LiveUpdate } from "./live-update/outgoing.js";
-import { Binding } from "./sysfs/bind.js";
-import { UnixListener, UnixSocket } from "./unix-socket.js";
+import { AddressSpace } from "./memory/address-space.js";
+import { DmaBuffer } from "./memory/dma-buffer.js";
+import { DmaBlock, DmaPool } from "./memory/dma-pool.js";
+import { Binding } from "./pci/bind.js";
 
 const hex = (value: number | bigint) => `0x${value.toString(16)}`;
 const list = (names: Iterable<string>) => [...names].join(", ") || "none";

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { VfioError } from "../dist/errors.js";
+import { VfioError } from "../dist/base/errors.js";
 import {
   bindDriver,
   findDeviceUses,
@@ -22,7 +22,7 @@ import {
   pciAddress,
   planBinding,
   readPciDevice,
-} from "../dist/sysfs/index.js";
+} from "../dist/pci/index.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -76,8 +76,8 @@ function readArguments() {
   }
 }
 
-/** @typedef {import("../lib/sysfs/index.js").PciAddress} PciAddress */
-/** @typedef {import("../lib/sysfs/index.js").PciDevice} PciDevice */
+/** @typedef {import("../lib/pci/index.js").PciAddress} PciAddress */
+/** @typedef {import("../lib/pci/index.js").PciDevice} PciDevice */
 
 const NVME = 0x010802;
 const BRIDGE = 0x06;
@@ -202,7 +202,7 @@ async function runTests(addresses, destructive, signal) {
 }
 
 /**
- * @param {import("../lib/sysfs/index.js").Binding} binding
+ * @param {import("../lib/pci/index.js").Binding} binding
  */
 async function giveBack(binding) {
   const { address, from } = binding.plan;
@@ -267,7 +267,7 @@ try {
   } else {
     const devices = requireDevices(addresses, options.force);
     // The addon, or how to build it: before a device is touched.
-    await import("../dist/native.js");
+    await import("../dist/kernel/native.js");
     announce(devices, options.destructive);
     process.exitCode = await test(devices, options);
   }

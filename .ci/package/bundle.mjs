@@ -5,8 +5,8 @@
  * (`execInPlace`) is back sooner by the difference, and so is every command.
  *
  * ```text
- *  dist/index.js             exports what it did from   dist/core.js      the library
- *  dist/vfio-user/index.js                         "    dist/server.js    what only devices of one's own need
+ *  dist/index.js             exports what it did from   dist/core/all.js   the library
+ *  dist/vfio-user/index.js                         "    dist/server/all.js what only devices of one's own need
  *  dist/rig/index.js                               "    dist/rig/all.js   the rig
  *  dist/trace/preload.js     imports                    dist/trace/all.js what `vfio trace` loads into a program
  *  dist/cli/main.js                                "    dist/cli/all.js   the command
@@ -15,8 +15,8 @@
  * Each module that was there still is, and exports what it did: a class is the same one by whichever path it is imported. Nothing is
  * squeezed: it is to be read in a debugger.
  */
-import { readFileSync, renameSync, rmSync } from "node:fs";
-import { isAbsolute, join, relative } from "node:path";
+import { mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { dirname, isAbsolute, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 
@@ -39,7 +39,7 @@ async function needed(...entries) {
   return ids.filter((id) => isAbsolute(id)).map((id) => relative(dist, id));
 }
 
-if (readFileSync(join(dist, "index.js"), "utf8").includes('"./core.js"')) {
+if (readFileSync(join(dist, "index.js"), "utf8").includes('"./core/all.js"')) {
   console.error("dist is bundled already");
   process.exit(0);
 }
@@ -55,8 +55,8 @@ const within = (directory) => (path) => path.startsWith(`${directory}/`) && !pro
 // Each is as deep as the modules in it that ask where they are.
 const groups = [
   group("trace/all", 5, (path) => tracer.has(path) && !programs.includes(path)),
-  group("core", 4, (path) => core.has(path)),
-  group("server", 3, within("vfio-user")),
+  group("core/all", 4, (path) => core.has(path)),
+  group("server/all", 3, within("vfio-user")),
   group("rig/all", 2, within("rig")),
   group("cli/all", 1, within("cli")),
 ];
@@ -77,6 +77,7 @@ const { output } = await bundle.write({
 });
 await bundle.close();
 for (const { fileName } of output) {
+  mkdirSync(dirname(join(dist, fileName)), { recursive: true });
   renameSync(join(unfinished, fileName), join(dist, fileName));
   // It is about lines that are no longer there.
   rmSync(join(dist, `${fileName}.map`), { force: true });

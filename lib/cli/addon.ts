@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildHelps, support } from "../native.js";
+import { buildHelps, support } from "../kernel/native.js";
 import { cacheDirectory } from "../rig/cache.js";
 import { Debian, missingPackages, readRelease } from "../rig/debian.js";
 import { RigError, tail } from "../rig/errors.js";

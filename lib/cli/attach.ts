@@ -7,11 +7,11 @@
  * @module
  */
 import { Option } from "commander";
+import { messageOf } from "../base/errors.js";
 import type { Container, ContainerMode } from "../container/container.js";
 import type { Device } from "../device/device.js";
 import type { Region } from "../device/region.js";
-import { messageOf } from "../errors.js";
-import { readMdevDevice, readPciDevice } from "../sysfs/index.js";
+import { readMdevDevice, readPciDevice } from "../pci/index.js";
 import { CommandError } from "./failure.js";
 
 /** How a command opens its device. */

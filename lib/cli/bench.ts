@@ -8,7 +8,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { codeOf, messageOf } from "../errors.js";
+import { codeOf, messageOf } from "../base/errors.js";
 import { type ProgressListener, ProgressPrinter } from "../rig/progress.js";
 import { act, type CommonOptions, examples, remark, type Session, subcommand } from "./command.js";
 import { CommandError, exitCodes } from "./failure.js";

@@ -4,8 +4,8 @@
  * @module
  */
 import type { Command } from "commander";
-import { failuresOf } from "../run-all.js";
-import { withUndoErrors } from "../sysfs/files.js";
+import { failuresOf } from "../base/run-all.js";
+import { withUndoErrors } from "../kernel/files.js";
 import {
   type Binding,
   type BindOptions as BindingOptions,
@@ -16,7 +16,7 @@ import {
   planRelease,
   readPciDevice,
   releaseDevice,
-} from "../sysfs/index.js";
+} from "../pci/index.js";
 import {
   act,
   addressArgument,

@@ -6,8 +6,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:os";
-import { messageOf } from "../errors.js";
-import { errnoOf } from "../sysfs/files.js";
+import { messageOf } from "../base/errors.js";
+import { errnoOf } from "../kernel/files.js";
 import { CommandError } from "./failure.js";
 
 /** What env(1), timeout(1) and every shell end with where a program is not there, or cannot be run. */

@@ -8,7 +8,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import pc from "picocolors";
-import { type HostPaths, pciAddress } from "../sysfs/index.js";
+import { type HostPaths, pciAddress } from "../pci/index.js";
 import { exitCodes, reportFailure } from "./failure.js";
 import { Output, sentence, type Terminal, wantsColor, widthOf, wrap } from "./terminal.js";
 

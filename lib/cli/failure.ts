@@ -5,8 +5,8 @@
  */
 import { inspect } from "node:util";
 import pc from "picocolors";
-import { codeOf, messageOf, UnsupportedError, VfioError } from "../errors.js";
-import { runAsRoot } from "../user-namespace.js";
+import { codeOf, messageOf, UnsupportedError, VfioError } from "../base/errors.js";
+import { runAsRoot } from "../kernel/user-namespace.js";
 import { type Output, wantsColor } from "./terminal.js";
 
 /** What the command's exit codes mean. docs/command.md and the manual page list them. */

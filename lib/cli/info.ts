@@ -4,9 +4,9 @@
  * @module
  */
 import type { Command } from "commander";
+import { VfioError } from "../base/errors.js";
 import { decodeCapability } from "../device/config-decode.js";
 import { type ConfigReader, walkPciCapabilities, walkPciExtendedCapabilities } from "../device/pci-capabilities.js";
-import { VfioError } from "../errors.js";
 import {
   findDeviceUses,
   type HostPaths,
@@ -15,7 +15,7 @@ import {
   readIommuGroup,
   readPciConfig,
   readPciDevice,
-} from "../sysfs/index.js";
+} from "../pci/index.js";
 import { withDevice } from "./attach.js";
 import {
   act,

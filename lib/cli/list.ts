@@ -4,8 +4,8 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { messageOf } from "../errors.js";
-import { listIommuGroups, listPciDevices, type PciDevice, PciNames } from "../sysfs/index.js";
+import { messageOf } from "../base/errors.js";
+import { listIommuGroups, listPciDevices, type PciDevice, PciNames } from "../pci/index.js";
 import {
   act,
   examples,

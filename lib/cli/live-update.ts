@@ -5,9 +5,9 @@
  * @module
  */
 import { Command, InvalidArgumentError, Option } from "commander";
+import { VfioError } from "../base/errors.js";
 import type { ContainerMode } from "../container/container.js";
 import type { Blocker } from "../container/hand-over.js";
-import { VfioError } from "../errors.js";
 import { type AttachOptions, loaded, modeOption, requireDevice } from "./attach.js";
 import {
   act,

@@ -4,7 +4,7 @@
  * @module
  */
 import { Command, CommanderError } from "commander";
-import { version } from "../version.js";
+import { version } from "../base/version.js";
 import { benchCommand } from "./bench.js";
 import { bindCommand, unbindCommand } from "./bind.js";
 import { configure, configureWords, Session } from "./command.js";

@@ -6,7 +6,7 @@
 import type { Command } from "commander";
 import type { Container } from "../container/container.js";
 import type { Device } from "../device/device.js";
-import { readPciDevice } from "../sysfs/index.js";
+import { readPciDevice } from "../pci/index.js";
 import { type AttachOptions, modeOption, withDevice } from "./attach.js";
 import { act, type CommonOptions, deviceArgument, examples, type Session, subcommand } from "./command.js";
 import { CommandError } from "./failure.js";

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { Argument, type Command, InvalidArgumentError, Option } from "commander";
-import { nativeCalls } from "../trace/calls.js";
+import { nativeCalls } from "../kernel/calls.js";
 import type { TraceRecord } from "../trace/record.js";
 import { nameFilter, SETTINGS_VARIABLE, type TraceSettings } from "../trace/settings.js";
 import { runInPlace } from "./child.js";

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { groupHolders, whyUnseen } from "../sysfs/holders.js";
-import { groupViability, pciAddress, readPciDevice } from "../sysfs/index.js";
-import { interruptRemapping } from "../sysfs/remapping.js";
+import { groupHolders, whyUnseen } from "../pci/holders.js";
+import { groupViability, pciAddress, readPciDevice } from "../pci/index.js";
+import { interruptRemapping } from "../pci/remapping.js";
 
 /** Why something was refused, and what to do about it. */
 export interface Explanation {

@@ -16,7 +16,6 @@
  */
 
 import { constants as os } from "node:os";
-import { AddressSpace, type Subscription } from "../address-space.js";
 import {
   anything,
   checkBoolean,
@@ -31,21 +30,22 @@ import {
   instanceOf,
   integer,
   knownOptions,
-} from "../arguments.js";
-import { type ChangeKind, type ChangeLock, refuseChange } from "../change-lock.js";
+} from "../base/arguments.js";
+import { type ChangeKind, type ChangeLock, refuseChange } from "../base/change-lock.js";
+import { argTypeError, invalidStateError, VfioError } from "../base/errors.js";
+import { watchForLeak } from "../base/leak.js";
+import { failuresOf, runAll } from "../base/run-all.js";
 import type { Attachment } from "../device/attachment.js";
 import { Device } from "../device/device.js";
 import { RegionMap } from "../device/region-map.js";
 import type { DeviceState } from "../device/state.js";
-import { checkMemory, type DmaMemory } from "../dma-buffer.js";
-import { argTypeError, invalidStateError, VfioError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
-import { IovaAllocator, type IovaRange, showRanges, toIova } from "../iova.js";
-import { watchForLeak } from "../leak.js";
-import { MappingTable } from "../mapping-table.js";
-import { type LockedMemory, lockedMemory } from "../memlock.js";
-import { native } from "../native.js";
-import { failuresOf, runAll } from "../run-all.js";
+import type { OwnedFd } from "../kernel/fd.js";
+import { type LockedMemory, lockedMemory } from "../kernel/memlock.js";
+import { native } from "../kernel/native.js";
+import { AddressSpace, type Subscription } from "../memory/address-space.js";
+import { checkMemory, type DmaMemory } from "../memory/dma-buffer.js";
+import { IovaAllocator, type IovaRange, showRanges, toIova } from "../memory/iova.js";
+import { MappingTable } from "../memory/mapping-table.js";
 import type { HandOver } from "./hand-over.js";
 import { DmaMapping } from "./mapping.js";
 import { ContainerMirror, type MemoryPart } from "./mirror.js";

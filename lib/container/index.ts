@@ -1,4 +1,6 @@
 /** Containers. @module */
+
+export { UserContainer, type UserContainerEvents, type UserContainerOptions } from "../vfio-user/client/container.js";
 export {
   type AnyContainerMode,
   type AttachOptions,
@@ -17,4 +19,3 @@ export { LegacyContainer } from "./legacy.js";
 export { DmaMapping } from "./mapping.js";
 export type { MemoryPart } from "./mirror.js";
 export { type ContainerOptions, openContainer } from "./open.js";
-export { UserContainer, type UserContainerEvents, type UserContainerOptions } from "./user.js";

@@ -5,7 +5,7 @@
  * @module
  */
 import { constants } from "node:os";
-import { VfioError } from "../errors.js";
+import { VfioError } from "../base/errors.js";
 import type { Iommufd } from "../iommufd/iommufd.js";
 import type { Blocker, HandOver } from "./hand-over.js";
 

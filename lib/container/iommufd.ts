@@ -4,18 +4,18 @@
  * @module
  */
 import { constants as os } from "node:os";
-import type { ChangeLock } from "../change-lock.js";
+import type { ChangeLock } from "../base/change-lock.js";
+import { check, VfioError } from "../base/errors.js";
 import type { Attachment } from "../device/attachment.js";
 import { KernelPort } from "../device/port.js";
 import { vfTokenBytes } from "../device/vf-token.js";
-import { check, VfioError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
 import { type Ioas, Iommufd } from "../iommufd/iommufd.js";
-import { native } from "../native.js";
-import { openNode } from "../open-node.js";
-import { groupHolders, whyUnseen } from "../sysfs/holders.js";
-import { vfioCdevPath } from "../sysfs/index.js";
-import * as uapi from "../uapi.js";
+import type { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
+import { openNode } from "../kernel/open-node.js";
+import * as uapi from "../kernel/uapi.js";
+import { groupHolders, whyUnseen } from "../pci/holders.js";
+import { vfioCdevPath } from "../pci/index.js";
 import { deviceName, explainBusy, explainNotOwned, explainVfToken } from "./attaching.js";
 import { BatchWriter } from "./batch-writer.js";
 import { type AttachOptions, Container, type SpaceInfo } from "./container.js";

@@ -8,9 +8,9 @@
  * @module
  */
 import { constants } from "node:os";
-import { VfioError } from "../errors.js";
-import { native } from "../native.js";
-import * as uapi from "../uapi.js";
+import { VfioError } from "../base/errors.js";
+import { native } from "../kernel/native.js";
+import * as uapi from "../kernel/uapi.js";
 import type { LegacyMode } from "./container.js";
 import type { Blocker, HandOver } from "./hand-over.js";
 import type { DmaMapping } from "./mapping.js";

@@ -9,17 +9,17 @@
  */
 
 import { constants as os } from "node:os";
-import { instanceOf } from "../arguments.js";
+import { instanceOf } from "../base/arguments.js";
+import { check, errnoName, outOfRangeError, VfioError } from "../base/errors.js";
 import type { Attachment } from "../device/attachment.js";
 import { KernelPort } from "../device/port.js";
 import { vfTokenBytes } from "../device/vf-token.js";
-import { DmaBuffer } from "../dma-buffer.js";
-import { check, errnoName, outOfRangeError, VfioError } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
-import { openNode } from "../open-node.js";
-import { groupViability, vfioGroupPath } from "../sysfs/index.js";
-import * as uapi from "../uapi.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
+import { openNode } from "../kernel/open-node.js";
+import * as uapi from "../kernel/uapi.js";
+import { DmaBuffer } from "../memory/dma-buffer.js";
+import { groupViability, vfioGroupPath } from "../pci/index.js";
 import { deviceName, explainBusy, explainVfToken, isMediated, noRemapping, unsafeInterrupts } from "./attaching.js";
 import { type AttachOptions, Container, type LegacyMode, type SpaceInfo } from "./container.js";
 import type { ContainerState, HandOver } from "./hand-over.js";

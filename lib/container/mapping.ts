@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { checkInteger } from "../arguments.js";
-import type { DmaMemory } from "../dma-buffer.js";
+import { checkInteger } from "../base/arguments.js";
+import type { DmaMemory } from "../memory/dma-buffer.js";
 
 /** What a mapping needs of the container that made it. @internal */
 export interface MappingOwner {

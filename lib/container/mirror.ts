@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { AddressSpaceListener, Section } from "../address-space.js";
-import type { DmaMemory } from "../dma-buffer.js";
+import type { AddressSpaceListener, Section } from "../memory/address-space.js";
+import type { DmaMemory } from "../memory/dma-buffer.js";
 import type { Container, MapRequest } from "./container.js";
 import type { DmaMapping } from "./mapping.js";
 

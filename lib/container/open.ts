@@ -5,11 +5,11 @@
  */
 
 import { existsSync } from "node:fs";
-import { checkOptions, knownOptions, oneOf } from "../arguments.js";
+import { checkOptions, knownOptions, oneOf } from "../base/arguments.js";
+import { UserContainer, type UserContainerOptions } from "../vfio-user/client/container.js";
 import { type ContainerMode, containerModes, type LegacyMode } from "./container.js";
 import { IommufdContainer } from "./iommufd.js";
 import { LegacyContainer } from "./legacy.js";
-import { UserContainer, type UserContainerOptions } from "./user.js";
 
 /** How a container is opened. */
 export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { native } from "../native.js";
+import { native } from "../kernel/native.js";
 import { BatchWriter } from "./batch-writer.js";
 import type { DmaMapping } from "./mapping.js";
 

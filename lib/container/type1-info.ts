@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { walkCapabilities } from "../caps.js";
-import { type IovaRange, MAX_IOVA } from "../iova.js";
-import { native, type RawIommuInfo } from "../native.js";
-import * as uapi from "../uapi.js";
+import { walkCapabilities } from "../kernel/caps.js";
+import { native, type RawIommuInfo } from "../kernel/native.js";
+import * as uapi from "../kernel/uapi.js";
+import { type IovaRange, MAX_IOVA } from "../memory/iova.js";
 import type { SpaceInfo } from "./container.js";
 
 /** Without the capability, a container takes 65,535 mappings: the kernel's default before it was told. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkObject } from "../arguments.js";
+import { checkObject } from "../base/arguments.js";
 import type { ConfigReader, PciCapability } from "./pci-capabilities.js";
 
 /** The fields of a capability by name; numbers where they count something. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkInteger, oneOf } from "../arguments.js";
+import { checkInteger, oneOf } from "../base/arguments.js";
 import {
   type PciCapability,
   type PciCapabilityName,

@@ -13,20 +13,20 @@
  */
 
 import { constants } from "node:os";
-import { checkBoolean, checkInteger, checkObject, checkString } from "../arguments.js";
-import type { ChangeLock } from "../change-lock.js";
-import type { DmaMemory } from "../dma-buffer.js";
-import { VfioError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
-import { watchForLeak } from "../leak.js";
-import { runAll } from "../run-all.js";
+import { checkBoolean, checkInteger, checkObject, checkString } from "../base/arguments.js";
+import type { ChangeLock } from "../base/change-lock.js";
+import { VfioError } from "../base/errors.js";
+import { watchForLeak } from "../base/leak.js";
+import { runAll } from "../base/run-all.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import {
   VFIO_PCI_ERR_IRQ_INDEX,
   VFIO_PCI_INTX_IRQ_INDEX,
   VFIO_PCI_MSI_IRQ_INDEX,
   VFIO_PCI_MSIX_IRQ_INDEX,
   VFIO_PCI_REQ_IRQ_INDEX,
-} from "../uapi.js";
+} from "../kernel/uapi.js";
+import type { DmaMemory } from "../memory/dma-buffer.js";
 import type { Attachment } from "./attachment.js";
 import { ConfigSpace, PciCommand } from "./config-space.js";
 import { DeviceFeatures } from "./feature.js";

@@ -5,9 +5,9 @@
  */
 import { constants as fs } from "node:fs";
 import { constants } from "node:os";
-import { VfioError } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { VFIO_DEVICE_FEATURE_DMA_BUF, VFIO_DEVICE_FEATURE_GET } from "../uapi.js";
+import { VfioError } from "../base/errors.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { VFIO_DEVICE_FEATURE_DMA_BUF, VFIO_DEVICE_FEATURE_GET } from "../kernel/uapi.js";
 import type { OpenDevice } from "./open-device.js";
 
 const { EINVAL, ENODEV, ENOTTY, EOPNOTSUPP } = constants.errno;

@@ -5,16 +5,16 @@
  */
 
 import { constants } from "node:os";
-import { checkBytes, checkInteger, oneOf } from "../arguments.js";
-import { VfioError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
+import { checkBytes, checkInteger, oneOf } from "../base/arguments.js";
+import { VfioError } from "../base/errors.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import {
   VFIO_DEVICE_FEATURE_GET,
   VFIO_DEVICE_FEATURE_MASK,
   VFIO_DEVICE_FEATURE_PCI_VF_TOKEN,
   VFIO_DEVICE_FEATURE_PROBE,
   VFIO_DEVICE_FEATURE_SET,
-} from "../uapi.js";
+} from "../kernel/uapi.js";
 import type { OpenDevice } from "./open-device.js";
 import { vfTokenBytes } from "./vf-token.js";
 

@@ -4,9 +4,9 @@
  * @module
  */
 import { constants } from "node:os";
-import { VfioError, type VfioErrorInit } from "../errors.js";
-import type { RawInfo } from "../native.js";
-import { VFIO_DEVICE_FLAGS_PCI, VFIO_DEVICE_FLAGS_RESET } from "../uapi.js";
+import { VfioError, type VfioErrorInit } from "../base/errors.js";
+import type { RawInfo } from "../kernel/native.js";
+import { VFIO_DEVICE_FLAGS_PCI, VFIO_DEVICE_FLAGS_RESET } from "../kernel/uapi.js";
 import type { OpenDevice } from "./open-device.js";
 
 /** What the kernel says of a device. */

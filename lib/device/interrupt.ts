@@ -6,11 +6,11 @@
 
 import { EventEmitter } from "node:events";
 import { constants } from "node:os";
-import { checkListener, checkOptions, checkSignal, checkString, knownOptions } from "../arguments.js";
-import type { ChangeKind } from "../change-lock.js";
-import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { native, type PollHandle } from "../native.js";
+import { checkListener, checkOptions, checkSignal, checkString, knownOptions } from "../base/arguments.js";
+import type { ChangeKind } from "../base/change-lock.js";
+import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native, type PollHandle } from "../kernel/native.js";
 
 const { EAGAIN, EINTR, ETIMEDOUT } = constants.errno;
 // Node's timers count up to here, in milliseconds.

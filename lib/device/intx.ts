@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { checkBoolean, checkDescriptor, checkOptions, checkSignal, knownOptions } from "../arguments.js";
-import type { ChangeKind } from "../change-lock.js";
-import { check, invalidStateError } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
+import { checkBoolean, checkDescriptor, checkOptions, checkSignal, knownOptions } from "../base/arguments.js";
+import type { ChangeKind } from "../base/change-lock.js";
+import { check, invalidStateError } from "../base/errors.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
 import { Interrupt, type InterruptOwner, type WaitOptions } from "./interrupt.js";
 import { IrqIndex } from "./irq-index.js";
 import { type IrqState, stateOf } from "./state.js";

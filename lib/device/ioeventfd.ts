@@ -5,10 +5,10 @@
  */
 
 import { constants } from "node:os";
-import { checkDescriptor } from "../arguments.js";
-import { check, VfioError } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
+import { checkDescriptor } from "../base/arguments.js";
+import { check, VfioError } from "../base/errors.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";
 import { checkValue, type Width } from "./registers.js";
 import type { IoeventfdState } from "./state.js";

@@ -4,9 +4,9 @@
  * @module
  */
 import { constants } from "node:os";
-import type { ChangeKind } from "../change-lock.js";
-import { VfioError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
+import type { ChangeKind } from "../base/change-lock.js";
+import { VfioError } from "../base/errors.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import {
   VFIO_IRQ_INFO_AUTOMASKED,
   VFIO_IRQ_INFO_EVENTFD,
@@ -18,7 +18,7 @@ import {
   VFIO_IRQ_SET_DATA_BOOL,
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
-} from "../uapi.js";
+} from "../kernel/uapi.js";
 import type { Interrupt } from "./interrupt.js";
 import type { OpenDevice } from "./open-device.js";
 import type { IrqState } from "./state.js";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi.js";
+import { VFIO_PCI_CONFIG_REGION_INDEX } from "../kernel/uapi.js";
 import type { OpenDevice } from "./open-device.js";
 
 // linux/vfio.h: sizeof(struct vfio_region_info).

@@ -5,9 +5,9 @@
  */
 
 import { constants } from "node:os";
-import { checkDescriptor, checkInteger, checkIterable } from "../arguments.js";
-import { invalidStateError, outOfRangeError, VfioError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
+import { checkDescriptor, checkInteger, checkIterable } from "../base/arguments.js";
+import { invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import { Interrupt } from "./interrupt.js";
 import { IrqIndex, type SetIrqs } from "./irq-index.js";
 import { type IrqState, stateOf } from "./state.js";

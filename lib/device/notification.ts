@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { ChangeKind } from "../change-lock.js";
-import { invalidStateError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
+import type { ChangeKind } from "../base/change-lock.js";
+import { invalidStateError } from "../base/errors.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import { Interrupt } from "./interrupt.js";
 import { IrqIndex } from "./irq-index.js";
 import { type IrqState, stateOf } from "./state.js";

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { type ChangeKind, type ChangeLock, lockedError, refuseChange } from "../change-lock.js";
-import { invalidStateError } from "../errors.js";
+import { type ChangeKind, type ChangeLock, lockedError, refuseChange } from "../base/change-lock.js";
+import { invalidStateError } from "../base/errors.js";
 import type { Attachment } from "./attachment.js";
 import type { DevicePort } from "./port.js";
 import { ReadOnlyPort } from "./read-only-port.js";

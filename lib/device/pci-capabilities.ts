@@ -8,7 +8,7 @@
  * @module
  */
 import { constants } from "node:os";
-import { VfioError } from "../errors.js";
+import { VfioError } from "../base/errors.js";
 
 /** Names of conventional capabilities, by their number (PCI Code and ID Assignment, `linux/pci_regs.h`). */
 export const pciCapabilityIds = {

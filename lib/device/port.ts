@@ -4,9 +4,15 @@
  *
  * @module
  */
-import { OwnedFd } from "../fd.js";
-import { native, type RawDeviceInfo, type RawHotResetInfo, type RawIrqInfo, type RawRegionInfo } from "../native.js";
-import { VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE } from "../uapi.js";
+import { OwnedFd } from "../kernel/fd.js";
+import {
+  native,
+  type RawDeviceInfo,
+  type RawHotResetInfo,
+  type RawIrqInfo,
+  type RawRegionInfo,
+} from "../kernel/native.js";
+import { VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE } from "../kernel/uapi.js";
 import type { ProgramStep } from "./registers.js";
 
 /** What a port must know of a region. */

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import type { RawDeviceInfo, RawHotResetInfo, RawIrqInfo, RawRegionInfo } from "../native.js";
+import type { RawDeviceInfo, RawHotResetInfo, RawIrqInfo, RawRegionInfo } from "../kernel/native.js";
 import {
   VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
   VFIO_DEVICE_FEATURE_MASK,
   VFIO_DEVICE_FEATURE_PROBE,
   VFIO_DEVICE_FEATURE_SET,
-} from "../uapi.js";
+} from "../kernel/uapi.js";
 import type { DevicePort, PortRegion, RegionFile, WhyUnmappable } from "./port.js";
 import type { ProgramStep } from "./registers.js";
 

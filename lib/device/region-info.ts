@@ -4,9 +4,9 @@
  * @module
  */
 import { constants } from "node:os";
-import { walkCapabilities } from "../caps.js";
-import { VfioError } from "../errors.js";
-import type { RawRegionInfo } from "../native.js";
+import { VfioError } from "../base/errors.js";
+import { walkCapabilities } from "../kernel/caps.js";
+import type { RawRegionInfo } from "../kernel/native.js";
 import {
   VFIO_PCI_BAR0_REGION_INDEX,
   VFIO_PCI_BAR5_REGION_INDEX,
@@ -20,7 +20,7 @@ import {
   VFIO_REGION_INFO_FLAG_MMAP,
   VFIO_REGION_INFO_FLAG_READ,
   VFIO_REGION_INFO_FLAG_WRITE,
-} from "../uapi.js";
+} from "../kernel/uapi.js";
 import { growingInfo } from "./info.js";
 import type { OpenDevice } from "./open-device.js";
 

@@ -5,13 +5,13 @@
  */
 
 import { constants } from "node:os";
-import { checkPart } from "../arguments.js";
-import { ArrayBuffers } from "../array-buffers.js";
-import { type DmaMemory, dmaMemory } from "../dma-buffer.js";
-import { invalidStateError, VfioError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
-import { watchForLeak } from "../leak.js";
-import { type MappingHandle, native } from "../native.js";
+import { checkPart } from "../base/arguments.js";
+import { invalidStateError, VfioError } from "../base/errors.js";
+import { watchForLeak } from "../base/leak.js";
+import type { OwnedFd } from "../kernel/fd.js";
+import { type MappingHandle, native } from "../kernel/native.js";
+import { ArrayBuffers } from "../memory/array-buffers.js";
+import { type DmaMemory, dmaMemory } from "../memory/dma-buffer.js";
 import { exportDmaBuf } from "./dma-buf.js";
 import { memorySpaceOff, switchMemoryOn } from "./memory-space.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";

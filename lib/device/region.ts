@@ -4,11 +4,11 @@
  * @module
  */
 import { constants } from "node:os";
-import { anything, checkBytes, checkPart, checkRequired, knownOptions } from "../arguments.js";
-import { outOfRangeError, VfioError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
-import { VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi.js";
+import { anything, checkBytes, checkPart, checkRequired, knownOptions } from "../base/arguments.js";
+import { outOfRangeError, VfioError } from "../base/errors.js";
+import type { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
+import { VFIO_PCI_CONFIG_REGION_INDEX } from "../kernel/uapi.js";
 import { exportDmaBuf } from "./dma-buf.js";
 import { Ioeventfd, type IoeventfdOptions } from "./ioeventfd.js";
 import { switchMemoryOn } from "./memory-space.js";

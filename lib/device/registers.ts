@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type Check, checkInteger, instanceOf } from "../arguments.js";
-import { argTypeError, outOfRangeError } from "../errors.js";
+import { type Check, checkInteger, instanceOf } from "../base/arguments.js";
+import { argTypeError, outOfRangeError } from "../base/errors.js";
 
 /**
  * Reads and writes of a device's registers: each is exactly one access, of exactly the width that the name says, at an

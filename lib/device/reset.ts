@@ -5,8 +5,8 @@
  */
 import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { VfioError } from "../errors.js";
-import { VFIO_PCI_HOT_RESET_FLAG_DEV_ID } from "../uapi.js";
+import { VfioError } from "../base/errors.js";
+import { VFIO_PCI_HOT_RESET_FLAG_DEV_ID } from "../kernel/uapi.js";
 import type { OpenDevice } from "./open-device.js";
 
 const { EAGAIN, EBUSY, EINVAL, ENODEV, ENOSPC, ENOTTY, EPERM } = constants.errno;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { argTypeError, argValueError } from "../errors.js";
+import { argTypeError, argValueError } from "../base/errors.js";
 
 /**
  * The 16 bytes of a VF token, in the order in which its UUID is written.

@@ -9,15 +9,16 @@
 import { closeSync, constants as fs, openSync } from "node:fs";
 import { constants as os } from "node:os";
 import { join } from "node:path";
-import { checkArray, checkString, oneOf } from "../arguments.js";
+import { checkArray, checkString, oneOf } from "../base/arguments.js";
+import { VfioError } from "../base/errors.js";
 import { type ContainerMode, containerModes } from "../container/container.js";
 import { openContainer } from "../container/open.js";
-import { VfioError } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { lockedMemory } from "../memlock.js";
-import { native, support } from "../native.js";
-import { errnoOf, exists, listNames, type Roots, readNumber, readText, rootsOf } from "../sysfs/files.js";
-import { isVfioDriver } from "../sysfs/group.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { errnoOf, exists, listNames, type Roots, readNumber, readText, rootsOf } from "../kernel/files.js";
+import { lockedMemory } from "../kernel/memlock.js";
+import { native, support } from "../kernel/native.js";
+import { runAsRoot } from "../kernel/user-namespace.js";
+import { isVfioDriver } from "../pci/group.js";
 import {
   type DeviceUse,
   findDeviceUses,
@@ -26,10 +27,9 @@ import {
   type PciAddress,
   type PciDevice,
   readPciDevice,
-} from "../sysfs/index.js";
-import { isNoIommuAllowed, noIommuRefused, switchIommuOn } from "../sysfs/node.js";
-import { interruptRemapping } from "../sysfs/remapping.js";
-import { runAsRoot } from "../user-namespace.js";
+} from "../pci/index.js";
+import { isNoIommuAllowed, noIommuRefused, switchIommuOn } from "../pci/node.js";
+import { interruptRemapping } from "../pci/remapping.js";
 import { featureNames, type KernelFeatures, readKernelFeatures } from "./features.js";
 
 /**

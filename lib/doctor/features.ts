@@ -5,10 +5,10 @@
  */
 
 import { constants } from "node:os";
-import { checkString } from "../arguments.js";
-import { OwnedFd } from "../fd.js";
-import { native, support } from "../native.js";
-import { VFIO_UNMAP_ALL } from "../uapi.js";
+import { checkString } from "../base/arguments.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native, support } from "../kernel/native.js";
+import { VFIO_UNMAP_ALL } from "../kernel/uapi.js";
 
 /** Abilities of the kernel that not every version has. */
 export interface KernelFeatures {

@@ -20,14 +20,14 @@ import {
   integer,
   knownOptions,
   oneOf,
-} from "../arguments.js";
-import { type ChangeLock, refuseChange } from "../change-lock.js";
-import { check, outOfRangeError, VfioError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
-import { type IovaRange, toIova } from "../iova.js";
-import { native } from "../native.js";
-import { openNode } from "../open-node.js";
-import * as uapi from "../uapi.js";
+} from "../base/arguments.js";
+import { type ChangeLock, refuseChange } from "../base/change-lock.js";
+import { check, outOfRangeError, VfioError } from "../base/errors.js";
+import type { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
+import { openNode } from "../kernel/open-node.js";
+import * as uapi from "../kernel/uapi.js";
+import { type IovaRange, toIova } from "../memory/iova.js";
 
 /** What devices may do with a mapping, and where it goes. */
 export interface IoasMapOptions {

@@ -7,8 +7,8 @@
  * @module
  */
 import { constants } from "node:os";
+import { VfioError } from "../base/errors.js";
 import type { Interrupt } from "../device/interrupt.js";
-import { VfioError } from "../errors.js";
 import type { Vm } from "./vm.js";
 
 /** Who has an interrupt. */

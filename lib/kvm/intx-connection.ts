@@ -9,12 +9,12 @@
  *
  * @module
  */
-import { checkFunction, checkRequired, instanceOf, knownOptions } from "../arguments.js";
+import { checkFunction, checkRequired, instanceOf, knownOptions } from "../base/arguments.js";
+import { check, invalidStateError, VfioError } from "../base/errors.js";
+import { runAll } from "../base/run-all.js";
 import { IntxLine } from "../device/intx.js";
-import { check, invalidStateError, VfioError } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
-import { runAll } from "../run-all.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
 import { claim } from "./claim.js";
 import type { IrqFd } from "./irqfd.js";
 import type { VmPart } from "./part.js";

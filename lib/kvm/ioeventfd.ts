@@ -5,11 +5,11 @@
  */
 
 import { constants } from "node:os";
-import { type Check, checkDescriptor, checkRequired, checkU64, knownOptions, oneOf } from "../arguments.js";
-import { argTypeError, check, outOfRangeError, VfioError } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
-import { KVM_IOEVENTFD_FLAG_DATAMATCH, KVM_IOEVENTFD_FLAG_DEASSIGN, KVM_IOEVENTFD_FLAG_PIO } from "../uapi.js";
+import { type Check, checkDescriptor, checkRequired, checkU64, knownOptions, oneOf } from "../base/arguments.js";
+import { argTypeError, check, outOfRangeError, VfioError } from "../base/errors.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
+import { KVM_IOEVENTFD_FLAG_DATAMATCH, KVM_IOEVENTFD_FLAG_DEASSIGN, KVM_IOEVENTFD_FLAG_PIO } from "../kernel/uapi.js";
 import type { VmPart } from "./part.js";
 
 const { EBADF, EEXIST, EINVAL, ENOSPC } = constants.errno;

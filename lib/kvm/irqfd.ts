@@ -6,11 +6,11 @@
 
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
-import { checkDescriptor, checkRequired, checkString, knownOptions } from "../arguments.js";
-import { check, invalidStateError, VfioError } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
-import { KVM_IRQFD_FLAG_DEASSIGN, KVM_IRQFD_FLAG_RESAMPLE } from "../uapi.js";
+import { checkDescriptor, checkRequired, checkString, knownOptions } from "../base/arguments.js";
+import { check, invalidStateError, VfioError } from "../base/errors.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
+import { KVM_IRQFD_FLAG_DEASSIGN, KVM_IRQFD_FLAG_RESAMPLE } from "../kernel/uapi.js";
 import type { VmPart } from "./part.js";
 import { checkGsi } from "./routing.js";
 

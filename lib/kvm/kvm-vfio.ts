@@ -7,11 +7,11 @@
  */
 
 import { constants } from "node:os";
-import { checkDescriptor } from "../arguments.js";
-import { check, VfioError } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
-import { KVM_DEV_TYPE_VFIO, KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_ADD, KVM_DEV_VFIO_FILE_DEL } from "../uapi.js";
+import { checkDescriptor } from "../base/arguments.js";
+import { check, VfioError } from "../base/errors.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
+import { KVM_DEV_TYPE_VFIO, KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_ADD, KVM_DEV_VFIO_FILE_DEL } from "../kernel/uapi.js";
 import type { VmPart } from "./part.js";
 
 const { EBADF, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT } = constants.errno;

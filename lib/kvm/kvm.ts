@@ -5,12 +5,12 @@
  */
 
 import { constants } from "node:os";
-import { checkInteger, checkString } from "../arguments.js";
-import { check, VfioError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
-import { openNode } from "../open-node.js";
-import { KVM_API_VERSION } from "../uapi.js";
+import { checkInteger, checkString } from "../base/arguments.js";
+import { check, VfioError } from "../base/errors.js";
+import type { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
+import { openNode } from "../kernel/open-node.js";
+import { KVM_API_VERSION } from "../kernel/uapi.js";
 import { Vm, type VmOptions } from "./vm.js";
 
 const { EACCES, ENOENT, ENODEV, ENXIO, EPERM } = constants.errno;

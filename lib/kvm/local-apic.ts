@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { checkBoolean, checkInteger } from "../arguments.js";
+import { checkBoolean, checkInteger } from "../base/arguments.js";
 
 const ID = 0x20;
 const SPURIOUS_VECTOR = 0xf0;

@@ -21,13 +21,13 @@ import {
   integer,
   knownOptions,
   oneOf,
-} from "../arguments.js";
+} from "../base/arguments.js";
+import { check, invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
+import { runAll } from "../base/run-all.js";
 import type { Interrupt } from "../device/interrupt.js";
 import { MessageInterrupts } from "../device/msi.js";
-import { check, invalidStateError, outOfRangeError, VfioError } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
-import { runAll } from "../run-all.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
 import { claim } from "./claim.js";
 import type { IrqFd } from "./irqfd.js";
 import type { VmPart } from "./part.js";

@@ -14,9 +14,9 @@ import {
   integer,
   knownOptions,
   oneOf,
-} from "../arguments.js";
-import { invalidStateError, outOfRangeError, VfioError } from "../errors.js";
-import { native } from "../native.js";
+} from "../base/arguments.js";
+import { invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
+import { native } from "../kernel/native.js";
 import {
   KVM_IRQ_ROUTING_IRQCHIP,
   KVM_IRQ_ROUTING_MSI,
@@ -24,7 +24,7 @@ import {
   KVM_IRQCHIP_PIC_MASTER,
   KVM_IRQCHIP_PIC_SLAVE,
   KVM_MSI_VALID_DEVID,
-} from "../uapi.js";
+} from "../kernel/uapi.js";
 
 const { EINVAL, ENOSPC } = constants.errno;
 

@@ -5,10 +5,10 @@
  */
 
 import { constants } from "node:os";
-import { instanceOf } from "../arguments.js";
-import { check, type VfioErrorInit } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
+import { instanceOf } from "../base/arguments.js";
+import { check, type VfioErrorInit } from "../base/errors.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
 import { LocalApic } from "./local-apic.js";
 import type { VmPart } from "./part.js";
 

@@ -24,12 +24,12 @@ import {
   checkString,
   knownOptions,
   oneOf,
-} from "../arguments.js";
-import { argTypeError, check, type VfioErrorInit } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
-import { runAll } from "../run-all.js";
-import { KVM_CAP_IRQ_ROUTING, KVM_CAP_IRQFD, KVM_CAP_SPLIT_IRQCHIP } from "../uapi.js";
+} from "../base/arguments.js";
+import { argTypeError, check, type VfioErrorInit } from "../base/errors.js";
+import { runAll } from "../base/run-all.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
+import { KVM_CAP_IRQ_ROUTING, KVM_CAP_IRQFD, KVM_CAP_SPLIT_IRQCHIP } from "../kernel/uapi.js";
 import { KvmIoeventfd, type KvmIoeventfdOptions } from "./ioeventfd.js";
 import { IrqFd, type IrqFdOptions } from "./irqfd.js";
 import { KvmVfioDevice } from "./kvm-vfio.js";

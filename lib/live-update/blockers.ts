@@ -8,11 +8,11 @@ import type { Blocker } from "../container/hand-over.js";
 import type { Device } from "../device/device.js";
 import type { Interrupt } from "../device/interrupt.js";
 import { RegionMap } from "../device/region-map.js";
-import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
+import { VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, VFIO_DEVICE_STATE_RUNNING } from "../kernel/uapi.js";
 import { claimedBy } from "../kvm/claim.js";
 import { IrqFd } from "../kvm/irqfd.js";
 import { MessageConnection } from "../kvm/message-connection.js";
-import { VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, VFIO_DEVICE_STATE_RUNNING } from "../uapi.js";
+import { DmaBuffer, type DmaMemory } from "../memory/dma-buffer.js";
 import type { OutgoingCarrier } from "./carrier.js";
 import type { Plan } from "./plan.js";
 

@@ -7,7 +7,7 @@
  * @module
  */
 import { constants } from "node:os";
-import { VfioError } from "../errors.js";
+import { VfioError } from "../base/errors.js";
 
 const { EPROTO } = constants.errno;
 

@@ -21,9 +21,9 @@
  *
  * @module
  */
-import { type Check, checkObject } from "../arguments.js";
-import { argTypeError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
+import { type Check, checkObject } from "../base/arguments.js";
+import { argTypeError } from "../base/errors.js";
+import type { OwnedFd } from "../kernel/fd.js";
 
 /** How a wait can end before its time. */
 export interface CarrierWait {

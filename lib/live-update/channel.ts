@@ -21,10 +21,10 @@
  */
 
 import { constants } from "node:os";
-import { integer, knownOptions } from "../arguments.js";
-import { invalidStateError, VfioError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
-import { MAX_DESCRIPTORS, type Received, type SocketWait, type UnixSocket } from "../unix-socket.js";
+import { integer, knownOptions } from "../base/arguments.js";
+import { invalidStateError, VfioError } from "../base/errors.js";
+import type { OwnedFd } from "../kernel/fd.js";
+import { MAX_DESCRIPTORS, type Received, type SocketWait, type UnixSocket } from "../kernel/unix-socket.js";
 
 const { EAGAIN, ECANCELED, ECONNRESET, EMSGSIZE, EPROTO } = constants.errno;
 

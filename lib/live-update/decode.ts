@@ -4,7 +4,7 @@
  * @module
  */
 import { constants } from "node:os";
-import { argTypeError, outOfRangeError, VfioError } from "../errors.js";
+import { argTypeError, outOfRangeError, VfioError } from "../base/errors.js";
 import { type ByteReader, getSize } from "./bytes.js";
 import {
   ABSTRACT,

@@ -3,17 +3,18 @@
  *
  * @module
  */
+
+import { invalidStateError } from "../base/errors.js";
+import { version } from "../base/version.js";
 import type { Container } from "../container/container.js";
 import { IommufdContainer } from "../container/iommufd.js";
 import { LegacyContainer } from "../container/legacy.js";
-import { UserContainer, withDescriptors } from "../container/user.js";
 import type { Device } from "../device/device.js";
 import { mapDeviceState } from "../device/state.js";
-import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
-import { invalidStateError } from "../errors.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
 import type { MessageConnection } from "../kvm/message-connection.js";
-import { version } from "../version.js";
+import { DmaBuffer, type DmaMemory } from "../memory/dma-buffer.js";
+import { UserContainer, withDescriptors } from "../vfio-user/client/container.js";
 import type {
   ConnectionItem,
   ContainerItem,

@@ -10,10 +10,10 @@
 import { fstatSync, readFileSync, readlinkSync, statfsSync } from "node:fs";
 import { constants } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { VfioError } from "../errors.js";
-import { HUGETLBFS_MAGIC, TMPFS_MAGIC } from "../memory-file.js";
-import { deviceNumber, errnoOf, type HostPaths, type Roots, readText, realPath, rootsOf } from "../sysfs/files.js";
-import { deviceSysfsPath } from "../sysfs/node.js";
+import { VfioError } from "../base/errors.js";
+import { deviceNumber, errnoOf, type HostPaths, type Roots, readText, realPath, rootsOf } from "../kernel/files.js";
+import { HUGETLBFS_MAGIC, TMPFS_MAGIC } from "../memory/memory-file.js";
+import { deviceSysfsPath } from "../pci/node.js";
 
 /** What a descriptor must be. */
 export type DescriptorKind =

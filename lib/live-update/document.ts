@@ -19,7 +19,7 @@
  */
 import { constants } from "node:os";
 import { crc32 } from "node:zlib";
-import { VfioError } from "../errors.js";
+import { VfioError } from "../base/errors.js";
 import { ByteReader, ByteWriter } from "./bytes.js";
 
 /** The version of the format that this package writes, and the newest that it reads. */

@@ -4,8 +4,8 @@
  * @module
  */
 import { constants } from "node:os";
+import { VfioError } from "../base/errors.js";
 import type { ContainerMode } from "../container/container.js";
-import { VfioError } from "../errors.js";
 import { type ByteWriter, setSize } from "./bytes.js";
 import {
   ABSTRACT,

@@ -23,11 +23,11 @@ import { accessSync, constants as fs, fstatSync, readlinkSync, statSync } from "
 import { constants } from "node:os";
 import { join } from "node:path";
 import { isMainThread } from "node:worker_threads";
-import { checkObject, checkOptions, checkString, checkStrings, knownOptions, optionsOf } from "../arguments.js";
-import { check, invalidStateError, VfioError } from "../errors.js";
-import { OwnedFd } from "../fd.js";
-import { MFD_ALLOW_SEALING } from "../memory-file.js";
-import { native } from "../native.js";
+import { checkObject, checkOptions, checkString, checkStrings, knownOptions, optionsOf } from "../base/arguments.js";
+import { check, invalidStateError, VfioError } from "../base/errors.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
+import { MFD_ALLOW_SEALING } from "../memory/memory-file.js";
 import type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
 import { type ChannelLimits, channelLimits } from "./channel.js";
 

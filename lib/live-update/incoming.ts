@@ -15,25 +15,25 @@ import {
   checkSignal,
   checkString,
   knownOptions,
-} from "../arguments.js";
-import type { ChangeLock } from "../change-lock.js";
+} from "../base/arguments.js";
+import type { ChangeLock } from "../base/change-lock.js";
+import { withDeadline } from "../base/deadline.js";
+import { invalidStateError, messageOf, outOfRangeError } from "../base/errors.js";
+import { failuresOf } from "../base/run-all.js";
 import { type Container, IommufdContainer, LegacyContainer, UserContainer } from "../container/index.js";
-import { withDescriptors } from "../container/user.js";
 import type { Attachment } from "../device/attachment.js";
 import type { Device } from "../device/device.js";
 import { mapDeviceState } from "../device/state.js";
-import { DmaBuffer, type DmaMemory } from "../dma-buffer.js";
-import { invalidStateError, messageOf, outOfRangeError } from "../errors.js";
-import type { OwnedFd } from "../fd.js";
+import type { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
 import { MessageConnection } from "../kvm/message-connection.js";
 import type { Vm } from "../kvm/vm.js";
-import { native } from "../native.js";
-import { failuresOf } from "../run-all.js";
+import { DmaBuffer, type DmaMemory } from "../memory/dma-buffer.js";
+import { withDescriptors } from "../vfio-user/client/container.js";
 import type { IncomingCarrier } from "./carrier.js";
 import { checkIncoming } from "./carrier.js";
 import { decodeFrozen, decodeManifest } from "./codec.js";
-import { withDeadline } from "./deadline.js";
 import { checkDescriptor } from "./descriptor-kind.js";
 import { descriptorUses } from "./descriptor-uses.js";
 import type { ConnectionItem, ContainerItem, DeviceItem, FrozenPart, Manifest, MemoryItem } from "./manifest.js";

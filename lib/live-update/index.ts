@@ -9,7 +9,7 @@ export {
   type SocketWait,
   UnixSocket,
   type UnixSocketType,
-} from "../unix-socket.js";
+} from "../kernel/unix-socket.js";
 export type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
 export type { ChannelLimits } from "./channel.js";
 export { type ExecCarrierOptions, execInPlace, type IncomingExecOptions, incomingExec } from "./exec-carrier.js";

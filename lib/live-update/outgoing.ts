@@ -17,17 +17,17 @@
  */
 
 import { constants } from "node:os";
-import { checkMilliseconds, checkOptions, checkSignal, knownOptions, optionsOf } from "../arguments.js";
+import { checkMilliseconds, checkOptions, checkSignal, knownOptions, optionsOf } from "../base/arguments.js";
+import { withDeadline } from "../base/deadline.js";
+import { argTypeError, invalidStateError, messageOf, VfioError } from "../base/errors.js";
+import { failuresOf } from "../base/run-all.js";
 import type { Container } from "../container/container.js";
 import type { Blocker } from "../container/hand-over.js";
 import type { Interrupt } from "../device/interrupt.js";
-import { argTypeError, invalidStateError, messageOf, VfioError } from "../errors.js";
-import { failuresOf } from "../run-all.js";
 import { findBlockers } from "./blockers.js";
 import type { OutgoingCarrier } from "./carrier.js";
 import { checkOutgoing } from "./carrier.js";
 import { encodeFrozen, encodeManifest } from "./codec.js";
-import { withDeadline } from "./deadline.js";
 import { type Description, describe, describeFrozen } from "./describe.js";
 import { type LiveUpdateOptions, Plan, type PlannedConnection } from "./plan.js";
 import { endedBySignal, runStep } from "./program-step.js";

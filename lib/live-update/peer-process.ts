@@ -4,10 +4,10 @@
  * @module
  */
 import { readFileSync } from "node:fs";
-import type { OwnedFd } from "../fd.js";
-import { native } from "../native.js";
-import { READABLE, Readiness } from "../readiness.js";
-import type { SocketWait } from "../unix-socket.js";
+import type { OwnedFd } from "../kernel/fd.js";
+import { native } from "../kernel/native.js";
+import { READABLE, Readiness } from "../kernel/readiness.js";
+import type { SocketWait } from "../kernel/unix-socket.js";
 
 // linux/sched.h: set when a task begins to end, before its descriptors are closed.
 const PF_EXITING = 0x4;

@@ -11,15 +11,15 @@ import {
   checkRequired,
   instanceOf,
   knownOptions,
-} from "../arguments.js";
+} from "../base/arguments.js";
+import { outOfRangeError } from "../base/errors.js";
 import { Container } from "../container/container.js";
 import { DmaMapping } from "../container/mapping.js";
 import type { Device } from "../device/device.js";
-import { DmaBuffer } from "../dma-buffer.js";
-import { outOfRangeError } from "../errors.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
 import { MessageConnection } from "../kvm/message-connection.js";
 import { Vm } from "../kvm/vm.js";
+import { DmaBuffer } from "../memory/dma-buffer.js";
 
 /** What a program hands over. Names are what the successor finds things by. */
 export interface LiveUpdateOptions {

@@ -6,12 +6,12 @@
  * @module
  */
 import { constants } from "node:os";
+import { VfioError } from "../base/errors.js";
 import type { AnyContainerMode, ContainerMode } from "../container/container.js";
-import { VfioError } from "../errors.js";
-import { MAX_IOVA } from "../iova-range.js";
-import { pciAddress } from "../sysfs/address.js";
-import { mdevUuid } from "../sysfs/node.js";
-import { MAX_DESCRIPTORS } from "../unix-socket.js";
+import { MAX_DESCRIPTORS } from "../kernel/unix-socket.js";
+import { MAX_IOVA } from "../memory/iova-range.js";
+import { pciAddress } from "../pci/address.js";
+import { mdevUuid } from "../pci/node.js";
 import { MAX_TEXT, NO_NUMBER } from "./bytes.js";
 import { descriptorUses, nameContainer, nameMemory, quote } from "./descriptor-uses.js";
 import type {

@@ -26,13 +26,13 @@ import {
   instanceOf,
   knownOptions,
   optionsOf,
-} from "../arguments.js";
-import { argTypeError, messageOf, VfioError } from "../errors.js";
-import { native } from "../native.js";
-import { type PeerCredentials, type SocketWait, UnixListener, UnixSocket } from "../unix-socket.js";
+} from "../base/arguments.js";
+import { withDeadline } from "../base/deadline.js";
+import { argTypeError, messageOf, VfioError } from "../base/errors.js";
+import { native } from "../kernel/native.js";
+import { type PeerCredentials, type SocketWait, UnixListener, UnixSocket } from "../kernel/unix-socket.js";
 import type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
 import { Channel, type ChannelLimits, channelLimits, wentAwaySilently } from "./channel.js";
-import { withDeadline } from "./deadline.js";
 import { PeerProcess } from "./peer-process.js";
 
 const { EACCES, EPROTO, ESRCH } = constants.errno;

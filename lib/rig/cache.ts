@@ -9,7 +9,7 @@ import { readdir, stat } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { checkObject } from "../arguments.js";
+import { checkObject } from "../base/arguments.js";
 
 /** The rig's cache directory: `$XDG_CACHE_HOME/vfio/rig`, or the same under `~/.cache`. */
 export function cacheDirectory(env: Readonly<Record<string, string | undefined>> = process.env): string {

@@ -6,7 +6,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isInitialUserNamespace } from "../user-namespace.js";
+import { isInitialUserNamespace } from "../kernel/user-namespace.js";
 import { type AptSource, makeAptState, readSources, rigSources } from "./apt.js";
 import { RigError, tail } from "./errors.js";
 import { type RunOptions, runProgram } from "./process.js";

@@ -5,8 +5,8 @@
  */
 
 import { fileURLToPath } from "node:url";
-import { checkObject } from "../arguments.js";
-import { packageRoot } from "../package-root.js";
+import { checkObject } from "../base/arguments.js";
+import { packageRoot } from "../base/package-root.js";
 
 /** The directory with `vfio`, which is in no PATH in a checkout. */
 const commandDirectory = fileURLToPath(new URL("lib/rig/bin", packageRoot));

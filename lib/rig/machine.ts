@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { outOfRangeError } from "../errors.js";
+import { outOfRangeError } from "../base/errors.js";
 
 /** The IOMMUs that QEMU emulates, and a machine without one. */
 export const iommuKinds = ["intel", "amd", "virtio", "none"] as const;

@@ -6,7 +6,7 @@
 
 import type { Writable } from "node:stream";
 import pc from "picocolors";
-import { checkFunction, checkObject, checkString } from "../arguments.js";
+import { checkFunction, checkObject, checkString } from "../base/arguments.js";
 
 /** A step of a preparation has begun, or has got further. */
 export interface Progress {

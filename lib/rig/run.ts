@@ -17,8 +17,8 @@ import {
   integer,
   knownOptions,
   oneOf,
-} from "../arguments.js";
-import { outOfRangeError } from "../errors.js";
+} from "../base/arguments.js";
+import { outOfRangeError } from "../base/errors.js";
 import { RigError } from "./errors.js";
 import { type GuestResult, runGuest } from "./guest.js";
 import { guestEnvironment } from "./job.js";

@@ -5,7 +5,7 @@
  */
 
 import { isMainThread, threadId } from "node:worker_threads";
-import { checkArray, checkObject } from "../arguments.js";
+import { checkArray, checkObject } from "../base/arguments.js";
 import type { TracedCall } from "./message.js";
 
 /** Arguments that speak for themselves where they are the first one. */

@@ -5,7 +5,7 @@
  */
 
 import { type Channel, channel } from "node:diagnostics_channel";
-import { checkBoolean, checkFunction, checkOptions, knownOptions } from "../arguments.js";
+import { checkBoolean, checkFunction, checkOptions, knownOptions } from "../base/arguments.js";
 import { CALL_CHANNEL, isTracedCall, REGISTER_CHANNEL, type TracedCall } from "./message.js";
 
 export { formatCall } from "./format.js";

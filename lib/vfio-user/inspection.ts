@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { counted, showAs } from "../inspect.js";
-import { DeviceBar } from "./bar.js";
-import { DeviceClient } from "./device-client.js";
-import { ClientMemory } from "./dma.js";
-import { PciConfig } from "./pci-config.js";
-import { PciDevice } from "./pci-device.js";
-import { VfioUserServer } from "./server.js";
+import { counted, showAs } from "../base/inspect.js";
+import { DeviceBar } from "./device/bar.js";
+import { DeviceClient } from "./device/device-client.js";
+import { ClientMemory } from "./device/dma.js";
+import { PciConfig } from "./device/pci-config.js";
+import { PciDevice } from "./device/pci-device.js";
+import { VfioUserServer } from "./server/server.js";
 
 const hex16 = (value: number) => value.toString(16).padStart(4, "0");
 const idsOf = ({ bytes }: PciConfig) => {

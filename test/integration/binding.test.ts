@@ -6,8 +6,8 @@ import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
-import { bindDriver, formerDriver, planRelease } from "../../lib/sysfs/index.js";
-import { Tree } from "../unit/sysfs/tree.js";
+import { bindDriver, formerDriver, planRelease } from "../../lib/pci/index.js";
+import { Tree } from "../unit/pci/tree.js";
 
 const address = "0000:01:00.0";
 const library = new URL("../../dist/index.js", import.meta.url);

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { listPciDevices } from "../../lib/sysfs/index.js";
+import { listPciDevices } from "../../lib/pci/index.js";
 
 const program = fileURLToPath(new URL("../host.mjs", import.meta.url));
 

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type GsiRoute, Kvm, Vm } from "vfio";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { native } from "../../lib/native.js";
+import { native } from "../../lib/kernel/native.js";
 import { TinyGuest } from "../kvm/guest.js";
 import { Machine, message, noKvm, refusal, startReassigning, startWorker } from "../kvm/machine.js";
 import { outcome } from "../rig/outcome.js";

@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { OwnedFd } from "../../lib/fd.js";
-import { native } from "../../lib/native.js";
-import { MAX_DESCRIPTORS, UnixListener, UnixSocket } from "../../lib/unix-socket.js";
+import { OwnedFd } from "../../lib/kernel/fd.js";
+import { native } from "../../lib/kernel/native.js";
+import { MAX_DESCRIPTORS, UnixListener, UnixSocket } from "../../lib/kernel/unix-socket.js";
 
 let directory = "";
 beforeAll(() => {

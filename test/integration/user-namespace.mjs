@@ -1,7 +1,7 @@
 // What the package says of the locked-memory limit, and what the kernel does about it, as one line of JSON.
 // user-namespace.test.ts starts it in several namespaces.
 import { DmaBuffer, diagnose, lockedMemory } from "../../dist/index.js";
-import { runAsRoot } from "../../dist/user-namespace.js";
+import { runAsRoot } from "../../dist/kernel/user-namespace.js";
 
 /** @param {() => unknown} act */
 function refusal(act) {

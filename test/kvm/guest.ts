@@ -7,7 +7,7 @@
  * @module
  */
 import { DmaBuffer, type Vcpu, type Vm } from "vfio";
-import { native } from "../../lib/native.js";
+import { native } from "../../lib/kernel/native.js";
 
 const KVM_GET_VCPU_MMAP_SIZE = 0xae04;
 const KVM_SET_USER_MEMORY_REGION = 0x4020ae46;

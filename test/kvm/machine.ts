@@ -77,7 +77,7 @@ export function refusal(act: () => unknown): VfioError {
 }
 
 /** The addon, for workers: they load no TypeScript. */
-const addon = new URL("../../dist/native.js", import.meta.url).href;
+const addon = new URL("../../dist/kernel/native.js", import.meta.url).href;
 
 /** Another thread of this process, whose program has the addon as `native` and what it was given as `data`. */
 export async function startWorker(program: string, data: unknown): Promise<Worker> {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
 import { eduDevice } from "../../lib/vfio-user/devices/edu.js";
-import { VfioUserServer } from "../../lib/vfio-user/server.js";
+import { VfioUserServer } from "../../lib/vfio-user/server/server.js";
 import { startGuest, vfioUserDevice } from "./guest.js";
 
 let directory: string;

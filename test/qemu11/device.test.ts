@@ -5,10 +5,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import type { PciDevice } from "../../lib/vfio-user/device/pci-device.js";
 import { eduDevice } from "../../lib/vfio-user/devices/edu.js";
 import { memoryDisk, virtioBlockDevice } from "../../lib/vfio-user/devices/virtio-blk.js";
-import type { PciDevice } from "../../lib/vfio-user/pci-device.js";
-import { VfioUserServer } from "../../lib/vfio-user/server.js";
+import { VfioUserServer } from "../../lib/vfio-user/server/server.js";
 import { runGuest, vfioUserDevice } from "./guest.js";
 
 let directory: string;

@@ -11,7 +11,7 @@ import {
   memoryDisk,
   virtioBlockDevice,
 } from "../../lib/vfio-user/devices/virtio-blk.js";
-import { VfioUserServer } from "../../lib/vfio-user/server.js";
+import { VfioUserServer } from "../../lib/vfio-user/server/server.js";
 import { type GuestOptions, runGuest, vfioUserDevice } from "./guest.js";
 
 const MIB = 1 << 20;

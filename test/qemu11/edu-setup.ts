@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { eduDevice } from "../../lib/vfio-user/devices/edu.js";
-import { VfioUserServer } from "../../lib/vfio-user/server.js";
+import { VfioUserServer } from "../../lib/vfio-user/server/server.js";
 import { findTools } from "./setup.js";
 
 /** Free in the rig's machine. */

@@ -1,8 +1,9 @@
 // A second process: what the tests tell it, it does with its own memory and with the descriptors that it inherited.
 // agent.ts starts it and speaks with it. Every answer is a number.
-import { DmaBuffer } from "../../dist/dma-buffer.js";
-import { lockedMemory } from "../../dist/memlock.js";
-import { native } from "../../dist/native.js";
+
+import { lockedMemory } from "../../dist/kernel/memlock.js";
+import { native } from "../../dist/kernel/native.js";
+import { DmaBuffer } from "../../dist/memory/dma-buffer.js";
 
 /** @type {DmaBuffer[]} */
 const buffers = [];

@@ -9,8 +9,8 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import type { DmaBufferOptions } from "../../lib/dma-buffer.js";
-import type { Native } from "../../lib/native.js";
+import type { Native } from "../../lib/kernel/native.js";
+import type { DmaBufferOptions } from "../../lib/memory/dma-buffer.js";
 
 // Standard input, output and error, and the channel of the commands, come before the descriptors that are passed on.
 const FIRST_FD = 4;

@@ -5,8 +5,9 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, wat
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { errnoName } from "../../lib/errors.js";
-import { native } from "../../lib/native.js";
+import { errnoName } from "../../lib/base/errors.js";
+import { native } from "../../lib/kernel/native.js";
+import { VFIO_GROUP_FLAGS_VIABLE, VFIO_TYPE1v2_IOMMU } from "../../lib/kernel/uapi.js";
 import {
   Binding,
   bindDriver,
@@ -24,8 +25,7 @@ import {
   setNumVfs,
   vfioCdevPath,
   vfioGroupPath,
-} from "../../lib/sysfs/index.js";
-import { VFIO_GROUP_FLAGS_VIABLE, VFIO_TYPE1v2_IOMMU } from "../../lib/uapi.js";
+} from "../../lib/pci/index.js";
 import { held } from "./held.js";
 
 function addresses(vendorId: number, deviceId: number): PciAddress[] {
@@ -185,7 +185,7 @@ describe("vfio-pci and back", () => {
 });
 
 describe("several processes", () => {
-  const library = new URL("../../dist/sysfs/bind.js", import.meta.url);
+  const library = new URL("../../dist/pci/bind.js", import.meta.url);
   const program = `
     import { once } from "node:events";
     import { bindDriver } from ${JSON.stringify(library.href)};

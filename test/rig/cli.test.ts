@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readPciDevice } from "../../lib/sysfs/index.js";
+import { readPciDevice } from "../../lib/pci/index.js";
 import { keysOf, vfio } from "../unit/cli/run.js";
 import { bind, devices, onlyIf } from "./devices.js";
 

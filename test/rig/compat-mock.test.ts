@@ -3,11 +3,11 @@
  * test (the compatibility part of tools/testing/selftests/iommu/iommufd.c, Linux 7.3), in our words.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Capability, walkCapabilities } from "../../lib/caps.js";
-import { DmaBuffer } from "../../lib/dma-buffer.js";
 import { type Ioas, Iommufd } from "../../lib/iommufd/iommufd.js";
-import { native } from "../../lib/native.js";
-import * as uapi from "../../lib/uapi.js";
+import { type Capability, walkCapabilities } from "../../lib/kernel/caps.js";
+import { native } from "../../lib/kernel/native.js";
+import * as uapi from "../../lib/kernel/uapi.js";
+import { DmaBuffer } from "../../lib/memory/dma-buffer.js";
 import { Memory, MiB, PAGE } from "./memory.js";
 import { APERTURE_LAST, APERTURE_START, MockAccess, MockDevice, MockQueue, pinnedTimes } from "./mock-iommu.js";
 import { outcome } from "./outcome.js";

@@ -13,8 +13,8 @@ import {
   VfioError,
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, type TestContext } from "vitest";
-import { dmaMemory } from "../../lib/dma-buffer.js";
-import { native } from "../../lib/native.js";
+import { native } from "../../lib/kernel/native.js";
+import { dmaMemory } from "../../lib/memory/dma-buffer.js";
 import { bind, devices, interruptWindow, leaveOut, rigOnly, usableIova } from "./devices.js";
 import { NOWHERE, PAGE } from "./memory.js";
 import { modes } from "./modes.js";

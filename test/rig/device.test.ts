@@ -14,7 +14,7 @@ import {
   readPciDevice,
 } from "vfio";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import * as uapi from "../../lib/uapi.js";
+import * as uapi from "../../lib/kernel/uapi.js";
 import { expectMistakesRefused, expectMistakesRefusedInPrograms } from "../register-mistakes.js";
 import { bind, devices, Mdev, needs, rigOnly, various } from "./devices.js";
 import { modes } from "./modes.js";

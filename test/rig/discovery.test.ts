@@ -17,7 +17,7 @@ import {
   setNumVfs,
   vfioCdevPath,
   vfioGroupPath,
-} from "../../lib/sysfs/index.js";
+} from "../../lib/pci/index.js";
 import { onlyIf, rigOnly } from "./devices.js";
 import { inRig, usableDevices } from "./selection.js";
 

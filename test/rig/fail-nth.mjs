@@ -9,7 +9,7 @@
 import fs, { readdirSync, readlinkSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { DmaBuffer, Iommufd, OwnedFd, openContainer, VfioError } from "../../dist/index.js";
-import { native } from "../../dist/native.js";
+import { native } from "../../dist/kernel/native.js";
 import { resources } from "./resources.mjs";
 
 const [work = "", address = ""] = process.argv.slice(2);

@@ -4,14 +4,14 @@ import { once } from "node:events";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { DmaBuffer } from "../../lib/dma-buffer.js";
-import { check } from "../../lib/errors.js";
-import { OwnedFd } from "../../lib/fd.js";
-import { cannotFault } from "../../lib/memory-file.js";
-import { native } from "../../lib/native.js";
-import { UnixSocket } from "../../lib/unix-socket.js";
-import { type Answer, Channel } from "../../lib/vfio-user/channel.js";
-import type { Frame } from "../../lib/vfio-user/framing.js";
+import { check } from "../../lib/base/errors.js";
+import { OwnedFd } from "../../lib/kernel/fd.js";
+import { native } from "../../lib/kernel/native.js";
+import { UnixSocket } from "../../lib/kernel/unix-socket.js";
+import { DmaBuffer } from "../../lib/memory/dma-buffer.js";
+import { cannotFault } from "../../lib/memory/memory-file.js";
+import { errorReply, HEADER_SIZE } from "../../lib/vfio-user/protocol/constants.js";
+import type { Frame } from "../../lib/vfio-user/protocol/framing.js";
 import {
   deviceGetInfo,
   deviceGetIrqInfo,
@@ -22,8 +22,8 @@ import {
   regionRead,
   regionWrite,
   version,
-} from "../../lib/vfio-user/messages.js";
-import { errorReply, HEADER_SIZE } from "../../lib/vfio-user/protocol.js";
+} from "../../lib/vfio-user/protocol/messages.js";
+import { type Answer, Channel } from "../../lib/vfio-user/server/channel.js";
 import { RawClient } from "../integration/vfio-user/raw-client.js";
 
 const MiB = 1 << 20;

@@ -3,12 +3,12 @@
  * (tools/testing/selftests/iommu/iommufd.c, Linux 7.3) that concern the requests this package makes, in our words.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { DmaBuffer } from "../../lib/dma-buffer.js";
-import { OwnedFd } from "../../lib/fd.js";
 import { type Ioas, Iommufd } from "../../lib/iommufd/iommufd.js";
-import { lockedMemory } from "../../lib/memlock.js";
-import { native } from "../../lib/native.js";
-import { IOMMU_OPTION_HUGE_PAGES, IOMMU_OPTION_OP_SET, IOMMU_OPTION_RLIMIT_MODE } from "../../lib/uapi.js";
+import { OwnedFd } from "../../lib/kernel/fd.js";
+import { lockedMemory } from "../../lib/kernel/memlock.js";
+import { native } from "../../lib/kernel/native.js";
+import { IOMMU_OPTION_HUGE_PAGES, IOMMU_OPTION_OP_SET, IOMMU_OPTION_RLIMIT_MODE } from "../../lib/kernel/uapi.js";
+import { DmaBuffer } from "../../lib/memory/dma-buffer.js";
 import { Agent, setMemlock } from "./agent.js";
 import { Memory, MiB, NOWHERE, PAGE } from "./memory.js";
 import {

@@ -14,8 +14,12 @@ import {
   VfioError,
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { native } from "../../lib/native.js";
-import { VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_DATA_EVENTFD, VFIO_IRQ_SET_DATA_NONE } from "../../lib/uapi.js";
+import { native } from "../../lib/kernel/native.js";
+import {
+  VFIO_IRQ_SET_ACTION_TRIGGER,
+  VFIO_IRQ_SET_DATA_EVENTFD,
+  VFIO_IRQ_SET_DATA_NONE,
+} from "../../lib/kernel/uapi.js";
 import { bind, devices, interruptHandlers, leaveOut, Mdev, needs, onlyIf, rigOnly } from "./devices.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";

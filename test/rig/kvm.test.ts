@@ -15,7 +15,7 @@ import {
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Igb } from "../../examples/igb.js";
-import { native } from "../../lib/native.js";
+import { native } from "../../lib/kernel/native.js";
 import { TinyGuest } from "../kvm/guest.js";
 import { Machine, message, noKvm, refusal, startReassigning } from "../kvm/machine.js";
 import { bind, devices, interruptHandlers, needs, onlyIf } from "./devices.js";

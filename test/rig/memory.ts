@@ -1,5 +1,5 @@
-import { VfioError } from "../../lib/errors.js";
-import { native } from "../../lib/native.js";
+import { VfioError } from "../../lib/base/errors.js";
+import { native } from "../../lib/kernel/native.js";
 
 export const PAGE = native.pageSize();
 export const MiB = 1 << 20;

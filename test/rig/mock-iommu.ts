@@ -13,11 +13,11 @@
  * @module
  */
 import { readdirSync, readlinkSync } from "node:fs";
-import { DmaBuffer } from "../../lib/dma-buffer.js";
-import { VfioError } from "../../lib/errors.js";
-import { OwnedFd } from "../../lib/fd.js";
+import { VfioError } from "../../lib/base/errors.js";
 import type { Ioas, Iommufd } from "../../lib/iommufd/iommufd.js";
-import { native } from "../../lib/native.js";
+import { OwnedFd } from "../../lib/kernel/fd.js";
+import { native } from "../../lib/kernel/native.js";
+import { DmaBuffer } from "../../lib/memory/dma-buffer.js";
 
 /** The addresses that a mock device can reach, and the size of its pages: half a CPU page, so that alignment bugs show. */
 export const APERTURE_START = 1n << 24n;

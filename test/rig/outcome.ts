@@ -1,4 +1,4 @@
-import { errnoName, VfioError } from "../../lib/errors.js";
+import { errnoName, VfioError } from "../../lib/base/errors.js";
 
 /** What a native call answered, to compare and to read: its value, or the name of the errno. */
 export function outcome(status: number | bigint): string | number | bigint {

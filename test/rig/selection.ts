@@ -7,7 +7,7 @@
  * @module
  */
 import { accessSync, constants, readdirSync } from "node:fs";
-import { listPciDevices, type PciAddress, type PciDevice, pciAddress, readPciDevice } from "../../lib/sysfs/index.js";
+import { listPciDevices, type PciAddress, type PciDevice, pciAddress, readPciDevice } from "../../lib/pci/index.js";
 
 /** The devices that the user of a host has named; undefined in the rig. */
 export const named: readonly PciAddress[] | undefined = process.env.VFIO_TEST_HOST?.trim().split(/\s+/).map(pciAddress);

@@ -17,7 +17,7 @@ import {
   readIommuGroup,
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { native } from "../../lib/native.js";
+import { native } from "../../lib/kernel/native.js";
 import { devices, needs, rigOnly } from "./devices.js";
 import { PAGE } from "./memory.js";
 import { modes } from "./modes.js";

@@ -4,7 +4,7 @@
  * @module
  */
 import { Argument, Command, Option } from "commander";
-import { type HostPaths } from "../sysfs/index.js";
+import { type HostPaths } from "../pci/index.js";
 import { Output, type Terminal } from "./terminal.js";
 /** One run of the program. */
 export declare class Session {

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { type PciDevice, PciNames } from "../sysfs/index.js";
+import { type PciDevice, PciNames } from "../pci/index.js";
 import { type Session } from "./command.js";
 export declare const pciIdsOption: () => Option;
 /** The subcommand. */

@@ -14,13 +14,13 @@
  *
  * @module
  */
-import { AddressSpace, type Subscription } from "../address-space.js";
-import { type ChangeKind } from "../change-lock.js";
+import { type ChangeKind } from "../base/change-lock.js";
 import type { Attachment } from "../device/attachment.js";
 import { Device } from "../device/device.js";
-import { type DmaMemory } from "../dma-buffer.js";
-import { type IovaRange } from "../iova.js";
-import { type LockedMemory } from "../memlock.js";
+import { type LockedMemory } from "../kernel/memlock.js";
+import { AddressSpace, type Subscription } from "../memory/address-space.js";
+import { type DmaMemory } from "../memory/dma-buffer.js";
+import { type IovaRange } from "../memory/iova.js";
 import { DmaMapping } from "./mapping.js";
 import { type MemoryPart } from "./mirror.js";
 /**

@@ -1,4 +1,5 @@
 /** Containers. @module */
+export { UserContainer, type UserContainerEvents, type UserContainerOptions } from "../vfio-user/client/container.js";
 export { type AnyContainerMode, type AttachOptions, Container, type ContainerLimits, type ContainerMode, containerModes, type LegacyMode, type MapOptions, type MapRequest, type UnmapResult, } from "./container.js";
 export type { Blocker } from "./hand-over.js";
 export { IommufdContainer } from "./iommufd.js";
@@ -6,4 +7,3 @@ export { LegacyContainer } from "./legacy.js";
 export { DmaMapping } from "./mapping.js";
 export type { MemoryPart } from "./mirror.js";
 export { type ContainerOptions, openContainer } from "./open.js";
-export { UserContainer, type UserContainerEvents, type UserContainerOptions } from "./user.js";

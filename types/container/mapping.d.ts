@@ -1,4 +1,4 @@
-import type { DmaMemory } from "../dma-buffer.js";
+import type { DmaMemory } from "../memory/dma-buffer.js";
 /**
  * Memory that the devices of a container can reach at {@link iova}, until {@link unmap}.
  *

@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { UserContainer, type UserContainerOptions } from "../vfio-user/client/container.js";
 import { type ContainerMode, type LegacyMode } from "./container.js";
 import { IommufdContainer } from "./iommufd.js";
 import { LegacyContainer } from "./legacy.js";
-import { UserContainer, type UserContainerOptions } from "./user.js";
 /** How a container is opened. */
 export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {
     /** Default: `iommufd` where the kernel has it with device nodes, else `type1v2`. */

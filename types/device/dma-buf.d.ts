@@ -1,4 +1,4 @@
-import { OwnedFd } from "../fd.js";
+import { OwnedFd } from "../kernel/fd.js";
 import type { OpenDevice } from "./open-device.js";
 /** @throws VfioError */
 export declare function exportDmaBuf(device: OpenDevice, region: {

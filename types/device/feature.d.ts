@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { OwnedFd } from "../fd.js";
+import type { OwnedFd } from "../kernel/fd.js";
 /** The device's answer to {@link DeviceFeatures.set}. */
 export interface FeatureAnswer {
     /**

@@ -1,5 +1,5 @@
-import { type VfioErrorInit } from "../errors.js";
-import type { RawInfo } from "../native.js";
+import { type VfioErrorInit } from "../base/errors.js";
+import type { RawInfo } from "../kernel/native.js";
 /** What the kernel says of a device. */
 export interface DeviceInfo {
     /** The `VFIO_DEVICE_FLAGS_*` as they are. */

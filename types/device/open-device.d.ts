@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type ChangeKind, type ChangeLock } from "../change-lock.js";
+import { type ChangeKind, type ChangeLock } from "../base/change-lock.js";
 import type { Attachment } from "./attachment.js";
 import type { DevicePort } from "./port.js";
 /** Something that a device made and that must be gone before its port is closed. */

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { OwnedFd } from "../fd.js";
-import { type RawDeviceInfo, type RawHotResetInfo, type RawIrqInfo, type RawRegionInfo } from "../native.js";
+import { OwnedFd } from "../kernel/fd.js";
+import { type RawDeviceInfo, type RawHotResetInfo, type RawIrqInfo, type RawRegionInfo } from "../kernel/native.js";
 import type { ProgramStep } from "./registers.js";
 /** What a port must know of a region. */
 export interface PortRegion {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RawDeviceInfo, RawHotResetInfo, RawIrqInfo, RawRegionInfo } from "../native.js";
+import type { RawDeviceInfo, RawHotResetInfo, RawIrqInfo, RawRegionInfo } from "../kernel/native.js";
 import type { DevicePort, PortRegion, RegionFile, WhyUnmappable } from "./port.js";
 import type { ProgramStep } from "./registers.js";
 /**

@@ -1,4 +1,4 @@
-import type { RawRegionInfo } from "../native.js";
+import type { RawRegionInfo } from "../kernel/native.js";
 /** The fixed regions of a PCI device. */
 export type RegionName = "bar0" | "bar1" | "bar2" | "bar3" | "bar4" | "bar5" | "rom" | "config" | "vga";
 /** What a device-specific region is: `VFIO_REGION_TYPE_*` and the subtype within it. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type DmaMemory, dmaMemory } from "../dma-buffer.js";
+import { type DmaMemory, dmaMemory } from "../memory/dma-buffer.js";
 import type { Region } from "./region.js";
 import { type RegisterProgram, type Registers } from "./registers.js";
 /**

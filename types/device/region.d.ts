@@ -1,4 +1,4 @@
-import type { OwnedFd } from "../fd.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import { Ioeventfd, type IoeventfdOptions } from "./ioeventfd.js";
 import { type RegionArea, type RegionType } from "./region-info.js";
 import { RegionMap } from "./region-map.js";

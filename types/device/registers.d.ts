@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Check } from "../arguments.js";
+import { type Check } from "../base/arguments.js";
 /**
  * Reads and writes of a device's registers: each is exactly one access, of exactly the width that the name says, at an
  * offset that is a multiple of that width. Values are little-endian, as PCI's are.

@@ -5,9 +5,9 @@
  *
  * @module
  */
+import { VfioError } from "../base/errors.js";
 import { type ContainerMode } from "../container/container.js";
-import { VfioError } from "../errors.js";
-import { type HostPaths, type PciAddress } from "../sysfs/index.js";
+import { type HostPaths, type PciAddress } from "../pci/index.js";
 /**
  * - `ok`
  * - `info`: neither good nor bad

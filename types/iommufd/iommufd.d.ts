@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type IovaRange } from "../iova.js";
+import { type IovaRange } from "../memory/iova.js";
 /** What devices may do with a mapping, and where it goes. */
 export interface IoasMapOptions {
     /** Where; left out, the kernel chooses. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Check } from "../arguments.js";
+import { type Check } from "../base/arguments.js";
 /** What a device's MSI or MSI-X vector writes where, as the guest has programmed it. */
 export interface MsiMessage {
     /** On x86 `0xfee00000`, with the destination's APIC id from bit 12 on. */

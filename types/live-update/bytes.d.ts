@@ -1,4 +1,4 @@
-import { VfioError } from "../errors.js";
+import { VfioError } from "../base/errors.js";
 /** The longest name or label, in bytes of UTF-8: as long as a path (`PATH_MAX`). */
 export declare const MAX_TEXT = 4096;
 export declare const NO_NUMBER = 4294967295;

@@ -21,8 +21,8 @@
  *
  * @module
  */
-import { type Check } from "../arguments.js";
-import type { OwnedFd } from "../fd.js";
+import { type Check } from "../base/arguments.js";
+import type { OwnedFd } from "../kernel/fd.js";
 /** How a wait can end before its time. */
 export interface CarrierWait {
     readonly signal: AbortSignal;

@@ -19,8 +19,8 @@
  *
  * @module
  */
-import type { OwnedFd } from "../fd.js";
-import { type SocketWait, type UnixSocket } from "../unix-socket.js";
+import type { OwnedFd } from "../kernel/fd.js";
+import { type SocketWait, type UnixSocket } from "../kernel/unix-socket.js";
 /** The messages of a hand-over, by their numbers on the wire. */
 declare const MESSAGES: readonly ["hello", "process", "parcel", "ready", "frozen", "taken", "commit", "released", "done"];
 /** What a message is about. */
@@ -32,7 +32,7 @@ export interface ChannelLimits {
     readonly descriptors: number;
 }
 /** The options of {@link ChannelLimits}. */
-export declare const channelLimits: import("../arguments.js").KnownOptions;
+export declare const channelLimits: import("../base/arguments.js").KnownOptions;
 /** A message that came whole. */
 export interface Message {
     readonly bytes: Uint8Array;

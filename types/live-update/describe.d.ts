@@ -1,4 +1,9 @@
-import { DmaBuffer } from "../dma-buffer.js";
+/**
+ * A plan as a manifest: what the objects are, and the descriptors that say which.
+ *
+ * @module
+ */
+import { DmaBuffer } from "../memory/dma-buffer.js";
 import type { FrozenPart, Manifest } from "./manifest.js";
 import type { Plan, PlannedConnection } from "./plan.js";
 /** What a plan is at this moment. */

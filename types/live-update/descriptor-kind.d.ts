@@ -1,4 +1,4 @@
-import { type HostPaths } from "../sysfs/files.js";
+import { type HostPaths } from "../kernel/files.js";
 /** What a descriptor must be. */
 export type DescriptorKind = 
 /** The program's own: anything. */

@@ -7,11 +7,11 @@
  * @module
  */
 import { type Container } from "../container/index.js";
-import { DmaBuffer } from "../dma-buffer.js";
-import type { OwnedFd } from "../fd.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
 import { MessageConnection } from "../kvm/message-connection.js";
 import type { Vm } from "../kvm/vm.js";
+import { DmaBuffer } from "../memory/dma-buffer.js";
 import type { IncomingCarrier } from "./carrier.js";
 import type { Manifest } from "./manifest.js";
 import { type LiveUpdateReport } from "./timeline.js";

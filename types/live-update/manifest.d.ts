@@ -7,9 +7,9 @@
  * @module
  */
 import type { ContainerMode } from "../container/container.js";
-import type { UserContainerState } from "../container/user.js";
 import type { IoeventfdState, IrqState } from "../device/state.js";
 import type { MsiMessage } from "../kvm/routing.js";
+import type { UserContainerState } from "../vfio-user/client/container.js";
 /** An index into the descriptors that travel with the manifest. Every one of them is spoken of exactly once. */
 export type DescriptorIndex = number;
 /** Memory that is shared by descriptor. */

@@ -15,8 +15,8 @@
  *
  * @module
  */
+import { VfioError } from "../base/errors.js";
 import type { Blocker } from "../container/hand-over.js";
-import { VfioError } from "../errors.js";
 import type { OutgoingCarrier } from "./carrier.js";
 import { type LiveUpdateOptions } from "./plan.js";
 import { type LiveUpdateReport } from "./timeline.js";

@@ -1,5 +1,5 @@
-import type { OwnedFd } from "../fd.js";
-import type { SocketWait } from "../unix-socket.js";
+import type { OwnedFd } from "../kernel/fd.js";
+import type { SocketWait } from "../kernel/unix-socket.js";
 /** Another process, by a pidfd: no other process can take its place, as one can with a pid. */
 export declare class PeerProcess implements Disposable {
     #private;

@@ -1,9 +1,9 @@
 import { Container } from "../container/container.js";
 import type { Device } from "../device/device.js";
-import { DmaBuffer } from "../dma-buffer.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
 import { MessageConnection } from "../kvm/message-connection.js";
 import { Vm } from "../kvm/vm.js";
+import { DmaBuffer } from "../memory/dma-buffer.js";
 /** What a program hands over. Names are what the successor finds things by. */
 export interface LiveUpdateOptions {
     /** Containers, with their devices and everything that is mapped in them. */

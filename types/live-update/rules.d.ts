@@ -1,4 +1,4 @@
-import { VfioError } from "../errors.js";
+import { VfioError } from "../base/errors.js";
 import type { FrozenPart, Manifest } from "./manifest.js";
 /**
  * The longest manifest, in bytes: a million mappings. A carrier takes no more than this from a peer. (The frozen part has the

@@ -1,4 +1,4 @@
-import { type PeerCredentials, type SocketWait, UnixSocket } from "../unix-socket.js";
+import { type PeerCredentials, type SocketWait, UnixSocket } from "../kernel/unix-socket.js";
 import type { IncomingCarrier, OutgoingCarrier } from "./carrier.js";
 import { type ChannelLimits } from "./channel.js";
 /** Where the socket between the two processes comes from. */

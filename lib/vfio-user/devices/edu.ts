@@ -5,9 +5,9 @@
  * @module
  */
 
-import { checkOptions, checkU64, integer, knownOptions } from "../../arguments.js";
-import { argTypeError } from "../../errors.js";
-import { PciDevice } from "../pci-device.js";
+import { checkOptions, checkU64, integer, knownOptions } from "../../base/arguments.js";
+import { argTypeError } from "../../base/errors.js";
+import { PciDevice } from "../device/pci-device.js";
 
 // BAR 0. Below 0x80 every access is of 4 bytes, from there on of 4 or 8; anything else reads as ones.
 const IDENTIFICATION = 0x00;

@@ -14,9 +14,9 @@ import {
   checkOptions,
   checkString,
   knownOptions,
-} from "../../arguments.js";
-import { outOfRangeError } from "../../errors.js";
-import type { PciDevice } from "../pci-device.js";
+} from "../../base/arguments.js";
+import { outOfRangeError } from "../../base/errors.js";
+import type { PciDevice } from "../device/pci-device.js";
 import { VIRTIO_F_INDIRECT_DESC, virtioPciDevice } from "./virtio-pci.js";
 import { DriverError, type QueueBuffer, type QueueRequest } from "./virtio-queue.js";
 

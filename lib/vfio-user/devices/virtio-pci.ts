@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { checkBytes, checkFunction, checkInteger, checkObject, checkString, checkU64 } from "../../arguments.js";
-import { argTypeError, VfioError } from "../../errors.js";
-import { type CapabilityImage, vendorSpecific } from "../pci-config.js";
-import { PciDevice } from "../pci-device.js";
+import { checkBytes, checkFunction, checkInteger, checkObject, checkString, checkU64 } from "../../base/arguments.js";
+import { argTypeError, VfioError } from "../../base/errors.js";
+import { type CapabilityImage, vendorSpecific } from "../device/pci-config.js";
+import { PciDevice } from "../device/pci-device.js";
 import { DriverError, type QueueRequest, Virtqueue } from "./virtio-queue.js";
 
 /** What a kind of virtio device adds. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ClientMemory } from "../dma.js";
+import type { ClientMemory } from "../device/dma.js";
 
 const DESCRIPTOR_SIZE = 16;
 const DESCRIPTOR_NEXT = 1;

@@ -3,8 +3,8 @@
 // usage: carrier-peer.mjs old|successor <place as JSON>
 import { readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { native } from "../../../dist/kernel/native.js";
 import { socketFromOldProcess, socketToSuccessor } from "../../../dist/live-update/index.js";
-import { native } from "../../../dist/native.js";
 
 const [role, place = "{}"] = process.argv.slice(2);
 const wait = { signal: new AbortController().signal };

@@ -3,12 +3,12 @@
  * Whatever comes, every wait ends once the peer is gone, and no descriptor stays open.
  */
 import { expect, it, vi } from "vitest";
-import { VfioError } from "../../../lib/errors.js";
-import { OwnedFd } from "../../../lib/fd.js";
+import { VfioError } from "../../../lib/base/errors.js";
+import { OwnedFd } from "../../../lib/kernel/fd.js";
+import { native } from "../../../lib/kernel/native.js";
+import type { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 import type { IncomingCarrier, OutgoingCarrier } from "../../../lib/live-update/carrier.js";
 import { socketFromOldProcess, socketToSuccessor } from "../../../lib/live-update/socket-carrier.js";
-import { native } from "../../../lib/native.js";
-import type { UnixSocket } from "../../../lib/unix-socket.js";
 import { Prng } from "../../unit/prng.js";
 import { drain, hello, KINDS, message, openDescriptors, packet, pair, TYPES, takeAll } from "./wire.js";
 

@@ -1,7 +1,7 @@
 // The other end of a channel, on descriptor 3, as an ordinary user with a limit of open files. Says what happened on stdout.
 import { readdirSync } from "node:fs";
+import { UnixSocket } from "../../../dist/kernel/unix-socket.js";
 import { Channel } from "../../../dist/live-update/channel.js";
-import { UnixSocket } from "../../../dist/unix-socket.js";
 
 if (process.getuid?.() === 0) {
   process.setgid?.(65534);

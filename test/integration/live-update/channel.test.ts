@@ -5,10 +5,10 @@ import { text } from "node:stream/consumers";
 import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, vi } from "vitest";
-import { OwnedFd } from "../../../lib/fd.js";
+import { OwnedFd } from "../../../lib/kernel/fd.js";
+import { native } from "../../../lib/kernel/native.js";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 import { Channel, type ChannelLimits } from "../../../lib/live-update/channel.js";
-import { native } from "../../../lib/native.js";
-import { UnixSocket } from "../../../lib/unix-socket.js";
 import { drain, KINDS, message, openDescriptors, packet, pair, TYPES } from "./wire.js";
 
 // Processes start and end, on machines that may have other things to do.

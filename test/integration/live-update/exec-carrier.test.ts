@@ -17,9 +17,9 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { OwnedFd } from "../../../lib/fd.js";
+import { OwnedFd } from "../../../lib/kernel/fd.js";
+import { native } from "../../../lib/kernel/native.js";
 import { type ExecCarrierOptions, execInPlace, incomingExec } from "../../../lib/live-update/exec-carrier.js";
-import { native } from "../../../lib/native.js";
 import { Prng } from "../../unit/prng.js";
 import { openDescriptors } from "./wire.js";
 

@@ -3,8 +3,8 @@
 // usage: exec-program.mjs <generations>
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { native } from "../../../dist/kernel/native.js";
 import { execInPlace, incomingExec } from "../../../dist/live-update/index.js";
-import { native } from "../../../dist/native.js";
 
 const generations = Number(process.argv[2]);
 const wait = { signal: new AbortController().signal };

@@ -4,11 +4,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 import { execInPlace } from "../../../lib/live-update/exec-carrier.js";
 import { receiveLiveUpdate } from "../../../lib/live-update/incoming.js";
 import { LiveUpdate } from "../../../lib/live-update/outgoing.js";
 import { socketFromOldProcess, socketToSuccessor } from "../../../lib/live-update/socket-carrier.js";
-import { UnixSocket } from "../../../lib/unix-socket.js";
 import { Peer } from "./peer.js";
 import { hello, introduceOldProcess, message, pair, receiveUntil } from "./wire.js";
 

@@ -1,9 +1,9 @@
 /** A peer that says whatever a test wants it to, packet by packet; written from the description of the wire, not from its code. */
 import { readdirSync } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
-import { VfioError } from "../../../lib/errors.js";
-import { native } from "../../../lib/native.js";
-import { UnixSocket } from "../../../lib/unix-socket.js";
+import { VfioError } from "../../../lib/base/errors.js";
+import { native } from "../../../lib/kernel/native.js";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 
 export const KINDS = { message: 1, descriptors: 2, data: 3, acknowledgement: 4, end: 5 } as const;
 export const TYPES = {

@@ -5,8 +5,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { AddressSpace, DmaBuffer, type MemoryPart, openContainer, RegisterProgram, VfioError } from "vfio";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { native } from "../../../lib/native.js";
-import { UnixListener } from "../../../lib/unix-socket.js";
+import { native } from "../../../lib/kernel/native.js";
+import { UnixListener } from "../../../lib/kernel/unix-socket.js";
 import {
   deviceFeature,
   deviceGetIrqInfo,
@@ -19,7 +19,7 @@ import {
   regionWrite,
   regionWriteMulti,
   version,
-} from "../../../lib/vfio-user/messages.js";
+} from "../../../lib/vfio-user/protocol/messages.js";
 import { socketDirectory, startEdu } from "./edu-process.js";
 import { descriptorCount, FakeServer } from "./fake-server.js";
 

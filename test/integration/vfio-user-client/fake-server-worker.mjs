@@ -1,10 +1,10 @@
 // The thread of FakeServer (fake-server.ts): it reads what the client sends, and answers with what it was told to.
 import { workerData } from "node:worker_threads";
-import { native } from "../../../dist/native.js";
-import { UnixSocket } from "../../../dist/unix-socket.js";
-import { FrameReader } from "../../../dist/vfio-user/framing.js";
+import { native } from "../../../dist/kernel/native.js";
+import { UnixSocket } from "../../../dist/kernel/unix-socket.js";
 import { eduDevice, VfioUserServer } from "../../../dist/vfio-user/index.js";
-import { stampHeader } from "../../../dist/vfio-user/protocol.js";
+import { stampHeader } from "../../../dist/vfio-user/protocol/constants.js";
+import { FrameReader } from "../../../dist/vfio-user/protocol/framing.js";
 
 /**
  * @typedef {{ memfd: number, seals?: number, content?: readonly (readonly [number, number])[] } | { twin: "stream" | "seqpacket" }} Descriptor
@@ -148,7 +148,7 @@ function relay(client, { dieAt, when }) {
   });
 }
 
-/** @param {import("../../../types/vfio-user/framing.d.ts").Frame} frame */
+/** @param {import("../../../types/vfio-user/protocol/framing.d.ts").Frame} frame */
 function encode({ header, payload }) {
   const message = new Uint8Array(16 + payload.length);
   message.set(payload, 16);
@@ -156,7 +156,7 @@ function encode({ header, payload }) {
 }
 
 /**
- * @param {import("../../../types/vfio-user/framing.d.ts").Frame} frame
+ * @param {import("../../../types/vfio-user/protocol/framing.d.ts").Frame} frame
  * @param {UnixSocket} socket
  */
 function pass(frame, socket) {

@@ -2,9 +2,8 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { openContainer, type UserContainer, type UserContainerOptions } from "vfio";
-import { native } from "../../../lib/native.js";
-import { UnixSocket } from "../../../lib/unix-socket.js";
-import { type Command, deviceGetInfo, deviceGetRegionInfo, version } from "../../../lib/vfio-user/messages.js";
+import { native } from "../../../lib/kernel/native.js";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 import {
   HEADER_COMMAND,
   HEADER_ERROR,
@@ -12,8 +11,9 @@ import {
   HEADER_SIZE,
   HEADER_TYPE_MASK,
   stampHeader,
-} from "../../../lib/vfio-user/protocol.js";
-import type { Capabilities } from "../../../lib/vfio-user/version.js";
+} from "../../../lib/vfio-user/protocol/constants.js";
+import { type Command, deviceGetInfo, deviceGetRegionInfo, version } from "../../../lib/vfio-user/protocol/messages.js";
+import type { Capabilities } from "../../../lib/vfio-user/protocol/version.js";
 
 /** What travels with a message. */
 export type SentDescriptor =

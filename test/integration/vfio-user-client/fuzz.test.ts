@@ -5,8 +5,8 @@
 import { constants } from "node:os";
 import { DmaBuffer, type UserContainer, VfioError } from "vfio";
 import { expect, test } from "vitest";
-import * as messages from "../../../lib/vfio-user/messages.js";
-import { HEADER_SIZE, stampHeader } from "../../../lib/vfio-user/protocol.js";
+import { HEADER_SIZE, stampHeader } from "../../../lib/vfio-user/protocol/constants.js";
+import * as messages from "../../../lib/vfio-user/protocol/messages.js";
 import { Prng } from "../../unit/prng.js";
 import { descriptorCount, FakeServer, type SentDescriptor } from "./fake-server.js";
 

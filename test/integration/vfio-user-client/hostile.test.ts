@@ -2,6 +2,7 @@
 import { constants } from "node:os";
 import { DmaBuffer, VfioError } from "vfio";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { HEADER_REPLY, stampHeader } from "../../../lib/vfio-user/protocol/constants.js";
 import {
   deviceGetIrqInfo,
   deviceGetRegionInfo,
@@ -12,8 +13,7 @@ import {
   dmaWrite,
   regionRead,
   version,
-} from "../../../lib/vfio-user/messages.js";
-import { HEADER_REPLY, stampHeader } from "../../../lib/vfio-user/protocol.js";
+} from "../../../lib/vfio-user/protocol/messages.js";
 import { descriptorCount, FakeServer, type SeenFrame } from "./fake-server.js";
 
 const { E2BIG, EEXIST, EFAULT, EINVAL, EIO, ENOSYS, EPERM } = constants.errno;

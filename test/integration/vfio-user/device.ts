@@ -2,10 +2,10 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
-import { native } from "../../../lib/native.js";
-import { PciDevice, type PciDeviceOptions } from "../../../lib/vfio-user/pci-device.js";
-import { type ServerOptions, VfioUserServer } from "../../../lib/vfio-user/server.js";
-import type { Capabilities } from "../../../lib/vfio-user/version.js";
+import { native } from "../../../lib/kernel/native.js";
+import { PciDevice, type PciDeviceOptions } from "../../../lib/vfio-user/device/pci-device.js";
+import type { Capabilities } from "../../../lib/vfio-user/protocol/version.js";
+import { type ServerOptions, VfioUserServer } from "../../../lib/vfio-user/server/server.js";
 import { RawClient } from "./raw-client.js";
 
 export const { EBUSY, EEXIST, EFAULT, EINVAL, EIO, ENOENT, ENOSPC, ENOTSUP, EPERM, EPROTO, ETIMEDOUT } =

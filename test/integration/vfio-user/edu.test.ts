@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { native } from "../../../lib/native.js";
+import { native } from "../../../lib/kernel/native.js";
 import { eduDevice } from "../../../lib/vfio-user/devices/edu.js";
 import {
   deviceGetInfo,
@@ -12,8 +12,8 @@ import {
   dmaMap,
   regionRead,
   regionWrite,
-} from "../../../lib/vfio-user/messages.js";
-import { VfioUserServer } from "../../../lib/vfio-user/server.js";
+} from "../../../lib/vfio-user/protocol/messages.js";
+import { VfioUserServer } from "../../../lib/vfio-user/server/server.js";
 import { RawClient } from "./raw-client.js";
 
 let directory: string;

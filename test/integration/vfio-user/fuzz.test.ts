@@ -3,10 +3,8 @@
  * lengths, counts and descriptors changed, in any order, in any pieces. `SEED=<n>` repeats one round.
  */
 import { expect, test } from "vitest";
-import { UnixSocket } from "../../../lib/unix-socket.js";
-import { FrameReader } from "../../../lib/vfio-user/framing.js";
-import * as messages from "../../../lib/vfio-user/messages.js";
-import { PciDevice } from "../../../lib/vfio-user/pci-device.js";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
+import { PciDevice } from "../../../lib/vfio-user/device/pci-device.js";
 import {
   HEADER_ERROR,
   HEADER_NO_REPLY,
@@ -16,8 +14,10 @@ import {
   readHeader,
   replyErrno,
   stampHeader,
-} from "../../../lib/vfio-user/protocol.js";
-import { VfioUserServer } from "../../../lib/vfio-user/server.js";
+} from "../../../lib/vfio-user/protocol/constants.js";
+import { FrameReader } from "../../../lib/vfio-user/protocol/framing.js";
+import * as messages from "../../../lib/vfio-user/protocol/messages.js";
+import { VfioUserServer } from "../../../lib/vfio-user/server/server.js";
 import { Prng } from "../../unit/prng.js";
 import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, ENOTSUP, EPERM, Fds, openFds } from "./device.js";
 

@@ -1,9 +1,7 @@
 /** A client that says exactly what it is told to: also what no client should say. */
 import { setTimeout as delay } from "node:timers/promises";
-import type { OwnedFd } from "../../../lib/fd.js";
-import { UnixSocket } from "../../../lib/unix-socket.js";
-import { type Frame, FrameReader } from "../../../lib/vfio-user/framing.js";
-import { type Command, version } from "../../../lib/vfio-user/messages.js";
+import type { OwnedFd } from "../../../lib/kernel/fd.js";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 import {
   HEADER_COMMAND,
   HEADER_ERROR,
@@ -13,8 +11,10 @@ import {
   isReply,
   replyErrno,
   stampHeader,
-} from "../../../lib/vfio-user/protocol.js";
-import type { Capabilities } from "../../../lib/vfio-user/version.js";
+} from "../../../lib/vfio-user/protocol/constants.js";
+import { type Frame, FrameReader } from "../../../lib/vfio-user/protocol/framing.js";
+import { type Command, version } from "../../../lib/vfio-user/protocol/messages.js";
+import type { Capabilities } from "../../../lib/vfio-user/protocol/version.js";
 
 /** An errno, or the payload. */
 export type Reply =

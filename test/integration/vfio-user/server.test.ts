@@ -3,10 +3,20 @@ import { constants, ftruncateSync, openSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { queryObjects } from "node:v8";
 import { describe, expect, test } from "vitest";
-import { VfioError } from "../../../lib/errors.js";
-import { native } from "../../../lib/native.js";
-import { UnixSocket } from "../../../lib/unix-socket.js";
-import type { Frame } from "../../../lib/vfio-user/framing.js";
+import { VfioError } from "../../../lib/base/errors.js";
+import { native } from "../../../lib/kernel/native.js";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
+import { PciDevice } from "../../../lib/vfio-user/device/pci-device.js";
+import {
+  CommandNumber,
+  errorReply,
+  HEADER_COMMAND,
+  HEADER_REPLY,
+  HEADER_SIZE,
+  MigrationState,
+  stampHeader,
+} from "../../../lib/vfio-user/protocol/constants.js";
+import type { Frame } from "../../../lib/vfio-user/protocol/framing.js";
 import {
   deviceFeature,
   deviceGetInfo,
@@ -28,18 +38,8 @@ import {
   regionWrite,
   regionWriteMulti,
   version,
-} from "../../../lib/vfio-user/messages.js";
-import { PciDevice } from "../../../lib/vfio-user/pci-device.js";
-import {
-  CommandNumber,
-  errorReply,
-  HEADER_COMMAND,
-  HEADER_REPLY,
-  HEADER_SIZE,
-  MigrationState,
-  stampHeader,
-} from "../../../lib/vfio-user/protocol.js";
-import { VfioUserServer } from "../../../lib/vfio-user/server.js";
+} from "../../../lib/vfio-user/protocol/messages.js";
+import { VfioUserServer } from "../../../lib/vfio-user/server/server.js";
 import { EFAULT, EINVAL, EIO, ENOENT, Fds, openFds, options, serve } from "./device.js";
 import { RawClient } from "./raw-client.js";
 

@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, describe, expect, test } from "vitest";
-import { native } from "../../../lib/native.js";
-import { UnixSocket } from "../../../lib/unix-socket.js";
-import type { DeviceClient } from "../../../lib/vfio-user/device-client.js";
+import { native } from "../../../lib/kernel/native.js";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
+import type { DeviceClient } from "../../../lib/vfio-user/device/device-client.js";
+import { PciDevice } from "../../../lib/vfio-user/device/pci-device.js";
+import { HEADER_SIZE, MigrationState } from "../../../lib/vfio-user/protocol/constants.js";
 import {
   deviceFeature,
   deviceGetInfo,
@@ -20,10 +22,8 @@ import {
   regionWrite,
   regionWriteMulti,
   version,
-} from "../../../lib/vfio-user/messages.js";
-import { PciDevice } from "../../../lib/vfio-user/pci-device.js";
-import { HEADER_SIZE, MigrationState } from "../../../lib/vfio-user/protocol.js";
-import { VfioUserServer } from "../../../lib/vfio-user/server.js";
+} from "../../../lib/vfio-user/protocol/messages.js";
+import { VfioUserServer } from "../../../lib/vfio-user/server/server.js";
 import { EBUSY, EIO, ETIMEDOUT, Fds, type Fixture, openFds, options, serve } from "./device.js";
 import { RawClient } from "./raw-client.js";
 

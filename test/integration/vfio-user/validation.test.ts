@@ -1,9 +1,9 @@
 /** Every rule that a client's message can break, and the errno of each. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { UnixSocket } from "../../../lib/unix-socket.js";
-import { PciDevice } from "../../../lib/vfio-user/pci-device.js";
-import { CommandNumber } from "../../../lib/vfio-user/protocol.js";
-import { VfioUserServer } from "../../../lib/vfio-user/server.js";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
+import { PciDevice } from "../../../lib/vfio-user/device/pci-device.js";
+import { CommandNumber } from "../../../lib/vfio-user/protocol/constants.js";
+import { VfioUserServer } from "../../../lib/vfio-user/server/server.js";
 import {
   EEXIST,
   EINVAL,

@@ -1,11 +1,11 @@
 /** The virtio disk, and drivers that are wrong or hostile: a guest may be anybody. */
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { native } from "../../../lib/native.js";
+import { native } from "../../../lib/kernel/native.js";
+import { PciDevice } from "../../../lib/vfio-user/device/pci-device.js";
 import { type Disk, memoryDisk, virtioBlockDevice } from "../../../lib/vfio-user/devices/virtio-blk.js";
 import { virtioPciDevice } from "../../../lib/vfio-user/devices/virtio-pci.js";
-import { deviceSetIrqs, dmaMap, regionRead, regionWrite } from "../../../lib/vfio-user/messages.js";
-import { PciDevice } from "../../../lib/vfio-user/pci-device.js";
+import { deviceSetIrqs, dmaMap, regionRead, regionWrite } from "../../../lib/vfio-user/protocol/messages.js";
 import { Prng } from "../../unit/prng.js";
 import { Fds, serve } from "./device.js";
 import type { RawClient } from "./raw-client.js";

@@ -20,7 +20,7 @@ import {
   socketToSuccessor,
   VfioError,
 } from "../../../dist/index.js";
-import { native } from "../../../dist/native.js";
+import { native } from "../../../dist/kernel/native.js";
 
 const [role = "", kind = "", device = "", length = "0"] = process.argv.slice(2);
 const lines = createInterface({ input: process.stdin });

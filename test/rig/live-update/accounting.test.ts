@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { UnixSocket } from "../../../lib/unix-socket.js";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 import { setMemlock } from "../agent.js";
 import { bind, devices, needs } from "../devices.js";
 import { MiB } from "../memory.js";

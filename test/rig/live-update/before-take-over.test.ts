@@ -19,8 +19,8 @@ import {
   RegisterProgram,
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { native } from "../../../lib/native.js";
-import { VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT } from "../../../lib/uapi.js";
+import { native } from "../../../lib/kernel/native.js";
+import { VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT } from "../../../lib/kernel/uapi.js";
 import { Machine, message, noKvm } from "../../kvm/machine.js";
 import { bind, devices, needs } from "../devices.js";
 import { PAGE } from "../memory.js";

@@ -12,7 +12,7 @@ import {
   socketFromOldProcess,
   socketToSuccessor,
 } from "../../../dist/index.js";
-import { UnixSocket } from "../../../dist/unix-socket.js";
+import { UnixSocket } from "../../../dist/kernel/unix-socket.js";
 import { resources } from "../resources.mjs";
 
 const program = fileURLToPath(import.meta.url);

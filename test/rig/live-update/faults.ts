@@ -5,7 +5,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { constants } from "node:os";
-import { native } from "../../../lib/native.js";
+import { native } from "../../../lib/kernel/native.js";
 
 const { EINVAL, EIO, EMFILE, ENOMEM } = constants.errno;
 

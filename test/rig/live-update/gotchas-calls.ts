@@ -4,7 +4,7 @@
  * @module
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { native } from "../../../lib/native.js";
+import { native } from "../../../lib/kernel/native.js";
 
 /** A call of the addon, on behalf of somebody. */
 export interface Call {

@@ -17,8 +17,8 @@ import {
   receiveLiveUpdate,
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { native } from "../../../lib/native.js";
-import { VFIO_DMA_MAP_FLAG_VADDR } from "../../../lib/uapi.js";
+import { native } from "../../../lib/kernel/native.js";
+import { VFIO_DMA_MAP_FLAG_VADDR } from "../../../lib/kernel/uapi.js";
 import { Machine, message } from "../../kvm/machine.js";
 import { bind, devices, needs } from "../devices.js";
 import { PAGE } from "../memory.js";

@@ -14,7 +14,7 @@ import {
   socketToSuccessor,
   type TakeOverOptions,
 } from "vfio";
-import { UnixSocket } from "../../../lib/unix-socket.js";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 
 /** The modes in which a container can be handed over. */
 export const ownModes = ["type1", "type1v2", "iommufd"] as const;

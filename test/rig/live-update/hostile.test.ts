@@ -14,10 +14,10 @@ import {
   VfioError,
 } from "vfio";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { native } from "../../../lib/kernel/native.js";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 import { decodeManifest } from "../../../lib/live-update/codec.js";
 import { type DescriptorUse, descriptorUses } from "../../../lib/live-update/descriptor-uses.js";
-import { native } from "../../../lib/native.js";
-import { UnixSocket } from "../../../lib/unix-socket.js";
 import { Prng } from "../../unit/prng.js";
 import { bind, devices, needs } from "../devices.js";
 import { resources } from "../resources.mjs";

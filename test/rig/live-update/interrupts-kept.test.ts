@@ -15,7 +15,7 @@ import {
   receiveLiveUpdate,
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { native } from "../../../lib/native.js";
+import { native } from "../../../lib/kernel/native.js";
 import { TinyGuest } from "../../kvm/guest.js";
 import { Machine, message } from "../../kvm/machine.js";
 import { bind, devices, interruptHandlers, needs } from "../devices.js";

@@ -4,7 +4,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { type Container, connectMessages, Kvm, openContainer } from "vfio";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { native } from "../../../lib/native.js";
+import { native } from "../../../lib/kernel/native.js";
 import { Machine, message } from "../../kvm/machine.js";
 import { bind, devices, needs } from "../devices.js";
 import { resources } from "../resources.mjs";

@@ -10,7 +10,7 @@ import {
   socketFromOldProcess,
   socketToSuccessor,
 } from "../../../dist/index.js";
-import { native } from "../../../dist/native.js";
+import { native } from "../../../dist/kernel/native.js";
 import { resources } from "../resources.mjs";
 
 /**

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Container, DmaBuffer, LegacyContainer, lockedMemory, openContainer } from "vfio";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { native } from "../../../lib/native.js";
+import { native } from "../../../lib/kernel/native.js";
 import { bind, devices, needs } from "../devices.js";
 import { MiB, PAGE } from "../memory.js";
 import { resources } from "../resources.mjs";

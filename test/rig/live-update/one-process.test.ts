@@ -12,7 +12,7 @@ import {
   socketToSuccessor,
 } from "vfio";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { UnixSocket } from "../../../lib/unix-socket.js";
+import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 import { bind, devices } from "../devices.js";
 import { resources } from "../resources.mjs";
 

@@ -21,9 +21,9 @@ import {
   openContainer,
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { dmaMemory } from "../../../lib/dma-buffer.js";
-import { native } from "../../../lib/native.js";
-import * as uapi from "../../../lib/uapi.js";
+import { native } from "../../../lib/kernel/native.js";
+import * as uapi from "../../../lib/kernel/uapi.js";
+import { dmaMemory } from "../../../lib/memory/dma-buffer.js";
 import { Machine, message } from "../../kvm/machine.js";
 import { bind, devices, Mdev, needs, rigOnly } from "../devices.js";
 import { Memory, MiB, PAGE } from "../memory.js";

@@ -31,7 +31,7 @@ import {
 } from "vfio";
 import { expect } from "vitest";
 import { Igb } from "../../../examples/igb.js";
-import { native } from "../../../lib/native.js";
+import { native } from "../../../lib/kernel/native.js";
 import { TinyGuest } from "../../kvm/guest.js";
 import { Machine, message } from "../../kvm/machine.js";
 import { devices } from "../devices.js";

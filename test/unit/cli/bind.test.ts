@@ -1,7 +1,7 @@
 /** Binding in a tree of files: what is written where, and what is noted. The rig's tests have real drivers. */
 import { existsSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { Tree } from "../sysfs/tree.js";
+import { Tree } from "../pci/tree.js";
 import { vfio } from "./run.js";
 
 const address = "0000:01:00.0";

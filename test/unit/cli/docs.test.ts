@@ -5,7 +5,7 @@ import { Session } from "../../../lib/cli/command.js";
 import { exitStatus } from "../../../lib/cli/man.js";
 import { outline } from "../../../lib/cli/outline.js";
 import { createProgram } from "../../../lib/cli/program.js";
-import { Tree } from "../sysfs/tree.js";
+import { Tree } from "../pci/tree.js";
 import { keysOf, vfio } from "./run.js";
 
 const text = readFileSync(new URL("../../../docs/command.md", import.meta.url), "utf8");

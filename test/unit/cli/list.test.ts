@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Tree } from "../sysfs/tree.js";
+import { Tree } from "../pci/tree.js";
 import { vfio } from "./run.js";
 
 let tree: Tree;

@@ -4,8 +4,8 @@ import { Device } from "../../../lib/device/device.js";
 import { growingInfo } from "../../../lib/device/info.js";
 import { KernelPort } from "../../../lib/device/port.js";
 import { vfTokenBytes } from "../../../lib/device/vf-token.js";
-import type { RawInfo } from "../../../lib/native.js";
-import { openNode } from "../../../lib/open-node.js";
+import type { RawInfo } from "../../../lib/kernel/native.js";
+import { openNode } from "../../../lib/kernel/open-node.js";
 
 describe("a device made from something else", () => {
   it("is refused, and the descriptor is still the caller's", () => {

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
 import { Interrupt } from "../../../lib/device/interrupt.js";
-import { native } from "../../../lib/native.js";
+import { native } from "../../../lib/kernel/native.js";
 
 const open: Interrupt[] = [];
 

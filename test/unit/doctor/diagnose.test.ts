@@ -1,7 +1,7 @@
 /** Diagnoses of systems made of files. A node that is a file opens, and knows no request. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { diagnose } from "../../../lib/doctor/index.js";
-import { Tree } from "../sysfs/tree.js";
+import { Tree } from "../pci/tree.js";
 
 const address = "0000:01:00.0";
 let tree: Tree;

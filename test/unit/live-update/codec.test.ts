@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { VfioError } from "../../../lib/errors.js";
+import { VfioError } from "../../../lib/base/errors.js";
 import {
   decodeFrozen,
   decodeManifest,
@@ -13,8 +13,8 @@ import { sizes } from "../../../lib/live-update/codes.js";
 import { descriptorUses } from "../../../lib/live-update/descriptor-uses.js";
 import { writeManifest } from "../../../lib/live-update/encode.js";
 import type { FrozenPart, Manifest, SocketItem } from "../../../lib/live-update/manifest.js";
+import { errorOf } from "../pci/tree.js";
 import { forSeeds } from "../prng.js";
-import { errorOf } from "../sysfs/tree.js";
 import * as version1 from "./fixtures/version-1.js";
 import * as version2 from "./fixtures/version-2.js";
 import {

@@ -4,7 +4,7 @@
  * Whatever comes, the decoder gives back a manifest that encodes to exactly these bytes, or throws a VfioError that says why.
  */
 import { describe, expect, it } from "vitest";
-import { VfioError } from "../../../lib/errors.js";
+import { VfioError } from "../../../lib/base/errors.js";
 import { decodeFrozen, decodeManifest, encodeFrozen, encodeManifest } from "../../../lib/live-update/codec.js";
 import type { Manifest } from "../../../lib/live-update/manifest.js";
 import { forSeeds, type Prng } from "../prng.js";

@@ -1,7 +1,6 @@
 /** Manifests for the tests of the codec: one with a bit of everything, and any number of random ones. */
 import { crc32 } from "node:zlib";
 import type { AnyContainerMode } from "../../../lib/container/container.js";
-import { withDescriptors } from "../../../lib/container/user.js";
 import type {
   ConnectionItem,
   DeviceItem,
@@ -13,6 +12,7 @@ import type {
   MemoryItem,
   SocketItem,
 } from "../../../lib/live-update/manifest.js";
+import { withDescriptors } from "../../../lib/vfio-user/client/container.js";
 import type { Prng } from "../prng.js";
 
 /** The same thing, to be changed by a test. */

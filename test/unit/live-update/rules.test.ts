@@ -1,10 +1,10 @@
 /** Every rule of a manifest, broken once: both by its writer and for its reader. */
 import { describe, expect, it } from "vitest";
-import { VfioError } from "../../../lib/errors.js";
+import { VfioError } from "../../../lib/base/errors.js";
 import { decodeFrozen, decodeManifest, encodeFrozen, encodeManifest } from "../../../lib/live-update/codec.js";
 import { writeManifest } from "../../../lib/live-update/encode.js";
 import type { FrozenPart, Manifest } from "../../../lib/live-update/manifest.js";
-import { errorOf } from "../sysfs/tree.js";
+import { errorOf } from "../pci/tree.js";
 import { frozenSample, type Mutable, sample } from "./manifests.js";
 
 type Broken = Mutable<Manifest>;

@@ -1,8 +1,7 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { OwnedFd } from "../../../lib/fd.js";
-import { native } from "../../../lib/native.js";
-import { type Frame, FrameReader, FrameWriter } from "../../../lib/vfio-user/framing.js";
+import { OwnedFd } from "../../../lib/kernel/fd.js";
+import { native } from "../../../lib/kernel/native.js";
 import {
   HEADER_COMMAND,
   HEADER_REPLY,
@@ -11,7 +10,8 @@ import {
   ProtocolError,
   readHeader,
   stampHeader,
-} from "../../../lib/vfio-user/protocol.js";
+} from "../../../lib/vfio-user/protocol/constants.js";
+import { type Frame, FrameReader, FrameWriter } from "../../../lib/vfio-user/protocol/framing.js";
 import { forSeeds, type Prng } from "../prng.js";
 
 const limits = { messageSize: 20_000, fds: 2 };

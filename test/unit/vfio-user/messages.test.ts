@@ -1,6 +1,5 @@
 import { constants } from "node:os";
 import { describe, expect, test } from "vitest";
-import * as messages from "../../../lib/vfio-user/messages.js";
 import {
   CommandNumber,
   commandName,
@@ -15,7 +14,8 @@ import {
   readHeader,
   replyErrno,
   stampHeader,
-} from "../../../lib/vfio-user/protocol.js";
+} from "../../../lib/vfio-user/protocol/constants.js";
+import * as messages from "../../../lib/vfio-user/protocol/messages.js";
 import { Prng } from "../prng.js";
 
 const { EINVAL, EEXIST } = constants.errno;

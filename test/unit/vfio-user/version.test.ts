@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { ProtocolError } from "../../../lib/vfio-user/protocol.js";
-import { decodeVersion, encodeVersion } from "../../../lib/vfio-user/version.js";
+import { ProtocolError } from "../../../lib/vfio-user/protocol/constants.js";
+import { decodeVersion, encodeVersion } from "../../../lib/vfio-user/protocol/version.js";
 
 function payload(json: string | Uint8Array, end = "\0"): Uint8Array {
   const text = typeof json === "string" ? Buffer.from(json + end) : json;

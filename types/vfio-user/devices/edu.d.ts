@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { PciDevice } from "../pci-device.js";
+import { PciDevice } from "../device/pci-device.js";
 /** What an edu device can be told. */
 export interface EduDeviceOptions {
     /** The highest address that its DMA drives. Default 28 bits, as QEMU's. */

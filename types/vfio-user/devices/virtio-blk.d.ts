@@ -4,7 +4,7 @@
  * @module
  */
 import type { FileHandle } from "node:fs/promises";
-import type { PciDevice } from "../pci-device.js";
+import type { PciDevice } from "../device/pci-device.js";
 /**
  * What a disk is made of. Offsets and lengths are multiples of 512, within the disk. What a method throws is an I/O error for
  * the driver.

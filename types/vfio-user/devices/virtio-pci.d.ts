@@ -1,4 +1,4 @@
-import { PciDevice } from "../pci-device.js";
+import { PciDevice } from "../device/pci-device.js";
 import { type QueueRequest } from "./virtio-queue.js";
 /** What a kind of virtio device adds. */
 export interface VirtioDevice {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ClientMemory } from "../dma.js";
+import type { ClientMemory } from "../device/dma.js";
 /** Where a queue lies, as the driver told. */
 export interface QueuePlace {
     /** A power of two: how many descriptors it has. */
