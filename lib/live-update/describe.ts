@@ -15,16 +15,14 @@ import { IntxConnection } from "../kvm/intx-connection.js";
 import type { MessageConnection } from "../kvm/message-connection.js";
 import { DmaBuffer, type DmaMemory } from "../memory/dma-buffer.js";
 import { UserContainer, withDescriptors } from "../vfio-user/client/container.js";
-import type {
-  ConnectionItem,
-  ContainerItem,
-  DeviceItem,
-  FrozenPart,
-  Manifest,
-  MappingItem,
-  MemoryItem,
-  SocketItem,
-} from "./manifest.js";
+import type { ConnectionItem } from "./manifest/connection.js";
+import type { ContainerItem } from "./manifest/container.js";
+import type { DeviceItem } from "./manifest/device.js";
+import type { FrozenPart } from "./manifest/frozen.js";
+import type { Manifest } from "./manifest/manifest.js";
+import type { MappingItem } from "./manifest/mappings.js";
+import type { MemoryItem } from "./manifest/memory.js";
+import type { SocketItem } from "./manifest/socket.js";
 import type { Plan, PlannedConnection } from "./plan.js";
 
 /** What a plan is at this moment. */

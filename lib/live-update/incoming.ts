@@ -33,10 +33,13 @@ import { DmaBuffer, type DmaMemory } from "../memory/dma-buffer.js";
 import { withDescriptors } from "../vfio-user/client/container.js";
 import type { IncomingCarrier } from "./carrier.js";
 import { checkIncoming } from "./carrier.js";
-import { decodeFrozen, decodeManifest } from "./codec.js";
 import { checkDescriptor } from "./descriptor-kind.js";
-import { descriptorUses } from "./descriptor-uses.js";
-import type { ConnectionItem, ContainerItem, DeviceItem, FrozenPart, Manifest, MemoryItem } from "./manifest.js";
+import type { ConnectionItem } from "./manifest/connection.js";
+import type { ContainerItem } from "./manifest/container.js";
+import type { DeviceItem } from "./manifest/device.js";
+import { decodeFrozen, type FrozenPart } from "./manifest/frozen.js";
+import { decodeManifest, descriptorUses, type Manifest } from "./manifest/manifest.js";
+import type { MemoryItem } from "./manifest/memory.js";
 import { type LiveUpdateReport, Timeline } from "./timeline.js";
 
 /** How a successor waits for what it gets. */

@@ -4,7 +4,8 @@
  * @module
  */
 import { DmaBuffer } from "../memory/dma-buffer.js";
-import type { FrozenPart, Manifest } from "./manifest.js";
+import type { FrozenPart } from "./manifest/frozen.js";
+import type { Manifest } from "./manifest/manifest.js";
 import type { Plan, PlannedConnection } from "./plan.js";
 /** What a plan is at this moment. */
 export interface Description {

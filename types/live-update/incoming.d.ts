@@ -13,7 +13,7 @@ import { MessageConnection } from "../kvm/message-connection.js";
 import type { Vm } from "../kvm/vm.js";
 import { DmaBuffer } from "../memory/dma-buffer.js";
 import type { IncomingCarrier } from "./carrier.js";
-import type { Manifest } from "./manifest.js";
+import { type Manifest } from "./manifest/manifest.js";
 import { type LiveUpdateReport } from "./timeline.js";
 /** How a successor waits for what it gets. */
 export interface ReceiveOptions {

@@ -13,8 +13,8 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { native } from "../../../lib/kernel/native.js";
 import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
-import { encodeManifest } from "../../../lib/live-update/codec.js";
-import type { SocketItem } from "../../../lib/live-update/manifest.js";
+import { encodeManifest } from "../../../lib/live-update/manifest/manifest.js";
+import type { SocketItem } from "../../../lib/live-update/manifest/socket.js";
 import { ClientConnection } from "../../../lib/vfio-user/client/connection.js";
 import { regionWrite } from "../../../lib/vfio-user/protocol/messages.js";
 import { type EduProcess, socketDirectory, startEdu } from "../vfio-user-client/edu-process.js";

@@ -16,8 +16,8 @@ import {
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { native } from "../../../lib/kernel/native.js";
 import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
-import { decodeManifest } from "../../../lib/live-update/codec.js";
-import { type DescriptorUse, descriptorUses } from "../../../lib/live-update/descriptor-uses.js";
+import { decodeManifest, descriptorUses } from "../../../lib/live-update/manifest/manifest.js";
+import type { DescriptorUse } from "../../../lib/live-update/manifest/schema.js";
 import { Prng } from "../../unit/prng.js";
 import { bind, devices, needs } from "../devices.js";
 import { resources } from "../resources.mjs";

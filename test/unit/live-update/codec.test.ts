@@ -1,18 +1,17 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { VfioError } from "../../../lib/base/errors.js";
+import { FORMAT_VERSION } from "../../../lib/live-update/manifest/document.js";
+import { MAX_MANIFEST } from "../../../lib/live-update/manifest/faults.js";
+import { decodeFrozen, encodeFrozen, type FrozenPart } from "../../../lib/live-update/manifest/frozen.js";
 import {
-  decodeFrozen,
   decodeManifest,
-  encodeFrozen,
+  descriptorUses,
   encodeManifest,
-  FORMAT_VERSION,
-  MAX_MANIFEST,
-} from "../../../lib/live-update/codec.js";
-import { sizes } from "../../../lib/live-update/codes.js";
-import { descriptorUses } from "../../../lib/live-update/descriptor-uses.js";
-import { writeManifest } from "../../../lib/live-update/encode.js";
-import type { FrozenPart, Manifest, SocketItem } from "../../../lib/live-update/manifest.js";
+  type Manifest,
+  writeManifest,
+} from "../../../lib/live-update/manifest/manifest.js";
+import { type SocketItem, socket as socketPart } from "../../../lib/live-update/manifest/socket.js";
 import { errorOf } from "../pci/tree.js";
 import { forSeeds } from "../prng.js";
 import * as version1 from "./fixtures/version-1.js";
@@ -128,18 +127,18 @@ describe("what goes in comes out", () => {
         'memory "ram": memory',
         'container "vm": legacy-container',
         'container "swift": iommufd',
-        "group 14: group",
-        "0000:01:00.0: device",
-        "msix 7 of 0000:01:00.0: eventfd",
-        "unmask of intx of 0000:06:01.0: eventfd",
-        "ioeventfd at 0x3810 in region 0 of 0000:01:00.0: eventfd",
-        'eventfd of msix 7 of 0000:01:00.0 for machine "guest": eventfd',
+        'group 14 in container "vm": group',
+        'device "0000:01:00.0" in container "vm": device',
+        'vector 7 of msix of device "0000:01:00.0" in container "vm": eventfd',
+        'unmask of intx of device "0000:06:01.0" in container "vm": eventfd',
+        'the ioeventfd at 0x3810 in region 0 of device "0000:01:00.0" in container "vm": eventfd',
+        'the guest\'s eventfd of vector 7 in the connection of msix of "0000:01:00.0" to machine "guest": eventfd',
         'container "disk": socket',
         'twin socket of container "disk": socket',
-        "region 0 of nvme: any",
-        "msix 1 of nvme: eventfd",
-        "unmask of intx of @édu: eventfd",
-        'eventfd of msix 1 of nvme for machine "guest": eventfd',
+        'region 0 in container "disk": any',
+        'vector 1 of msix of the device of container "disk": eventfd',
+        'unmask of intx of the device of container "toy": eventfd',
+        'the guest\'s eventfd of vector 1 in the connection of msix of "nvme" to machine "guest": eventfd',
         'descriptor "log": any',
       ]),
     );
@@ -353,37 +352,45 @@ describe("a value", () => {
   const device = (changed: Mutable<Manifest>) => container(changed).devices[0] ?? expect.unreachable();
 
   it.each<[string, string, (changed: Mutable<Manifest>) => void]>([
-    ["kind of memory", "unknown kind of memory 99", ({ memory }) => memory.reverse()],
+    [
+      "kind of memory",
+      'the field "kind" in the record "memory" is 99, which has no meaning',
+      ({ memory }) => memory.reverse(),
+    ],
     [
       "mode of container",
-      "unknown mode of container 99",
+      'the field "mode" in the record "containers" is 99, which has no meaning',
       (m) => {
         container(m).mode = "type1";
       },
     ],
-    ["kind of interrupt", "unknown kind of interrupt 99", (m) => void device(m).irqs.reverse()],
+    [
+      "kind of interrupt",
+      'the field "kind" in the record "containers" is 99, which has no meaning',
+      (m) => void device(m).irqs.reverse(),
+    ],
     [
       "kind of connection",
-      "unknown kind of connection 99",
+      'the field "kind" in the record "connections" is 99, which has no meaning',
       ({ connections }) => connections.push(...connections.splice(0, 1)),
     ],
     [
       "masking",
-      "unknown masking 99",
+      'the field "masking" in the record "connections" is 99, which has no meaning',
       ({ connections: [first] }) => {
         if (first?.kind === "msix") first.masking = "irqfd";
       },
     ],
     [
       "delivery",
-      "unknown delivery 99",
+      'the field "delivery" in the record "connections" is 99, which has no meaning',
       ({ connections: [, second] }) => {
         if (second?.kind === "intx") second.delivery = "user";
       },
     ],
     [
       "width",
-      "an ioeventfd is 99 bytes wide, not 1, 2, 4 or 8",
+      'the field "width" in the record "containers" is 99, not 1, 2, 4 or 8',
       (m) => {
         const [first] = device(m).ioeventfds;
         if (first !== undefined) first.width = 8;
@@ -391,7 +398,7 @@ describe("a value", () => {
     ],
     [
       "flag",
-      'the flag for locked memory in the record "memory" is 99, neither 0 nor 1',
+      'the field "locked" in the record "memory" is 99, neither 0 nor 1',
       ({ memory: [first] }) => {
         if (first?.kind === "file") first.locked = false;
       },
@@ -415,7 +422,7 @@ describe("a value", () => {
       if (first !== undefined) first.trustServer = true;
     });
     expect(refusal(patched(bytes, place, 0x15)).why).toBe(
-      `the container's bits in the record "sockets" are 0x15, of which 0xf are known`,
+      'the field "bits" in the record "sockets" is 0x15, of which the bits 0xf are known',
     );
   });
 
@@ -425,14 +432,14 @@ describe("a value", () => {
     });
     const error = refusal(patched(bytes, place, 1 | 2 | 8));
     expect(error).toMatchObject({ code: "EPROTO" });
-    expect(error.why).toBe('the socket of container "passed" has an abstract name, and none');
+    expect(error.why).toBe('the socket of container "passed" is in the abstract namespace, and has no name');
   });
 
   it("of mode 6 is refused: a vfio-user container has a record of its own", () => {
     const place = placeOf((m) => {
       container(m).mode = "type1";
     });
-    expect(refusal(patched(bytes, place, 6)).why).toContain("unknown mode of container 6");
+    expect(refusal(patched(bytes, place, 6)).why).toContain('the field "mode" in the record "containers" is 6,');
   });
 
   it("of 2^53 or more is refused where it must be a number", () => {
@@ -441,7 +448,7 @@ describe("a value", () => {
     });
     // The highest byte of the length's eight.
     const length = patched(bytes, place + 2, 0xff);
-    expect(refusal(length).why).toContain('the length in the record "memory" is 2^53 or more');
+    expect(refusal(length).why).toContain('the field "length" in the record "memory" is 2^53 or more');
     const mapping = placeOf((m) => {
       const [first] = container(m).mappings;
       if (first !== undefined) first.offset = 1;
@@ -454,11 +461,11 @@ describe("a value", () => {
     const descriptor = placeOf((m) => {
       container(m).descriptor = 99;
     });
-    expect(refusal(patched(bytes, descriptor, ...none)).why).toContain("the descriptor is missing");
+    expect(refusal(patched(bytes, descriptor, ...none)).why).toContain('the field "descriptor" is missing');
     const ioas = placeOf((m) => {
       container(m, 1).ioas = 99;
     });
-    expect(refusal(patched(bytes, ioas, ...none)).why).toContain("the address space's id is missing");
+    expect(refusal(patched(bytes, ioas, ...none)).why).toContain('the field "ioas" is missing');
   });
 });
 
@@ -480,7 +487,7 @@ describe("a text", () => {
     ["overlong UTF-8", withName(2, Uint8Array.of(0xc0, 0x80)), "is not UTF-8"],
     ["half of a surrogate pair", withName(3, Uint8Array.of(0xed, 0xa0, 0x80)), "is not UTF-8"],
     ["one with a NUL", withName(3, Uint8Array.of(0x61, 0, 0x61)), "has a NUL in it"],
-    ["missing", withName(0xffff, new Uint8Array()), "the descriptor's name is missing"],
+    ["missing", withName(0xffff, new Uint8Array()), 'the field "name" is missing'],
     ["longer than its record", withName(4000, new Uint8Array(8)), 'the record "descriptors" ends too early'],
   ])("that is %s is refused", (_, changed, why) => {
     const error = refusal(changed);
@@ -508,20 +515,22 @@ describe("a count", () => {
   it("is held against the bytes before anything is made", () => {
     const huge = [0xff, 0xff, 0xff, 0xff];
     const counts: [number, string][] = [
-      [2, "items of memory"],
+      [2, "memory"],
       [3, "containers"],
       [4, "connections"],
       [5, "descriptors"],
-      [6, "vfio-user containers"],
+      [6, "sockets"],
     ];
-    for (const [number, words] of counts) {
+    for (const [number, name] of counts) {
       const records = recordsOf(bytes).map(
         ([n, payload]): RawRecord => [
           n,
           n === number ? Buffer.concat([Uint8Array.from(huge), payload.subarray(4)]) : payload,
         ],
       );
-      expect(refusal(documentOf(bytes, records)).why).toContain(`4294967295 ${words} do not fit into the`);
+      expect(refusal(documentOf(bytes, records)).why).toContain(
+        `the list in the record "${name}" has 4294967295 items, which do not fit`,
+      );
     }
   });
 
@@ -563,12 +572,13 @@ describe("a count", () => {
       ([number, payload]): RawRecord => [number, number === 3 ? new Uint8Array(view.buffer) : payload],
     );
     expect(refusal(documentOf(bytes, records)).why).toContain(
-      `1048576 groups in the record "containers", and there can be`,
+      `the field "groups" in the record "containers" has 1048576 items, more than`,
     );
   });
 });
 
 describe("a vfio-user container", () => {
+  const smallestSocket = socketPart.leastIn(FORMAT_VERSION);
   /** With other bytes in its record. */
   const withSockets = (payload: Uint8Array): Uint8Array =>
     documentOf(
@@ -597,21 +607,21 @@ describe("a vfio-user container", () => {
 
   it("takes as much as is counted with, if it is the smallest", () => {
     const socket = smallest();
-    expect(lengthOf(socket)).toBe(sizes.socket);
+    expect(lengthOf(socket)).toBe(smallestSocket);
     const bytes = new Uint8Array();
     socket.port.regions = [
       { index: 0, status: 0, flags: 0, size: 0n, offset: 0n, capOffset: 0, bytes, file: undefined },
     ];
-    expect(lengthOf(socket)).toBe(sizes.socket + sizes.region);
+    expect(lengthOf(socket)).toBe(smallestSocket + 40);
     socket.port.irqs = [{ index: 0, status: 0, flags: 0, count: 0 }];
-    expect(lengthOf(socket)).toBe(sizes.socket + sizes.region + sizes.irqInfo);
+    expect(lengthOf(socket)).toBe(smallestSocket + 40 + 16);
   });
 
   it("has a descriptor, so there are no more of them", () => {
-    const payload = new Uint8Array(4 + 1000 * sizes.socket);
+    const payload = new Uint8Array(4 + 1000 * smallestSocket);
     payload.set([0xe8, 3]);
     expect(refusal(withSockets(payload)).why).toBe(
-      `1000 vfio-user containers in the record "sockets", and there can be ${descriptorCount}`,
+      `the list in the record "sockets" has 1000 items, more than ${descriptorCount}`,
     );
   });
 
@@ -620,7 +630,7 @@ describe("a vfio-user container", () => {
     const socket = other.sockets[0] ?? expect.unreachable();
     socket.port.posted = new Array<boolean>(1 << 20).fill(true);
     expect(refusal(writeManifest(other)).why).toBe(
-      '1048576 flags for posted writes in the record "sockets", and there can be 3',
+      'the field "posted" in the record "sockets" has 1048576 items, more than 3',
     );
   });
 
@@ -676,12 +686,12 @@ describe("the frozen part", () => {
   it("has no more phases than there can be, before any is read", () => {
     const payload = new Uint8Array(4 + 65 * 10);
     payload[0] = 65;
-    expect(refused(withRecord(2, payload)).why).toBe('65 phases in the record "times", and there can be 64');
+    expect(refused(withRecord(2, payload)).why).toBe('the list in the record "times" has 65 items, more than 64');
   });
 
   it("has no bits that nobody knows", () => {
     expect(refused(withByte(4, 0x14)).why).toBe(
-      `the vector's bits in the record "connections" are 0x14, of which 0xf are known`,
+      'the field "bits" in the record "connections" is 0x14, of which the bits 0xf are known',
     );
   });
 
@@ -691,7 +701,7 @@ describe("the frozen part", () => {
     ["a requester", 20, 1],
     ["a requester's bit", 4, 2],
   ])("has no %s without a message", (_, offset, value) => {
-    expect(refused(withByte(offset, value)).why).toContain("has numbers of a message, and none");
+    expect(refused(withByte(offset, value)).why).toContain("has the numbers of a message, and no message");
   });
 
   it("is held against its manifest before any vector is read", () => {

@@ -5,8 +5,8 @@
  */
 import { describe, expect, it } from "vitest";
 import { VfioError } from "../../../lib/base/errors.js";
-import { decodeFrozen, decodeManifest, encodeFrozen, encodeManifest } from "../../../lib/live-update/codec.js";
-import type { Manifest } from "../../../lib/live-update/manifest.js";
+import { decodeFrozen, encodeFrozen } from "../../../lib/live-update/manifest/frozen.js";
+import { decodeManifest, encodeManifest, type Manifest } from "../../../lib/live-update/manifest/manifest.js";
 import { forSeeds, type Prng } from "../prng.js";
 import { documentOf, HEADER, randomFrozen, randomManifest, recordsOf, sample, sealed } from "./manifests.js";
 

@@ -1,17 +1,13 @@
 /** Manifests for the tests of the codec: one with a bit of everything, and any number of random ones. */
 import { crc32 } from "node:zlib";
 import type { AnyContainerMode } from "../../../lib/container/container.js";
-import type {
-  ConnectionItem,
-  DeviceItem,
-  FrozenPart,
-  IoeventfdItem,
-  IrqItem,
-  Manifest,
-  MappingItem,
-  MemoryItem,
-  SocketItem,
-} from "../../../lib/live-update/manifest.js";
+import type { ConnectionItem } from "../../../lib/live-update/manifest/connection.js";
+import type { DeviceItem, IoeventfdItem, IrqItem } from "../../../lib/live-update/manifest/device.js";
+import type { FrozenPart } from "../../../lib/live-update/manifest/frozen.js";
+import type { Manifest } from "../../../lib/live-update/manifest/manifest.js";
+import type { MappingItem } from "../../../lib/live-update/manifest/mappings.js";
+import type { MemoryItem } from "../../../lib/live-update/manifest/memory.js";
+import type { SocketItem } from "../../../lib/live-update/manifest/socket.js";
 import { withDescriptors } from "../../../lib/vfio-user/client/container.js";
 import type { Prng } from "../prng.js";
 

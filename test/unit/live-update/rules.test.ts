@@ -1,9 +1,13 @@
 /** Every rule of a manifest, broken once: both by its writer and for its reader. */
 import { describe, expect, it } from "vitest";
 import { VfioError } from "../../../lib/base/errors.js";
-import { decodeFrozen, decodeManifest, encodeFrozen, encodeManifest } from "../../../lib/live-update/codec.js";
-import { writeManifest } from "../../../lib/live-update/encode.js";
-import type { FrozenPart, Manifest } from "../../../lib/live-update/manifest.js";
+import { decodeFrozen, encodeFrozen, type FrozenPart } from "../../../lib/live-update/manifest/frozen.js";
+import {
+  decodeManifest,
+  encodeManifest,
+  type Manifest,
+  writeManifest,
+} from "../../../lib/live-update/manifest/manifest.js";
 import { errorOf } from "../pci/tree.js";
 import { frozenSample, type Mutable, sample } from "./manifests.js";
 
@@ -84,10 +88,14 @@ const cases: readonly Case[] = [
   ["a container's name twice", 'container "vm" is there twice', (m) => (swift(m).name = "vm")],
   ["a memory's name twice", 'memory "ram" is there twice', (m) => (file(m, 1).name = "ram")],
   ["a descriptor's name twice", 'descriptor "log" is there twice', (m) => (at(m.descriptors, 1).name = "log")],
-  ["a container without a name", "a container's name is empty", (m) => (swift(m).name = "")],
-  ["a memory with an empty name", "a memory's name is empty", (m) => (file(m).name = "")],
-  ["a descriptor without a name", "a descriptor's name is empty", (m) => (at(m.descriptors, 0).name = "")],
-  ["a machine without a name", "a machine's name is empty", (m) => (line(m).machine = "")],
+  ["a container without a name", 'field "name" of container "" is empty', (m) => (swift(m).name = "")],
+  ["a memory with an empty name", 'field "name" of memory "" is empty', (m) => (file(m).name = "")],
+  ["a descriptor without a name", 'field "name" of descriptor "" is empty', (m) => (at(m.descriptors, 0).name = "")],
+  [
+    "a machine without a name",
+    'field "machine" of the connection of intx of .* is empty',
+    (m) => (line(m).machine = ""),
+  ],
   ["a name with a NUL", "has a NUL in it", (m) => (at(m.descriptors, 0).name = "a\0b")],
   ["a name too long", "is 5000 bytes long, more than 4096", (m) => (at(m.descriptors, 0).name = "x".repeat(5000))],
 
@@ -104,16 +112,24 @@ const cases: readonly Case[] = [
   ["a group twice", "group 11 is there twice", (m) => (at(vm(m).groups, 1).id = 11)],
   ["a group without a device", 'group 14 in container "vm" has no device', (m) => (edu(m).group = 11)],
   ["a device of an unknown group", "is of group 99, which its container does not have", (m) => (edu(m).group = 99)],
-  ["a device without a group", "no group|group's number is missing", (m) => (edu(m).group = undefined)],
+  [
+    "a device without a group",
+    'field "group" of device .* is undefined|field "group" is missing',
+    (m) => (edu(m).group = undefined),
+  ],
   [
     "an iommufd without an address space",
-    "without the id of an address space|id is missing",
+    'field "ioas" of container "swift" is undefined|field "ioas" is missing',
     (m) => (swift(m).ioas = undefined),
   ],
-  ["an iommufd's device without an id", "has no id of its own|id is missing", (m) => (nvme(m).iommufdId = undefined)],
+  [
+    "an iommufd's device without an id",
+    'field "iommufdId" of device .* is undefined|field "iommufdId" is missing',
+    (m) => (nvme(m).iommufdId = undefined),
+  ],
   [
     "an iommufd's device without a page table",
-    "has no id of a page table|id is missing",
+    'field "pageTableId" of device .* is undefined|field "pageTableId" is missing',
     (m) => (nvme(m).pageTableId = undefined),
   ],
   ["an iommufd's id twice", 'device id 4 in container "swift" is there twice', (m) => (nvme(m).iommufdId = 4)],
@@ -133,22 +149,30 @@ const cases: readonly Case[] = [
   ["a vector twice", "vector 1 of msix of device .* is there twice", (m) => (at(msix(m).vectors, 0).index = 1)],
   [
     "a vector that MSI-X cannot have",
-    "a vector of msix of .* is 2048, not an integer from 0 to 2047",
+    "the index of a vector of msix of .* is 2048, not an integer from 0 to 2047",
     (m) => (at(msix(m).vectors, 2).index = 2048),
   ],
   [
     "a vector that MSI cannot have",
-    "a vector of msi of .* is 32",
+    "the index of a vector of msi of .* is 32",
     (m) => (at(at(nvme(m).irqs, 0).vectors, 1).index = 32),
   ],
   [
     "a second line",
-    "a vector of intx of .* is 1, not an integer from 0 to 0",
+    "the index of a vector of intx of .* is 1, not an integer from 0 to 0",
     (m) => (at(at(edu(m).irqs, 0).vectors, 0).index = 1),
   ],
-  ["more vectors set aside than there can be", "set aside for msix of .* is 2049", (m) => (msix(m).allocated = 2049)],
-  ["no vectors set aside", "set aside for msix of .* is 0", (m) => (msix(m).allocated = 0)],
-  ["vectors set aside for a line", "set aside for intx of .* is 1", (m) => (at(edu(m).irqs, 0).allocated = 1)],
+  [
+    "more vectors set aside than there can be",
+    "2049 vectors are set aside for msix of .*, not 1 to 2048",
+    (m) => (msix(m).allocated = 2049),
+  ],
+  ["no vectors set aside", "0 vectors are set aside for msix of .*, not 1 to 2048", (m) => (msix(m).allocated = 0)],
+  [
+    "vectors set aside for a line",
+    "1 vectors are set aside for intx of .*, not 0 to 0",
+    (m) => (at(edu(m).irqs, 0).allocated = 1),
+  ],
   ["an interrupt without a vector", "msix of .* is on without a vector", (m) => (msix(m).vectors = [])],
   ["an unmask eventfd of MSI-X", "msix of .* has an unmask eventfd", (m) => (msix(m).unmask = 0)],
   [
@@ -156,7 +180,11 @@ const cases: readonly Case[] = [
     "the ioeventfd at 0x3810 in region 0 of .* is there twice",
     (m) => igb(m).ioeventfds.push({ ...at(igb(m).ioeventfds, 0) }),
   ],
-  ["an ioeventfd of a wrong width", "is 3 bytes wide", (m) => Object.assign(at(igb(m).ioeventfds, 0), { width: 3 })],
+  [
+    "an ioeventfd of a wrong width",
+    'field "width" .* is 3, not 1, 2, 4 or 8',
+    (m) => Object.assign(at(igb(m).ioeventfds, 0), { width: 3 }),
+  ],
   [
     "an ioeventfd's value that is too wide",
     "writes 0x100000000, more than its 4 bytes can hold",
@@ -166,44 +194,40 @@ const cases: readonly Case[] = [
   // vfio-user containers.
   ["a vfio-user container's name twice", 'container "disk" is there twice', (m) => (toy(m).name = "disk")],
   ["a name of both sorts of container", 'container "vm" is there twice', (m) => (toy(m).name = "vm")],
-  ["a vfio-user container without a name", "a container's name is empty", (m) => (disk(m).name = "")],
-  [
-    "a vfio-user device without a name",
-    `the device's name in container "disk" is empty`,
-    (m) => (disk(m).address = ""),
-  ],
+  ["a vfio-user container without a name", 'field "name" of container "" is empty', (m) => (disk(m).name = "")],
+  ["a vfio-user device without a name", 'field "address" of container "disk" is empty', (m) => (disk(m).address = "")],
   ["a vfio-user device's name with a NUL", "has a NUL in it", (m) => (disk(m).address = "\0edu")],
-  ["an empty path", `the socket's path of container "disk" is empty`, (m) => (disk(m).path = "")],
-  ["an empty abstract name", `the socket's path of container "disk" is empty`, (m) => (disk(m).path = "\0")],
+  ["an empty path", 'field "path" of container "disk" is empty', (m) => (disk(m).path = "")],
+  ["an empty abstract name", 'field "path" of container "disk" is empty', (m) => (disk(m).path = "\0")],
   ["a path with a NUL", "has a NUL in it", (m) => (disk(m).path = "/run/a\0b")],
   ["an abstract name with a NUL", "has a NUL in it", (m) => (disk(m).path = "\0\0b")],
   ["a path too long", "is 4097 bytes long, more than 4096", (m) => (disk(m).path = `/${"x".repeat(4096)}`)],
   [
     "no time for an answer",
-    'the timeout of container "disk" is 0, not an integer from 1',
+    'field "timeout" of container "disk" is 0, not an integer from 1',
     (m) => (disk(m).timeout = 0),
   ],
   [
     "a timeout that no timer has",
-    "the timeout of .* is 2147483648, not an integer from 1 to 2147483647",
+    'field "timeout" of .* is 2147483648, not an integer from 1 to 2147483647',
     (m) => (disk(m).timeout = 2 ** 31),
   ],
   [
     "more descriptors in a message than the kernel takes",
-    "the most descriptors of .* is 254, not an integer from 0 to 253",
+    'field "maxFds" of .* is 254, not an integer from 0 to 253',
     (m) => (disk(m).agreement.maxFds = 254),
   ],
   [
     "accesses of no bytes",
-    "the most bytes in one access of .* is 0, not an integer from 1",
+    'field "maxTransfer" of .* is 0, not an integer from 1',
     (m) => (disk(m).agreement.maxTransfer = 0),
   ],
   [
     "accesses of too many bytes",
-    "the most bytes in one access of .* is 4294967296",
+    'field "maxTransfer" of .* is 4294967296',
     (m) => (disk(m).agreement.maxTransfer = 2 ** 32),
   ],
-  ["no page sizes", "the page sizes of .* are 0, not a bitmap of 64 bits", (m) => (disk(m).agreement.pageSizes = 0n)],
+  ["no page sizes", 'field "pageSizes" of .* is 0, not an integer from 1', (m) => (disk(m).agreement.pageSizes = 0n)],
   [
     "a region that is not described",
     'container "disk" says 3 regions and 3 kinds of interrupt, and describes others',
@@ -233,17 +257,17 @@ const cases: readonly Case[] = [
   ],
   [
     "a region's errno that is none",
-    "the errno of region 2 in .* is 4096, not an integer from 0 to 4095",
+    'field "status" of region 2 in .* is -4096, not an integer from -4095 to 0',
     (m) => (region(m, 2).status = -4096),
   ],
   [
     "an interrupt's errno that is none",
-    "the errno of interrupt 1 in .* is 4294967295, not an integer from 0 to 4095",
+    'field "status" of kind of interrupt 1 in .* is -4294967295, not an integer from -4095 to 0',
     (m) => (irqInfo(m, 1).status = -0xffff_ffff),
   ],
   [
     "a region's answer that is too long",
-    'the answer for region 1 in container "disk" is 65537 bytes long',
+    'field "bytes" of region 1 in container "disk" is 65537 bytes long',
     (m) => (region(m, 1).bytes = new Uint8Array(65537)),
   ],
   [
@@ -253,17 +277,17 @@ const cases: readonly Case[] = [
   ],
   [
     "posted writes to a region that is not there",
-    'container "disk" posts writes to regions that it has not|4 flags for posted writes in .*, and there can be 3',
+    'field "posted" .* has 4 items, more than 3',
     (m) => (disk(m).port.posted = [true, false, true, true]),
   ],
   [
     "a vfio-user device's vector twice",
-    'vector 1 of msix of device "nvme" in container "disk" is there twice',
+    'vector 1 of msix of the device of container "disk" is there twice',
     (m) => (at(at(disk(m).device.irqs, 0).vectors, 0).index = 1),
   ],
   [
     "a vfio-user device's kind of interrupt twice",
-    'intx of device "@édu" in container "toy" is there twice',
+    'intx of the device of container "toy" is there twice',
     (m) => toy(m).device.irqs.push({ ...at(toy(m).device.irqs, 0), unmask: undefined }),
   ],
   [
@@ -273,10 +297,10 @@ const cases: readonly Case[] = [
   ],
 
   // Memory.
-  ["memory of no length", 'the length of memory "ram" is 0', (m) => (file(m).length = 0)],
+  ["memory of no length", 'field "length" of memory "ram" is 0', (m) => (file(m).length = 0)],
   [
     "memory that is not in pages",
-    'the length of memory "ram" is 0x1388, not a multiple of 4096',
+    'field "length" of memory "ram" is 0x1388, not a multiple of 4096',
     (m) => (file(m).length = 5000),
   ],
   ["memory that is not in its own pages", "not a multiple of its page size, 2097152", (m) => (file(m).length = 4096)],
@@ -287,7 +311,7 @@ const cases: readonly Case[] = [
   ],
   [
     "pages smaller than pages",
-    'the page size of memory "ram" is 0x200, not a multiple of 4096',
+    'field "pageSize" of memory "ram" is 0x200, not a multiple of 4096',
     (m) => (file(m).pageSize = 512),
   ],
   ["a BAR of an unknown container", 'is of container "other", which is not there', (m) => (bar(m).container = "other")],
@@ -299,7 +323,7 @@ const cases: readonly Case[] = [
   ["a BAR of another container's device", 'which container "swift" does not have', (m) => (bar(m).container = "swift")],
   [
     "a BAR's part that is not in pages",
-    "the offset of memory 2 .* is 0x800, not a multiple",
+    'field "offset" of memory 2 .* is 0x800, not a multiple',
     (m) => (bar(m).offset = 2048),
   ],
 
@@ -464,58 +488,82 @@ describe("a writer is refused", () => {
   it.each<Case>([
     [
       "a legacy container with an address space",
-      "is in mode type1v2, and has the id of an address space",
+      'container "vm" cannot have the field "ioas" in its mode',
       (m) => (vm(m).ioas = 1),
     ],
-    ["an iommufd with groups", "is an iommufd, and has groups", (m) => swift(m).groups.push({ id: 20, descriptor: 0 })],
-    ["an iommufd's device with a group", "has a group, and its container is an iommufd", (m) => (nvme(m).group = 11)],
     [
-      "a legacy device with an id",
-      "has ids of an iommufd, and its container is in mode type1v2",
-      (m) => (igb(m).iommufdId = 1),
+      "an iommufd with groups",
+      'container "swift" cannot have the field "groups"',
+      (m) => swift(m).groups.push({ id: 20, descriptor: 0 }),
     ],
-    ["a legacy device with a page table", "has ids of an iommufd", (m) => (igb(m).pageTableId = 1)],
-    ["half of a surrogate pair", "is no well-formed Unicode", (m) => (at(m.descriptors, 0).name = "\ud83d")],
+    ["an iommufd's device with a group", 'cannot have the field "group" in its mode', (m) => (nvme(m).group = 11)],
+    ["a legacy device with an id", 'cannot have the field "iommufdId" in its mode', (m) => (igb(m).iommufdId = 1)],
+    [
+      "a legacy device with a page table",
+      'cannot have the field "pageTableId" in its mode',
+      (m) => (igb(m).pageTableId = 1),
+    ],
+    ["half of a surrogate pair", "is not well-formed Unicode", (m) => (at(m.descriptors, 0).name = "\ud83d")],
     [
       "a number for none",
       "is 4294967295, not an integer from 0 to 4294967294",
       (m) => (at(vm(m).groups, 0).id = 0xffff_ffff),
     ],
-    ["half of a surrogate pair in a path", "is no well-formed Unicode", (m) => (disk(m).path = "/\udc00")],
+    ["half of a surrogate pair in a path", "is not well-formed Unicode", (m) => (disk(m).path = "/\udc00")],
     [
       "a vfio-user device with an ioeventfd",
-      'container "disk" has ioeventfds, which vfio-user has not',
+      'the device of container "disk" cannot have the field "ioeventfds"',
       (m) => disk(m).device.ioeventfds.push({ ...at(igb(m).ioeventfds, 0) }),
     ],
-    ["a fraction of a millisecond", "the timeout of .* is 0.5", (m) => (disk(m).timeout = 0.5)],
-    ["a version that is none", "the server's version of .* is -1", (m) => (disk(m).agreement.minor = -1)],
-    ["fewer ranges than none", 'the most ranges of container "disk" is -1', (m) => (disk(m).agreement.maxMaps = -1)],
-    ["page sizes above 64 bits", "not a bitmap of 64 bits", (m) => (disk(m).agreement.pageSizes = 1n << 64n)],
-    ["negative page sizes", "not a bitmap of 64 bits", (m) => (disk(m).agreement.pageSizes = -4096n)],
-    ["a device's flags that are none", 'the flags of container "disk" is -1', (m) => (disk(m).port.flags = -1)],
+    ["a fraction of a millisecond", 'field "timeout" of .* is 0.5', (m) => (disk(m).timeout = 0.5)],
+    ["a version that is none", 'field "minor" of .* is -1', (m) => (disk(m).agreement.minor = -1)],
+    ["fewer ranges than none", 'field "maxMaps" of container "disk" is -1', (m) => (disk(m).agreement.maxMaps = -1)],
+    [
+      "page sizes above 64 bits",
+      'field "pageSizes" of .* is 18446744073709551616, not',
+      (m) => (disk(m).agreement.pageSizes = 1n << 64n),
+    ],
+    ["negative page sizes", 'field "pageSizes" of .* is -4096, not', (m) => (disk(m).agreement.pageSizes = -4096n)],
+    ["a device's flags that are none", 'field "flags" of container "disk" is -1', (m) => (disk(m).port.flags = -1)],
     [
       "an errno without its sign",
-      'the errno of region 2 in container "disk" is -22',
+      'field "status" of region 2 in container "disk" is 22',
       (m) => (region(m, 2).status = 22),
     ],
-    ["an interrupt's errno without its sign", "the errno of interrupt 0 in .* is -22", (m) => (irqInfo(m).status = 22)],
-    ["a region's flags that are none", "the flags of region 0 in .* is -1", (m) => (region(m).flags = -1)],
+    [
+      "an interrupt's errno without its sign",
+      'field "status" of kind of interrupt 0 in .* is 22',
+      (m) => (irqInfo(m).status = 22),
+    ],
+    ["a region's flags that are none", 'field "flags" of region 0 in .* is -1', (m) => (region(m).flags = -1)],
     [
       "a region's capabilities nowhere",
-      "the offset of the capabilities of region 0 in .* is 4294967296",
+      'field "capOffset" of region 0 in .* is 4294967296',
       (m) => (region(m).capOffset = 2 ** 32),
     ],
-    ["a region above 64 bits", "region 0 in .* of more than 64 bits", (m) => (region(m).size = 1n << 64n)],
-    ["a region of negative size", "region 0 in .* of more than 64 bits", (m) => (region(m).size = -1n)],
-    ["a region's place above 64 bits", "region 0 in .* of more than 64 bits", (m) => (region(m).offset = 1n << 64n)],
-    ["an interrupt's flags that are none", "the flags of interrupt 1 in .* is 0.5", (m) => (irqInfo(m, 1).flags = 0.5)],
+    [
+      "a region above 64 bits",
+      'field "size" of region 0 in .* is 18446744073709551616',
+      (m) => (region(m).size = 1n << 64n),
+    ],
+    ["a region of negative size", 'field "size" of region 0 in .* is -1', (m) => (region(m).size = -1n)],
+    [
+      "a region's place above 64 bits",
+      'field "offset" of region 0 in .* is 18446744073709551616',
+      (m) => (region(m).offset = 1n << 64n),
+    ],
+    [
+      "an interrupt's flags that are none",
+      'field "flags" of kind of interrupt 1 in .* is 0.5',
+      (m) => (irqInfo(m, 1).flags = 0.5),
+    ],
     [
       "more interrupts than can be counted",
-      "the number of interrupts of kind 1 in .* is 4294967296",
+      'field "count" of kind of interrupt 1 in .* is 4294967296',
       (m) => (irqInfo(m, 1).count = 2 ** 32),
     ],
-    ["a fraction", "the GSI of .* is 1.5, not an integer", (m) => (line(m).gsi = 1.5)],
-    ["a negative number", "the writer's pid is -1", (m) => (m.writer.pid = -1)],
+    ["a fraction", 'field "gsi" of .* is 1.5, not an integer', (m) => (line(m).gsi = 1.5)],
+    ["a negative number", 'field "pid" of the writer is -1', (m) => (m.writer.pid = -1)],
     [
       "an IOVA above 64 bits",
       "is not at a multiple of 4096 from 0 to 2\\^64 - 1",
@@ -528,11 +576,19 @@ describe("a writer is refused", () => {
       (m) => (mapping(m).length = 2 ** 53),
     ],
     ["a negative offset", "the offset of the mapping .* is -4096", (m) => (mapping(m).offset = -4096)],
-    ["a negative value of an ioeventfd", "writes 0x-1", (m) => (at(igb(m).ioeventfds, 0).value = -1n)],
-    ["a region that is none", "an ioeventfd's region of .* is -1", (m) => (at(igb(m).ioeventfds, 0).region = -1)],
+    [
+      "a negative value of an ioeventfd",
+      'field "value" of the ioeventfd .* is -1',
+      (m) => (at(igb(m).ioeventfds, 0).value = -1n),
+    ],
+    [
+      "a region that is none",
+      'field "region" of the ioeventfd .* is -1',
+      (m) => (at(igb(m).ioeventfds, 0).region = -1),
+    ],
     [
       "more connections than there can be",
-      "there are 65537 connections, more than 65536",
+      'record "connections" .* has 65537 items, more than 65536',
       (m) => (m.connections = new Array<Broken["connections"][number]>(65537).fill(line(m))),
     ],
   ])("%s", (_, why, breakIt) => {
@@ -555,14 +611,16 @@ describe("a descriptor", () => {
 
   it("that nothing speaks of is refused", () => {
     const error = refusalOf(() => decodeManifest(encodeManifest(sample().manifest), descriptorCount + 1));
-    expect(error.why).toBe(`descriptor ${descriptorCount} of ${descriptorCount + 1} came, and nothing speaks of it`);
+    expect(error.why).toBe(
+      `descriptor ${descriptorCount} of ${descriptorCount + 1} came, and the manifest does not name it`,
+    );
   });
 
   it("that is two things is refused", () => {
     const twice = (m: Broken) => {
       igb(m).descriptor = file(m).descriptor;
     };
-    const why = 'descriptor 0 is memory "ram", and 0000:01:00.0 as well';
+    const why = 'descriptor 0 is memory "ram", and device "0000:01:00.0" in container "vm" as well';
     expect(writerRefuses(twice).why).toBe(why);
     expect(readerRefuses(twice).why).toBe(why);
   });
@@ -591,10 +649,10 @@ describe("a descriptor", () => {
 
   it("is refused as a number that is none", () => {
     expect(writerRefuses((m) => (igb(m).descriptor = -1)).why).toContain(
-      `0000:01:00.0 is descriptor -1, and ${descriptorCount} came`,
+      `device "0000:01:00.0" in container "vm" is descriptor -1, and ${descriptorCount} came`,
     );
-    expect(writerRefuses((m) => (igb(m).descriptor = 2.5)).why).toContain("0000:01:00.0 is descriptor 2.5");
-    expect(writerRefuses((m) => (igb(m).descriptor = 99)).why).toContain("0000:01:00.0 is descriptor 99");
+    expect(writerRefuses((m) => (igb(m).descriptor = 2.5)).why).toContain('container "vm" is descriptor 2.5');
+    expect(writerRefuses((m) => (igb(m).descriptor = 99)).why).toContain('container "vm" is descriptor 99');
   });
 });
 
@@ -645,12 +703,16 @@ describe("a frozen part is refused", () => {
   it.each<readonly [string, string, (part: Mutable<FrozenPart>) => void]>([
     [
       "with too many phases",
-      "there are 65 phases, more than 64",
+      'the record "times" of the manifest\'s frozen part has 65 items, more than 64',
       (p) => (p.times = new Array(65).fill({ phase: "x", at: 1n })),
     ],
-    ["with a phase's name too long", "has no proper name", (p) => (at(p.times, 0).phase = "x".repeat(5000))],
-    ["with a phase's name with a NUL", "has no proper name", (p) => (at(p.times, 0).phase = "\0")],
-    ["with a time before all", 'the time of the phase "freeze" is -1', (p) => (at(p.times, 0).at = -1n)],
+    [
+      "with a phase's name too long",
+      'field "phase" of time 0 is 5000 bytes long',
+      (p) => (at(p.times, 0).phase = "x".repeat(5000)),
+    ],
+    ["with a phase's name with a NUL", 'field "phase" of time 0 has a NUL in it', (p) => (at(p.times, 0).phase = "\0")],
+    ["with a time before all", 'field "at" of time 0 is -1', (p) => (at(p.times, 0).at = -1n)],
     ["with a time above 64 bits", "is 18446744073709551616", (p) => (at(p.times, 0).at = 1n << 64n)],
     [
       "with a message too long",

@@ -7,7 +7,7 @@
  * @module
  */
 import { constants } from "node:os";
-import { VfioError } from "../base/errors.js";
+import { VfioError } from "../../base/errors.js";
 
 const { EPROTO } = constants.errno;
 
@@ -254,7 +254,7 @@ export class ByteReader {
     const value = this.u32();
     if ((value & ~mask) === 0) return value;
     throw this.refusal(
-      `the ${what} in ${this.where} are 0x${value.toString(16)}, of which 0x${mask.toString(16)} are known`,
+      `the ${what} in ${this.where} is 0x${value.toString(16)}, of which the bits 0x${mask.toString(16)} are known`,
       this.#at - 4,
     );
   }
@@ -297,7 +297,8 @@ export class ByteReader {
   code<T extends string>(codes: Codes<T>, what: string): T {
     const code = this.u8();
     const value = codes.valueOf(code);
-    if (value === undefined) throw this.refusal(`unknown ${what} ${code} in ${this.where}`, this.#at - 1);
+    if (value === undefined)
+      throw this.refusal(`the ${what} in ${this.where} is ${code}, which has no meaning`, this.#at - 1);
     return value;
   }
 
@@ -311,11 +312,13 @@ export class ByteReader {
     const count = this.u32();
     if (count * size > this.left) {
       throw this.refusal(
-        `${count} ${what} do not fit into the ${this.left} bytes that are left of ${this.where}`,
+        `the ${what} in ${this.where} has ${count} items, which do not fit into the ${this.left} bytes that are left`,
         this.#at - 4,
       );
     }
-    if (count > max) throw this.refusal(`${count} ${what} in ${this.where}, and there can be ${max}`, this.#at - 4);
+    if (count > max) {
+      throw this.refusal(`the ${what} in ${this.where} has ${count} items, more than ${max}`, this.#at - 4);
+    }
     return count;
   }
 
