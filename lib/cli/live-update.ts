@@ -6,8 +6,8 @@
  */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { VfioError } from "../base/errors.js";
+import type { Blocker } from "../base/preserve.js";
 import type { ContainerMode } from "../container/container.js";
-import type { Blocker } from "../container/hand-over.js";
 import { type AttachOptions, loaded, modeOption, requireDevice } from "./attach.js";
 import {
   act,

@@ -34,6 +34,7 @@ import {
 import { type ChangeKind, type ChangeLock, refuseChange } from "../base/change-lock.js";
 import { argTypeError, invalidStateError, VfioError } from "../base/errors.js";
 import { watchForLeak } from "../base/leak.js";
+import type { AddDescriptor } from "../base/preserve.js";
 import { failuresOf, runAll } from "../base/run-all.js";
 import type { Attachment } from "../device/attachment.js";
 import { Device } from "../device/device.js";
@@ -46,7 +47,7 @@ import { AddressSpace, type Subscription } from "../memory/address-space.js";
 import { checkMemory, type DmaMemory } from "../memory/dma-buffer.js";
 import { IovaAllocator, type IovaRange, showRanges, toIova } from "../memory/iova.js";
 import { MappingTable } from "../memory/mapping-table.js";
-import type { HandOver } from "./hand-over.js";
+import type { HandOver, PreservedContainer } from "./hand-over.js";
 import { DmaMapping } from "./mapping.js";
 import { ContainerMirror, type MemoryPart } from "./mirror.js";
 
@@ -269,6 +270,14 @@ export abstract class Container implements Disposable {
   protected abstract disownSelf(): void;
   /** How it passes to another process. @internal */
   abstract readonly handOver: HandOver;
+
+  /** What a successor must know of it, besides its devices and mappings. @internal */
+  abstract preserve(add: AddDescriptor): PreservedContainer;
+
+  /** The descriptors of VFIO's files that it has, besides its devices'. @internal */
+  get files(): readonly number[] {
+    return [];
+  }
 
   // ---- devices -----------------------------------------------------------------------------------------------------
 
@@ -976,7 +985,8 @@ export abstract class Container implements Disposable {
     for (const { tie, state } of ties) {
       if (this.#space === undefined) this.#refresh();
       const device = new Device(this.#registered(tie), state);
-      for (const interrupt of device.interrupts) interrupt.suspend();
+      // Until the old process gives it up.
+      device.freeze();
       this.#devices.set(tie.address, device);
     }
   }

@@ -1,5 +1,6 @@
 /** Containers. @module */
 
+export type { Blocker } from "../base/preserve.js";
 export { UserContainer, type UserContainerEvents, type UserContainerOptions } from "../vfio-user/client/container.js";
 export {
   type AnyContainerMode,
@@ -13,7 +14,6 @@ export {
   type MapRequest,
   type UnmapResult,
 } from "./container.js";
-export type { Blocker } from "./hand-over.js";
 export { IommufdContainer } from "./iommufd.js";
 export { LegacyContainer } from "./legacy.js";
 export { DmaMapping } from "./mapping.js";

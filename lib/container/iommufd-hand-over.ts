@@ -6,8 +6,9 @@
  */
 import { constants } from "node:os";
 import { VfioError } from "../base/errors.js";
+import type { Blocker } from "../base/preserve.js";
 import type { Iommufd } from "../iommufd/iommufd.js";
-import type { Blocker, HandOver } from "./hand-over.js";
+import type { HandOver } from "./hand-over.js";
 
 const { EINVAL } = constants.errno;
 

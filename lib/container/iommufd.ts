@@ -6,6 +6,7 @@
 import { constants as os } from "node:os";
 import type { ChangeLock } from "../base/change-lock.js";
 import { check, VfioError } from "../base/errors.js";
+import type { AddDescriptor } from "../base/preserve.js";
 import type { Attachment } from "../device/attachment.js";
 import { KernelPort } from "../device/port.js";
 import { vfTokenBytes } from "../device/vf-token.js";
@@ -19,7 +20,7 @@ import { vfioCdevPath } from "../pci/index.js";
 import { deviceName, explainBusy, explainNotOwned, explainVfToken } from "./attaching.js";
 import { BatchWriter } from "./batch-writer.js";
 import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
-import type { ContainerState, HandOver } from "./hand-over.js";
+import type { HandOver, PreservedContainer } from "./hand-over.js";
 import { IommufdHandOver } from "./iommufd-hand-over.js";
 import type { DmaMapping } from "./mapping.js";
 
@@ -58,7 +59,7 @@ export class IommufdContainer extends Container {
    * @param ioas the id of its address space
    * @internal
    */
-  static inherit(fd: OwnedFd, ioas: number): IommufdContainer {
+  static retrieve(fd: OwnedFd, ioas: number): IommufdContainer {
     const iommufd = Iommufd.inherit(fd);
     return new IommufdContainer(iommufd, iommufd.inheritIoas(ioas));
   }
@@ -133,8 +134,9 @@ export class IommufdContainer extends Container {
   }
 
   /** @internal */
-  get state(): ContainerState {
-    return { mode: this.mode, fd: this.iommufd.fd, ioas: this.ioas.id, groups: new Map() };
+  preserve(add: AddDescriptor): PreservedContainer {
+    const descriptor = add(this.iommufd.fd);
+    return { record: "containers", state: { mode: this.mode, descriptor, ioas: this.ioas.id, groups: [] } };
   }
 
   protected readSpace(): SpaceInfo {

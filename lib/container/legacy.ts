@@ -11,6 +11,7 @@
 import { constants as os } from "node:os";
 import { instanceOf } from "../base/arguments.js";
 import { check, errnoName, outOfRangeError, VfioError } from "../base/errors.js";
+import type { AddDescriptor } from "../base/preserve.js";
 import type { Attachment } from "../device/attachment.js";
 import { KernelPort } from "../device/port.js";
 import { vfTokenBytes } from "../device/vf-token.js";
@@ -22,7 +23,7 @@ import { DmaBuffer } from "../memory/dma-buffer.js";
 import { groupViability, vfioGroupPath } from "../pci/index.js";
 import { deviceName, explainBusy, explainVfToken, isMediated, noRemapping, unsafeInterrupts } from "./attaching.js";
 import { type AttachOptions, Container, type LegacyMode, type SpaceInfo } from "./container.js";
-import type { ContainerState, HandOver } from "./hand-over.js";
+import type { HandOver, PreservedContainer } from "./hand-over.js";
 import { LegacyHandOver } from "./legacy-hand-over.js";
 import { DmaMapping } from "./mapping.js";
 import { mapFrom, packMaps } from "./type1-batch.js";
@@ -79,7 +80,7 @@ export class LegacyContainer extends Container {
    * @throws VfioError if the descriptor is no such container
    * @internal
    */
-  static inherit(mode: LegacyMode, fd: OwnedFd, groups: Iterable<{ id: number; fd: OwnedFd }>): LegacyContainer {
+  static retrieve(mode: LegacyMode, fd: OwnedFd, groups: Iterable<{ id: number; fd: OwnedFd }>): LegacyContainer {
     checkInterface(fd, mode);
     const container = new LegacyContainer(mode, fd);
     for (const group of groups) {
@@ -154,8 +155,15 @@ export class LegacyContainer extends Container {
   }
 
   /** @internal */
-  get state(): ContainerState {
-    return { mode: this.mode, fd: this.fd, ioas: undefined, groups: this.#groupFds() };
+  preserve(add: AddDescriptor): PreservedContainer {
+    const descriptor = add(this.fd);
+    const groups = [...this.#groups.values()].map(({ id, fd }) => ({ id, descriptor: add(fd.number) }));
+    return { record: "containers", state: { mode: this.mode, descriptor, ioas: undefined, groups } };
+  }
+
+  /** The groups: a virtual machine may have to know them. @internal */
+  override get files(): readonly number[] {
+    return [...this.#groupFds().values()];
   }
 
   /** Whether a group has joined, so that the type is set. @internal */

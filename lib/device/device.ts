@@ -17,9 +17,12 @@ import { checkBoolean, checkInteger, checkObject, checkString } from "../base/ar
 import type { ChangeLock } from "../base/change-lock.js";
 import { VfioError } from "../base/errors.js";
 import { watchForLeak } from "../base/leak.js";
+import type { AddDescriptor, Blocker, Preservable } from "../base/preserve.js";
 import { runAll } from "../base/run-all.js";
 import type { OwnedFd } from "../kernel/fd.js";
 import {
+  VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
+  VFIO_DEVICE_STATE_RUNNING,
   VFIO_PCI_ERR_IRQ_INDEX,
   VFIO_PCI_INTX_IRQ_INDEX,
   VFIO_PCI_MSI_IRQ_INDEX,
@@ -42,7 +45,7 @@ import { Region } from "./region.js";
 import { type RegionName, type RegionType, readRegionInfo, regionIndex, regionName } from "./region-info.js";
 import { RegionMap } from "./region-map.js";
 import { type HotResetInfo, hotReset, hotResetInfo, reset, resetAsync } from "./reset.js";
-import type { DeviceState } from "./state.js";
+import { type DeviceState, mapDeviceState, type PreservedDevice } from "./state.js";
 
 const { EBUSY, ENODEV } = constants.errno;
 
@@ -53,7 +56,7 @@ const { EBUSY, ENODEV } = constants.errno;
  * It belongs to the thread that attached it. Every method of a closed device, and of what it gave out, throws an error
  * with `code` `ERR_INVALID_STATE`.
  */
-export class Device implements Disposable {
+export class Device implements Preservable<PreservedDevice>, Disposable {
   /** Its PCI address (`0000:01:00.0`), or a mediated device's UUID. */
   readonly address: string;
   /** What the kernel says of it. */
@@ -73,6 +76,7 @@ export class Device implements Disposable {
   readonly #device: OpenDevice;
   readonly #regions = new Map<number, Region>();
   readonly #forget: () => void;
+  #frozen: readonly Interrupt[] = [];
   #config: ConfigSpace | undefined;
 
   /**
@@ -229,6 +233,45 @@ export class Device implements Disposable {
   }
 
   // ---- between two processes ---------------------------------------------------------------------------------------
+
+  /** A device that is being migrated is stopped, or about to be: the successor would not know. @internal */
+  blockers(): readonly Blocker[] {
+    if (!this.features.has(VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, "get")) return [];
+    // struct vfio_device_feature_mig_state: the state, and a descriptor that a read does not make.
+    const state = new Uint32Array(2);
+    this.features.get(VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, new Uint8Array(state.buffer));
+    if (state[0] === VFIO_DEVICE_STATE_RUNNING) return [];
+    return [
+      {
+        device: this.address,
+        object: this.address,
+        why: `a migration is under way: its state is ${state[0]}, and not RUNNING`,
+        fix: "finish or cancel the migration first",
+      },
+    ];
+  }
+
+  /** @internal */
+  preserve(add: AddDescriptor): PreservedDevice {
+    const { address, port, group, iommufdId, pageTableId } = this.attachment;
+    return { address, descriptor: add(port.fd), group, iommufdId, pageTableId, ...mapDeviceState(this.state, add) };
+  }
+
+  /** Interrupts are counted from here on, and nobody here reads them. @internal */
+  freeze(): void {
+    this.#frozen = this.interrupts;
+    for (const interrupt of this.#frozen) interrupt.suspend();
+  }
+
+  /** Ends {@link freeze}: listeners get all that has come. @internal */
+  thaw(): void {
+    const frozen = this.#frozen;
+    this.#frozen = [];
+    runAll(
+      `resuming the interrupts of ${this.address}`,
+      frozen.map((interrupt) => () => interrupt.resume()),
+    );
+  }
 
   /** What a successor must know of it. The descriptors are borrowed. @internal */
   get state(): DeviceState<number> {

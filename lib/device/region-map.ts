@@ -8,10 +8,11 @@ import { constants } from "node:os";
 import { checkPart } from "../base/arguments.js";
 import { invalidStateError, VfioError } from "../base/errors.js";
 import { watchForLeak } from "../base/leak.js";
+import type { Blocker, UpdateScope } from "../base/preserve.js";
 import type { OwnedFd } from "../kernel/fd.js";
 import { type MappingHandle, native } from "../kernel/native.js";
 import { ArrayBuffers } from "../memory/array-buffers.js";
-import { type DmaMemory, dmaMemory } from "../memory/dma-buffer.js";
+import { type DmaMemory, dmaMemory, type PreservedMemory } from "../memory/dma-buffer.js";
 import { exportDmaBuf } from "./dma-buf.js";
 import { memorySpaceOff, switchMemoryOn } from "./memory-space.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";
@@ -277,6 +278,30 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
   get obstacle(): { readonly why: string; readonly fix: string } | undefined {
     if (!memorySpaceOff(this.#device)) return undefined;
     return { why: `the memory space of ${this.#device.address} is switched off`, fix: switchMemoryOn };
+  }
+
+  /** @internal */
+  blockers(scope: UpdateScope): readonly Blocker[] {
+    if (scope.includes(this.#device.attachment)) return [];
+    return [
+      {
+        device: undefined,
+        object: this.label,
+        why: "it is memory of a device that is not handed over",
+        fix: "hand its container over too, or unmap it first and map it again afterwards",
+      },
+    ];
+  }
+
+  /** @internal */
+  preserve(): PreservedMemory {
+    const { region, offset, length } = this;
+    return { kind: "bar", device: this.#device.attachment, region: region.index, offset, length };
+  }
+
+  /** As its device is disowned. @internal */
+  disown(): void {
+    this.#drop();
   }
 
   /** @internal */

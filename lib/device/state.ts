@@ -35,6 +35,17 @@ export interface DeviceState<Fd> {
   readonly ioeventfds: readonly IoeventfdState<Fd>[];
 }
 
+/** A device with its tie to its container, as the manifest of a live update has it: the descriptors are its indexes. */
+export interface PreservedDevice extends DeviceState<number> {
+  readonly address: string;
+  readonly descriptor: number;
+  /** Legacy: its group's number. */
+  readonly group: number | undefined;
+  /** iommufd: its id there, and that of the page table that it is attached to. */
+  readonly iommufdId: number | undefined;
+  readonly pageTableId: number | undefined;
+}
+
 /** The same state with other descriptors: borrowed ones sent, or received ones owned. @internal */
 export function mapDeviceState<From, To>(
   { irqs, ioeventfds }: DeviceState<From>,

@@ -8,12 +8,16 @@
  */
 import { constants } from "node:os";
 import { VfioError } from "../base/errors.js";
+import type { Blocker, UpdateScope } from "../base/preserve.js";
 import type { Interrupt } from "../device/interrupt.js";
+import { IrqFd } from "./irqfd.js";
+import type { GuestConnection } from "./part.js";
 import type { Vm } from "./vm.js";
 
-/** Who has an interrupt. */
+/** The connection that has an interrupt. */
 interface Holder {
   readonly vm: Vm;
+  readonly attached: boolean;
   readonly eventfd: number;
 }
 
@@ -44,7 +48,38 @@ export function claim(interrupt: Interrupt, vm: Vm, holder: Holder): () => void 
   };
 }
 
-/** The machine that an interrupt goes to. @internal */
-export function claimedBy(interrupt: Interrupt): Vm | undefined {
-  return holders.get(interrupt)?.vm;
+/**
+ * What keeps a device's interrupt from being handed over: where it goes.
+ *
+ * @param device its address
+ * @internal
+ */
+export function interruptBlockers(device: string, interrupt: Interrupt, scope: UpdateScope): readonly Blocker[] {
+  const blocker = (why: string, fix: string): Blocker[] => [{ device, object: interrupt.label, why, fix }];
+  const holder = holders.get(interrupt);
+  if (holder !== undefined) {
+    const { vm, attached } = holder;
+    if (!scope.includes(vm)) return blocker(`it goes to ${vm}, which is not handed over`, "name that machine too");
+    if (attached) return [];
+    return blocker(`its connection to ${vm} is detached`, "attach or close the connection first");
+  }
+  const borrower = IrqFd.holderOf(interrupt.eventfd) ?? interrupt.borrower;
+  if (borrower === undefined) return [];
+  return blocker(`it is lent to ${borrower}`, "take it back first; connectMessages() can travel");
+}
+
+/** A connection goes along with its device and its machine. @internal */
+export function connectionBlockers(
+  connection: GuestConnection & { readonly vm: Vm },
+  scope: UpdateScope,
+): readonly Blocker[] {
+  if (scope.includes(connection.source)) return [];
+  return [
+    {
+      device: undefined,
+      object: connection.label,
+      why: `it goes to ${connection.vm.label}, which is handed over, and its device is not`,
+      fix: "hand its container over too, or close the connection",
+    },
+  ];
 }

@@ -11,13 +11,14 @@
  */
 import { checkFunction, checkRequired, instanceOf, knownOptions } from "../base/arguments.js";
 import { check, invalidStateError, VfioError } from "../base/errors.js";
+import type { Blocker, UpdateScope } from "../base/preserve.js";
 import { runAll } from "../base/run-all.js";
 import { IntxLine } from "../device/intx.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
-import { claim } from "./claim.js";
+import { claim, connectionBlockers } from "./claim.js";
 import type { IrqFd } from "./irqfd.js";
-import type { VmPart } from "./part.js";
+import type { FrozenConnection, GuestConnection, PreservedConnection, VmPart } from "./part.js";
 import { checkGsi } from "./routing.js";
 import { Vm } from "./vm.js";
 
@@ -49,7 +50,7 @@ const connectionOptions = knownOptions<IntxConnectionOptions>({ gsi: checkGsi, s
  * A line that goes to a guest. Made by {@link connectIntx}; disposing it gives the line back to this process, unmasked: what
  * the device raises still is heard there.
  */
-export class IntxConnection implements VmPart, Disposable {
+export class IntxConnection implements VmPart, GuestConnection, Disposable {
   readonly delivery: IntxDelivery;
   readonly gsi: number;
   /** For messages. */
@@ -82,6 +83,9 @@ export class IntxConnection implements VmPart, Disposable {
     this.#endClaim = claim(line, vm, {
       get vm() {
         return connection.vm;
+      },
+      get attached() {
+        return connection.attached;
       },
       get eventfd() {
         return line.eventfd;
@@ -145,21 +149,42 @@ export class IntxConnection implements VmPart, Disposable {
   // ---- between two processes ---------------------------------------------------------------------------------------
 
   /** @internal */
-  get line(): IntxLine {
+  get connection(): GuestConnection {
+    return this;
+  }
+
+  /** @internal */
+  get source(): IntxLine {
     return this.#line;
   }
 
+  /** @internal */
+  blockers(scope: UpdateScope): readonly Blocker[] {
+    return connectionBlockers(this, scope);
+  }
+
+  /** Its eventfds are the device's. @internal */
+  preserve(): PreservedConnection {
+    return { kind: "intx", gsi: this.gsi, delivery: this.delivery };
+  }
+
+  /** @internal */
+  isStill(preserved: PreservedConnection): boolean {
+    return preserved.kind === "intx";
+  }
+
   /** Takes the line from KVM for the time being: what comes is counted. @internal */
-  suspend(): void {
+  freeze(): FrozenConnection {
     try {
       if (this.#attached) this.#irqfd?.deassign();
     } finally {
       this.#locked = true;
     }
+    return { vectors: [] };
   }
 
-  /** Ends {@link suspend}. @internal */
-  resume(): void {
+  /** Ends {@link freeze}. @internal */
+  thaw(): void {
     this.#locked = false;
     if (!this.#attached) return;
     try {

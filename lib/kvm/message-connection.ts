@@ -23,14 +23,15 @@ import {
   oneOf,
 } from "../base/arguments.js";
 import { check, invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
+import type { AddDescriptor, Blocker, UpdateScope } from "../base/preserve.js";
 import { runAll } from "../base/run-all.js";
 import type { Interrupt } from "../device/interrupt.js";
 import { MessageInterrupts } from "../device/msi.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
-import { claim } from "./claim.js";
+import { claim, connectionBlockers } from "./claim.js";
 import type { IrqFd } from "./irqfd.js";
-import type { VmPart } from "./part.js";
+import type { FrozenConnection, FrozenVector, GuestConnection, PreservedConnection, VmPart } from "./part.js";
 import { checkMessage, type MsiMessage } from "./routing.js";
 import { Vm } from "./vm.js";
 
@@ -58,15 +59,10 @@ export interface MessageConnectionOptions {
   readonly masking?: "irqfd" | "eventfd";
 }
 
-/** What a successor must know of a vector. */
-export interface GuestVectorState<Fd> {
-  readonly index: number;
-  /** The second eventfd of masking by eventfd. */
-  readonly guest: Fd | undefined;
-  readonly message: MsiMessage | undefined;
-  readonly masked: boolean;
-  /** Whether the kernel signals the second eventfd now. */
-  readonly toGuest: boolean;
+/** A vector as a former process has left it. */
+export interface RetrievedVector extends FrozenVector {
+  /** The second eventfd of masking by eventfd. Belongs to the connection. */
+  readonly guest: OwnedFd | undefined;
 }
 
 /** How a vector is switched between this process and the guest. */
@@ -196,7 +192,7 @@ export class ConnectedVector {
     irq: MessageInterrupts,
     masking: "irqfd" | "eventfd",
     { index, message, masked = false }: GuestVector,
-    inherited?: GuestVectorState<OwnedFd>,
+    inherited?: RetrievedVector,
   ) {
     this.#connection = connection;
     this.interrupt = irq.vector(index);
@@ -206,6 +202,9 @@ export class ConnectedVector {
     this.#endClaim = claim(this.interrupt, connection.vm, {
       get vm() {
         return connection.vm;
+      },
+      get attached() {
+        return connection.attached;
       },
       get eventfd() {
         return vector.eventfd;
@@ -349,11 +348,15 @@ export class ConnectedVector {
     this.#irqfd?.deassign();
   }
 
-  /** What a successor must know. The descriptor is borrowed. @internal */
-  get state(): GuestVectorState<number> {
-    const guest = this.#switch.masksByIrqfd ? undefined : this.#switch.guestEventfd;
-    const toGuest = guest !== undefined && this.#toGuest;
-    return { index: this.index, guest, message: this.#message, masked: this.#masked, toGuest };
+  /** The second eventfd of masking by eventfd, borrowed. @internal */
+  get secondEventfd(): number | undefined {
+    return this.#switch.masksByIrqfd ? undefined : this.#switch.guestEventfd;
+  }
+
+  /** What a successor must know, and can change to the last moment. @internal */
+  get state(): FrozenVector {
+    const toGuest = !this.#switch.masksByIrqfd && this.#toGuest;
+    return { index: this.index, message: this.#message, masked: this.#masked, toGuest };
   }
 
   /** Closes what is this process's, and leaves the vector as it is. @internal */
@@ -400,7 +403,7 @@ interface Connection {
  * {@link detach} takes them from KVM and lets them count, {@link attach} brings them back, in the same machine or in another:
  * what came meanwhile is raised then. The device does not notice.
  */
-export class MessageConnection implements VmPart, Disposable {
+export class MessageConnection implements VmPart, GuestConnection, Disposable {
   /** For messages: `msix of 0000:01:00.0`. */
   readonly label: string;
   readonly #irq: MessageInterrupts;
@@ -417,7 +420,7 @@ export class MessageConnection implements VmPart, Disposable {
     vm: Vm,
     vectors: Iterable<GuestVector>,
     { masking = "irqfd" }: MessageConnectionOptions,
-    inherited?: ReadonlyMap<number, GuestVectorState<OwnedFd>>,
+    inherited?: ReadonlyMap<number, RetrievedVector>,
   ) {
     if (masking === "eventfd" && irq.name !== "msix") {
       throw outOfRangeError("masking", `"irqfd" for ${irq}, which keeps nothing pending`, masking);
@@ -431,11 +434,11 @@ export class MessageConnection implements VmPart, Disposable {
   }
 
   /** What a former process had connected goes on in a machine of this one. The kernel is told nothing of the vectors. @internal */
-  static inherit(
+  static retrieve(
     irq: MessageInterrupts,
     vm: Vm,
     masking: "irqfd" | "eventfd",
-    states: readonly GuestVectorState<OwnedFd>[],
+    states: readonly RetrievedVector[],
   ): MessageConnection {
     const vectors = states.map(({ index, message, masked }) => ({
       index,
@@ -486,8 +489,13 @@ export class MessageConnection implements VmPart, Disposable {
 
   // ---- between two processes ---------------------------------------------------------------------------------------
 
-  /** The device's interrupts, of one kind, that it connects. @internal */
-  get irq(): MessageInterrupts {
+  /** @internal */
+  get connection(): GuestConnection {
+    return this;
+  }
+
+  /** @internal */
+  get source(): MessageInterrupts {
     return this.#irq;
   }
 
@@ -496,21 +504,46 @@ export class MessageConnection implements VmPart, Disposable {
     return this.#masking;
   }
 
-  /** Takes every vector from KVM for the time being. What fails on the way leaves the others taken. @internal */
-  suspend(): void {
-    if (!this.#attached) return;
-    try {
-      runAll(
-        `detaching ${this.label}`,
-        [...this.#vectors.values()].map((vector) => () => vector.detach()),
-      );
-    } finally {
-      this.#locked = true;
-    }
+  /** @internal */
+  blockers(scope: UpdateScope): readonly Blocker[] {
+    return connectionBlockers(this, scope);
   }
 
-  /** Ends {@link suspend}: KVM raises what has come. @internal */
-  resume(): void {
+  /** @internal */
+  preserve(add: AddDescriptor): PreservedConnection {
+    const vectors = [...this.#vectors.values()].map(({ index, secondEventfd }) => ({
+      index,
+      guest: secondEventfd === undefined ? undefined : add(secondEventfd),
+    }));
+    return { kind: this.#irq.name === "msi" ? "msi" : "msix", masking: this.#masking, vectors };
+  }
+
+  /** @internal */
+  isStill(preserved: PreservedConnection): boolean {
+    if (preserved.kind === "intx") return false;
+    const now = [...this.#vectors.keys()];
+    const { vectors } = preserved;
+    return now.length === vectors.length && now.every((index, at) => index === vectors[at]?.index);
+  }
+
+  /** Takes every vector from KVM for the time being. What fails on the way leaves the others taken. @internal */
+  freeze(): FrozenConnection {
+    const vectors = [...this.#vectors.values()];
+    try {
+      if (this.#attached) {
+        runAll(
+          `detaching ${this.label}`,
+          vectors.map((vector) => () => vector.detach()),
+        );
+      }
+    } finally {
+      this.#locked = this.#attached;
+    }
+    return { vectors: vectors.map(({ state }) => state) };
+  }
+
+  /** Ends {@link freeze}: KVM raises what has come. @internal */
+  thaw(): void {
     this.#locked = false;
     if (this.#attached) this.attach();
   }
@@ -549,7 +582,7 @@ export class MessageConnection implements VmPart, Disposable {
     this.#add(vectors);
   }
 
-  #add(vectors: Iterable<GuestVector>, inherited?: ReadonlyMap<number, GuestVectorState<OwnedFd>>): void {
+  #add(vectors: Iterable<GuestVector>, inherited?: ReadonlyMap<number, RetrievedVector>): void {
     this.#live();
     checkIterable("vectors", vectors);
     const vm = this.#vm;

@@ -33,7 +33,7 @@ import { KVM_CAP_IRQ_ROUTING, KVM_CAP_IRQFD, KVM_CAP_SPLIT_IRQCHIP } from "../ke
 import { KvmIoeventfd, type KvmIoeventfdOptions } from "./ioeventfd.js";
 import { IrqFd, type IrqFdOptions } from "./irqfd.js";
 import { KvmVfioDevice } from "./kvm-vfio.js";
-import type { VmPart } from "./part.js";
+import type { GuestConnection, VmPart } from "./part.js";
 import {
   checkGsi,
   checkMessage,
@@ -113,6 +113,11 @@ export class Vm implements Disposable {
       },
       routes,
     );
+  }
+
+  /** The interrupts of devices that go to it, in the order in which they were connected. @internal */
+  get connections(): readonly GuestConnection[] {
+    return [...this.parts].flatMap(({ connection }) => (connection === undefined ? [] : [connection]));
   }
 
   get #irqfds(): IrqFd[] {

@@ -1,29 +1,23 @@
 /**
- * A plan as a manifest: what the objects are, and the descriptors that say which.
+ * A plan as a manifest: every object says what a successor must know of it.
  *
  * @module
  */
 
 import { invalidStateError } from "../base/errors.js";
+import type { AddDescriptor } from "../base/preserve.js";
 import { version } from "../base/version.js";
 import type { Container } from "../container/container.js";
-import { IommufdContainer } from "../container/iommufd.js";
-import { LegacyContainer } from "../container/legacy.js";
-import type { Device } from "../device/device.js";
-import { mapDeviceState } from "../device/state.js";
-import { IntxConnection } from "../kvm/intx-connection.js";
-import type { MessageConnection } from "../kvm/message-connection.js";
-import { DmaBuffer, type DmaMemory } from "../memory/dma-buffer.js";
-import { UserContainer, withDescriptors } from "../vfio-user/client/container.js";
+import type { FrozenConnection } from "../kvm/part.js";
+import type { DmaMemory } from "../memory/dma-buffer.js";
 import type { ConnectionItem } from "./manifest/connection.js";
 import type { ContainerItem } from "./manifest/container.js";
-import type { DeviceItem } from "./manifest/device.js";
 import type { FrozenPart } from "./manifest/frozen.js";
 import type { Manifest } from "./manifest/manifest.js";
 import type { MappingItem } from "./manifest/mappings.js";
 import type { MemoryItem } from "./manifest/memory.js";
 import type { SocketItem } from "./manifest/socket.js";
-import type { Plan, PlannedConnection } from "./plan.js";
+import type { Plan, PlannedConnection, Scope } from "./plan.js";
 
 /** What a plan is at this moment. */
 export interface Description {
@@ -32,106 +26,73 @@ export interface Description {
   readonly descriptors: readonly number[];
   /** The manifest's connections. */
   readonly connections: readonly PlannedConnection[];
-  /** All memory of it that is not a device's. */
-  readonly buffers: readonly DmaBuffer[];
+  /** The manifest's memory. */
+  readonly memory: readonly DmaMemory[];
 }
 
 /** Describes a plan that has no blockers. */
 export function describe(plan: Plan): Description {
+  const { scope, connections } = plan;
   const descriptors: number[] = [];
   const add = (fd: number) => descriptors.push(fd) - 1;
-  const memory = new MemoryList(plan, add);
+  const memory = new MemoryList(plan, scope, add);
   for (const buffer of plan.memory.values()) memory.indexOf(buffer);
   const containers: ContainerItem[] = [];
   const sockets: SocketItem[] = [];
   for (const [name, container] of plan.containers) {
-    if (container instanceof UserContainer) {
-      sockets.push(describeSocket(name, container, memory, add));
-    } else if (container instanceof LegacyContainer || container instanceof IommufdContainer) {
-      containers.push(describeContainer(name, container, memory, add));
+    const preserved = container.preserve(add);
+    const mappings = describeMappings(container, memory);
+    if (preserved.record === "sockets") {
+      sockets.push({ ...preserved.state, name, mappings });
+    } else {
+      const devices = [...container.devices.values()].map((device) => device.preserve(add));
+      containers.push({ ...preserved.state, name, devices, mappings });
     }
   }
-  const { connections } = plan;
   const manifest: Manifest = {
     writer: { version, node: process.versions.node, pid: process.pid },
     memory: memory.items,
     containers,
     sockets,
-    connections: connections.map((each) => describeConnection(plan, each, add)),
+    connections: connections.map((each) => describeConnection(scope, each, add)),
     descriptors: [...plan.descriptors].map(([name, fd]) => ({ name, descriptor: add(fd) })),
   };
-  return { manifest, descriptors, connections, buffers: memory.buffers };
+  return { manifest, descriptors, connections, memory: [...memory.all] };
 }
 
-/** Each piece of memory once, whatever maps it. */
+/** Each piece of memory once, in whatever containers it is mapped. */
 class MemoryList {
   readonly items: MemoryItem[] = [];
-  readonly buffers: DmaBuffer[] = [];
   readonly #indexes = new Map<DmaMemory, number>();
-  readonly #names: ReadonlyMap<DmaBuffer, string>;
-  readonly #bars: (memory: DmaMemory) => MemoryItem;
-  readonly #add: (fd: number) => number;
+  readonly #names: ReadonlyMap<DmaMemory, string>;
+  readonly #scope: Scope;
+  readonly #add: AddDescriptor;
 
-  constructor(plan: Plan, add: (fd: number) => number) {
+  constructor(plan: Plan, scope: Scope, add: AddDescriptor) {
     this.#names = new Map([...plan.memory].map(([name, buffer]) => [buffer, name]));
+    this.#scope = scope;
     this.#add = add;
-    this.#bars = (memory) => describeBar(plan, memory);
+  }
+
+  get all(): Iterable<DmaMemory> {
+    return this.#indexes.keys();
   }
 
   indexOf(memory: DmaMemory): number {
     const known = this.#indexes.get(memory);
     if (known !== undefined) return known;
-    const item = memory instanceof DmaBuffer ? this.#file(memory) : this.#bars(memory);
-    const index = this.items.push(item) - 1;
+    const index = this.items.push(this.#describe(memory)) - 1;
     this.#indexes.set(memory, index);
     return index;
   }
 
-  #file(buffer: DmaBuffer): MemoryItem {
-    const backing = buffer.backing();
-    if (backing === undefined) throw invalidStateError(`${buffer.label} has no file`);
-    this.buffers.push(buffer);
-    const { length, pageSize, locked, label } = buffer;
-    const name = this.#names.get(buffer);
-    return { kind: "file", name, descriptor: this.#add(backing.fd), length, pageSize, locked, label };
+  #describe(memory: DmaMemory): MemoryItem {
+    const preserved = memory.preserve(this.#add);
+    if (preserved.kind === "file") return { ...preserved, name: this.#names.get(memory) };
+    const planned = this.#scope.deviceOf(preserved.device);
+    if (planned === undefined) throw invalidStateError(`${memory.label} is of no device that is handed over`);
+    return { ...preserved, container: planned.container, device: planned.device.address };
   }
-}
-
-function describeBar(plan: Plan, memory: DmaMemory): MemoryItem {
-  for (const { container, device } of plan.devices) {
-    const map = device.mapOf(memory);
-    if (map === undefined) continue;
-    const { region, offset, length } = map;
-    return { kind: "bar", container, device: device.address, region: region.index, offset, length };
-  }
-  throw invalidStateError(`${memory.label} is of no device that is handed over`);
-}
-
-function describeContainer(
-  name: string,
-  container: LegacyContainer | IommufdContainer,
-  memory: MemoryList,
-  add: (fd: number) => number,
-): ContainerItem {
-  const { mode, fd, ioas, groups } = container.state;
-  return {
-    name,
-    mode,
-    descriptor: add(fd),
-    ioas,
-    groups: [...groups].map(([id, group]) => ({ id, descriptor: add(group) })),
-    devices: [...container.devices.values()].map((device) => describeDevice(device, add)),
-    mappings: describeMappings(container, memory),
-  };
-}
-
-function describeSocket(
-  name: string,
-  container: UserContainer,
-  memory: MemoryList,
-  add: (fd: number) => number,
-): SocketItem {
-  return { ...withDescriptors(container.readUserState(), add), name, mappings: describeMappings(container, memory) };
 }
 
 function describeMappings(container: Container, memory: MemoryList): MappingItem[] {
@@ -145,37 +106,20 @@ function describeMappings(container: Container, memory: MemoryList): MappingItem
   }));
 }
 
-function describeDevice(device: Device, add: (fd: number) => number): DeviceItem {
-  const { address, port, group, iommufdId, pageTableId } = device.attachment;
-  return {
-    address,
-    descriptor: add(port.fd),
-    group,
-    iommufdId,
-    pageTableId,
-    ...mapDeviceState(device.state, add),
-  };
+function describeConnection(
+  scope: Scope,
+  { machine, connection }: PlannedConnection,
+  add: AddDescriptor,
+): ConnectionItem {
+  const planned = scope.deviceOf(connection.source);
+  if (planned === undefined) throw invalidStateError(`the device of ${connection.label} is not handed over`);
+  const { container, device } = planned;
+  return { ...connection.preserve(add), machine, container, device: device.address };
 }
 
-function describeConnection(
-  plan: Plan,
-  { machine, connection }: PlannedConnection,
-  add: (fd: number) => number,
-): ConnectionItem {
-  const planned = plan.deviceOf(connection);
-  if (planned === undefined) throw invalidStateError(`the device of ${connection.label} is not handed over`);
-  const { container } = planned;
-  const device = planned.device.address;
-  if (connection instanceof IntxConnection) {
-    const { gsi, delivery } = connection;
-    return { kind: "intx", machine, container, device, gsi, delivery };
-  }
-  const vectors = [...connection.vectors.values()].map(({ state }) => ({
-    index: state.index,
-    guest: state.guest === undefined ? undefined : add(state.guest),
-  }));
-  const kind = connection.irq === planned.device.msi ? "msi" : "msix";
-  return { kind, machine, container, device, masking: connection.masking, vectors };
+/** A connection that is frozen. */
+export interface Frozen extends PlannedConnection {
+  readonly state: FrozenConnection;
 }
 
 /**
@@ -184,41 +128,17 @@ function describeConnection(
  * @throws an error with `code` `ERR_INVALID_STATE` if something is connected now that was not when the manifest was written
  */
 export function describeFrozen(
-  plan: Plan,
-  described: Description,
+  frozen: readonly Frozen[],
+  { connections, manifest }: Description,
   state: Uint8Array,
   times: FrozenPart["times"],
 ): FrozenPart {
-  const { connections } = plan;
-  const same = connections.every(
-    ({ connection }, index) =>
-      connection === described.connections[index]?.connection &&
-      isAsDescribed(connection, described.manifest.connections[index]),
-  );
-  if (!same || connections.length !== described.connections.length) {
+  const same = frozen.every(({ connection }, index) => {
+    const item = manifest.connections[index];
+    return connection === connections[index]?.connection && item !== undefined && connection.isStill(item);
+  });
+  if (!same || frozen.length !== connections.length) {
     throw invalidStateError("interrupts were connected or disconnected while the hand-over was prepared: try again");
   }
-  return {
-    connections: connections.map(({ connection }) => ({
-      vectors:
-        connection instanceof IntxConnection
-          ? []
-          : [...connection.vectors.values()].map(({ state: { index, message, masked, toGuest } }) => ({
-              index,
-              message,
-              masked,
-              toGuest,
-            })),
-    })),
-    times,
-    state,
-  };
-}
-
-/** Whether a connection has the vectors that the manifest says. */
-function isAsDescribed(connection: MessageConnection | IntxConnection, item: ConnectionItem | undefined): boolean {
-  if (connection instanceof IntxConnection || item === undefined || item.kind === "intx") return true;
-  const described = item.vectors.map(({ index }) => index);
-  const now = [...connection.vectors.keys()];
-  return now.length === described.length && now.every((index, at) => index === described[at]);
+  return { connections: frozen.map(({ state }) => state), times, state };
 }

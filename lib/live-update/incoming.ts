@@ -20,23 +20,20 @@ import type { ChangeLock } from "../base/change-lock.js";
 import { withDeadline } from "../base/deadline.js";
 import { invalidStateError, messageOf, outOfRangeError } from "../base/errors.js";
 import { failuresOf } from "../base/run-all.js";
-import { type Container, IommufdContainer, LegacyContainer, UserContainer } from "../container/index.js";
-import type { Attachment } from "../device/attachment.js";
+import type { Container } from "../container/container.js";
+import { retrieveContainer } from "../container/retrieve.js";
 import type { Device } from "../device/device.js";
-import { mapDeviceState } from "../device/state.js";
 import type { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
 import { MessageConnection } from "../kvm/message-connection.js";
 import type { Vm } from "../kvm/vm.js";
 import { DmaBuffer, type DmaMemory } from "../memory/dma-buffer.js";
-import { withDescriptors } from "../vfio-user/client/container.js";
+import { UserContainer, withDescriptors } from "../vfio-user/client/container.js";
 import type { IncomingCarrier } from "./carrier.js";
 import { checkIncoming } from "./carrier.js";
 import { checkDescriptor } from "./descriptor-kind.js";
 import type { ConnectionItem } from "./manifest/connection.js";
-import type { ContainerItem } from "./manifest/container.js";
-import type { DeviceItem } from "./manifest/device.js";
 import { decodeFrozen, type FrozenPart } from "./manifest/frozen.js";
 import { decodeManifest, descriptorUses, type Manifest } from "./manifest/manifest.js";
 import type { MemoryItem } from "./manifest/memory.js";
@@ -150,18 +147,18 @@ function assemble(manifest: Manifest, descriptors: readonly OwnedFd[]): Parts {
   };
   const containers = new Map<string, Container>();
   const memory: (DmaMemory | undefined)[] = [];
+  const buffers: DmaBuffer[] = [];
   const named = new Map<string, DmaBuffer>();
   try {
     for (const [index, item] of manifest.memory.entries()) {
       if (item.kind === "bar") continue;
-      const { length, locked, label, name, descriptor } = item;
-      // The processes that have it are the predecessor, whose devices come too, and those that it trusted with it.
-      const buffer = DmaBuffer.fromFd(fd(descriptor), { length, locked, label, trustHolders: true });
+      const buffer = DmaBuffer.retrieve(item, fd(item.descriptor));
       memory[index] = buffer;
-      if (name !== undefined) named.set(name, buffer);
+      buffers.push(buffer);
+      if (item.name !== undefined) named.set(item.name, buffer);
     }
-    for (const item of manifest.containers) containers.set(item.name, inheritContainer(item, fd));
-    for (const item of manifest.sockets) containers.set(item.name, UserContainer.inherit(withDescriptors(item, fd)));
+    for (const item of manifest.containers) containers.set(item.name, retrieveContainer(item, fd));
+    for (const item of manifest.sockets) containers.set(item.name, UserContainer.retrieve(withDescriptors(item, fd)));
     for (const [index, item] of manifest.memory.entries()) {
       if (item.kind === "bar") memory[index] = mapBar(containers, item);
     }
@@ -175,7 +172,7 @@ function assemble(manifest: Manifest, descriptors: readonly OwnedFd[]): Parts {
     }
   } catch (error) {
     for (const container of containers.values()) container.disown();
-    for (const each of memory) if (each instanceof DmaBuffer) each.close();
+    for (const buffer of buffers) buffer.close();
     throw error;
   }
   for (const container of containers.values()) {
@@ -184,44 +181,10 @@ function assemble(manifest: Manifest, descriptors: readonly OwnedFd[]): Parts {
   }
   return {
     containers,
-    buffers: memory.filter((each) => each instanceof DmaBuffer),
+    buffers,
     memory: named,
     descriptors: new Map(manifest.descriptors.map(({ name, descriptor }) => [name, fd(descriptor)])),
   };
-}
-
-function inheritContainer(item: ContainerItem, fd: (index: number) => OwnedFd): Container {
-  if (item.mode === "iommufd") {
-    const { ioas } = item;
-    if (ioas === undefined) throw outOfRangeError("ioas", "an id", ioas);
-    const container = IommufdContainer.inherit(fd(item.descriptor), ioas);
-    return inheritDevices(container, item, fd, (device) => {
-      const { address, descriptor, iommufdId, pageTableId } = device;
-      if (iommufdId === undefined || pageTableId === undefined) throw outOfRangeError("iommufdId", "an id", iommufdId);
-      return container.inheritedTie(address, fd(descriptor), { iommufdId, pageTableId });
-    });
-  }
-  const groups = item.groups.map(({ id, descriptor }) => ({ id, fd: fd(descriptor) }));
-  const container = LegacyContainer.inherit(item.mode, fd(item.descriptor), groups);
-  return inheritDevices(container, item, fd, ({ address, descriptor, group }) => {
-    if (group === undefined) throw outOfRangeError("group", "a number", group);
-    return container.inheritedTie(address, fd(descriptor), group);
-  });
-}
-
-function inheritDevices<C extends Container>(
-  container: C,
-  { devices }: ContainerItem,
-  fd: (index: number) => OwnedFd,
-  tie: (device: DeviceItem) => Attachment,
-): C {
-  try {
-    container.inheritDevices(devices.map((device) => ({ tie: tie(device), state: mapDeviceState(device, fd) })));
-    return container;
-  } catch (error) {
-    container.disown();
-    throw error;
-  }
 }
 
 function findDevice(containers: ReadonlyMap<string, Container>, container: string, device: string): Device {
@@ -291,7 +254,7 @@ export class IncomingUpdate implements Disposable {
     if (!this.committed)
       throw invalidStateError("the files still have the old process's machine: call takeOver() first");
     return [...this.containers.values()].flatMap((container) => [
-      ...(container instanceof LegacyContainer ? container.state.groups.values() : []),
+      ...container.files,
       ...[...container.devices.values()]
         .filter(({ attachment }) => attachment.door === "cdev")
         .map(({ attachment }) => attachment.port.fd),
@@ -403,16 +366,14 @@ export class IncomingUpdate implements Disposable {
       container.handOver.begin();
       container.lock(undefined);
     }
-    const interrupts = containers.flatMap(({ devices }) =>
-      [...devices.values()].flatMap((device) => device.interrupts),
-    );
+    const devices = containers.flatMap(({ devices }) => [...devices.values()]);
     return failuresOf([
       ...this.#manifest.connections.map((item, index) => () => {
         const vm = machines.get(item.machine);
         const vectors = frozen.connections[index]?.vectors ?? [];
         if (vm !== undefined) this.#connections.push(this.#connect(item, vm, vectors, setLevel));
       }),
-      ...interrupts.map((interrupt) => () => interrupt.resume()),
+      ...devices.map((device) => () => device.thaw()),
     ]);
   }
 
@@ -434,7 +395,7 @@ export class IncomingUpdate implements Disposable {
       const guest = guests.get(vector.index);
       return { ...vector, guest: guest === undefined ? undefined : this.#all[guest] };
     });
-    return MessageConnection.inherit(device[item.kind], vm, item.masking, states);
+    return MessageConnection.retrieve(device[item.kind], vm, item.masking, states);
   }
 
   /**

@@ -20,14 +20,14 @@ import { constants } from "node:os";
 import { checkMilliseconds, checkOptions, checkSignal, knownOptions, optionsOf } from "../base/arguments.js";
 import { withDeadline } from "../base/deadline.js";
 import { argTypeError, invalidStateError, messageOf, VfioError } from "../base/errors.js";
+import type { Blocker } from "../base/preserve.js";
 import { failuresOf } from "../base/run-all.js";
 import type { Container } from "../container/container.js";
-import type { Blocker } from "../container/hand-over.js";
-import type { Interrupt } from "../device/interrupt.js";
+import type { Device } from "../device/device.js";
 import { findBlockers } from "./blockers.js";
 import type { OutgoingCarrier } from "./carrier.js";
 import { checkOutgoing } from "./carrier.js";
-import { type Description, describe, describeFrozen } from "./describe.js";
+import { type Description, describe, describeFrozen, type Frozen } from "./describe.js";
 import { encodeFrozen } from "./manifest/frozen.js";
 import { encodeManifest } from "./manifest/manifest.js";
 import { type LiveUpdateOptions, Plan, type PlannedConnection } from "./plan.js";
@@ -155,8 +155,8 @@ class Attempt {
   readonly #containers: readonly Container[];
   readonly #timeline = new Timeline();
   #stopped = false;
-  #suspendedConnections: readonly PlannedConnection[] = [];
-  #suspendedInterrupts: readonly Interrupt[] = [];
+  #frozenConnections: readonly PlannedConnection[] = [];
+  #frozenDevices: readonly Device[] = [];
   readonly #invalidated: Container[] = [];
 
   constructor(plan: Plan, carrier: OutgoingCarrier, options: HandOverOptions, onCommit: () => void) {
@@ -200,7 +200,7 @@ class Attempt {
     this.#stopped = true;
     if (stop !== undefined) await this.#run(stop);
     this.#timeline.begin("freeze");
-    this.#freeze();
+    const frozen = this.#freeze();
     this.#timeline.begin("save");
     const state = save === undefined ? new Uint8Array(0) : await this.#run(save);
     if (!(state instanceof Uint8Array)) throw argTypeError("the result of save()", "a Uint8Array", state);
@@ -210,7 +210,7 @@ class Attempt {
       this.#invalidated.push(container);
     }
     this.#timeline.begin("transfer");
-    const late = encodeFrozen(describeFrozen(this.#plan, described, state, this.#timeline.marks));
+    const late = encodeFrozen(describeFrozen(frozen, described, state, this.#timeline.marks));
     await this.#wait("transfer", 10_000, "until the successor had taken the memory over", (wait) =>
       this.#carrier.transfer(late, wait),
     );
@@ -223,12 +223,14 @@ class Attempt {
   }
 
   /** Interrupts are counted from here on. KVM's hands first: what it has taken from an eventfd it has raised when it lets go. */
-  #freeze(): void {
+  #freeze(): readonly Frozen[] {
     for (const container of this.#containers) container.lock({ why: LOCKED, refuses: "signals" });
-    this.#suspendedConnections = this.#plan.connections;
-    for (const { connection } of this.#suspendedConnections) connection.suspend();
-    this.#suspendedInterrupts = this.#plan.devices.flatMap(({ device }) => device.interrupts);
-    for (const interrupt of this.#suspendedInterrupts) interrupt.suspend();
+    // What fails on the way is thawed with the rest.
+    this.#frozenConnections = this.#plan.connections;
+    const frozen = this.#frozenConnections.map((each) => ({ ...each, state: each.connection.freeze() }));
+    this.#frozenDevices = this.#plan.devices.map(({ device }) => device);
+    for (const device of this.#frozenDevices) device.freeze();
+    return frozen;
   }
 
   /** Undoes everything, whatever of it fails. Returns what is to be thrown. */
@@ -237,12 +239,12 @@ class Attempt {
     const failures = failuresOf([
       ...this.#invalidated.reverse().map((container) => () => container.handOver.restore()),
       ...this.#containers.map((container) => () => container.lock(undefined)),
-      ...this.#suspendedConnections.map(
+      ...this.#frozenConnections.map(
         ({ connection }) =>
           () =>
-            connection.resume(),
+            connection.thaw(),
       ),
-      ...this.#suspendedInterrupts.map((interrupt) => () => interrupt.resume()),
+      ...this.#frozenDevices.map((device) => () => device.thaw()),
       () => {
         if (this.#stopped) this.#plan.options.resume?.();
       },
@@ -258,7 +260,7 @@ class Attempt {
    * The devices are the successor's. It waits for the machines: KVM lets a device's file have one, and one that is closed later
    * would take it from the next.
    */
-  #close({ connections, buffers }: Description): readonly unknown[] {
+  #close({ connections, memory }: Description): readonly unknown[] {
     return failuresOf([
       ...connections.map(
         ({ connection }) =>
@@ -268,7 +270,7 @@ class Attempt {
       ...[...this.#plan.machines.values()].map((vm) => () => vm.close()),
       () => this.#carrier.released(),
       ...this.#containers.map((container) => () => container.disown()),
-      ...buffers.map((buffer) => () => buffer.close()),
+      ...memory.map((each) => () => each.disown()),
     ]);
   }
 

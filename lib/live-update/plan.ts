@@ -13,11 +13,10 @@ import {
   knownOptions,
 } from "../base/arguments.js";
 import { outOfRangeError } from "../base/errors.js";
+import type { UpdateScope } from "../base/preserve.js";
 import { Container } from "../container/container.js";
-import { DmaMapping } from "../container/mapping.js";
 import type { Device } from "../device/device.js";
-import { IntxConnection } from "../kvm/intx-connection.js";
-import { MessageConnection } from "../kvm/message-connection.js";
+import type { GuestConnection } from "../kvm/part.js";
 import { Vm } from "../kvm/vm.js";
 import { DmaBuffer } from "../memory/dma-buffer.js";
 
@@ -62,7 +61,7 @@ export interface PlannedDevice {
 /** An interrupt that goes to a guest, with the machine's name. */
 export interface PlannedConnection {
   readonly machine: string;
-  readonly connection: MessageConnection | IntxConnection;
+  readonly connection: GuestConnection;
 }
 
 /** An object of which each property has a check. */
@@ -108,26 +107,38 @@ export class Plan {
 
   /** In the order in which they were made. */
   get connections(): readonly PlannedConnection[] {
-    return [...this.machines].flatMap(([machine, { parts }]) =>
-      [...parts]
-        .filter((part) => part instanceof MessageConnection || part instanceof IntxConnection)
-        .map((connection) => ({ machine, connection })),
+    return [...this.machines].flatMap(([machine, { connections }]) =>
+      connections.map((connection) => ({ machine, connection })),
     );
   }
 
-  /** Whether a mapping is in one of the containers. */
-  maps(holder: object): boolean {
-    if (!(holder instanceof DmaMapping)) return false;
-    return [...this.containers.values()].some((container) => container.mappingAt(holder.iova) === holder);
+  /** All objects of the plan, as they are now. */
+  get scope(): Scope {
+    return new Scope(this);
+  }
+}
+
+/** What is handed over, by object: an object that depends on others asks for them here. */
+export class Scope implements UpdateScope {
+  readonly #objects = new Set<object>();
+  readonly #devices = new Map<object, PlannedDevice>();
+
+  constructor({ containers, machines, devices }: Pick<Plan, "containers" | "machines" | "devices">) {
+    for (const vm of machines.values()) this.#objects.add(vm);
+    for (const { mappings } of containers.values()) for (const mapping of mappings) this.#objects.add(mapping);
+    for (const planned of devices) {
+      const { attachment, msi, msix, intx } = planned.device;
+      for (const part of [attachment, msi, msix, intx.line]) if (part !== undefined) this.#devices.set(part, planned);
+    }
   }
 
-  /** Whose interrupts a connection takes, if the device is of the plan. */
-  deviceOf(connection: MessageConnection | IntxConnection): PlannedDevice | undefined {
-    return this.devices.find(({ device }) =>
-      connection instanceof MessageConnection
-        ? device.msi === connection.irq || device.msix === connection.irq
-        : device.intx.line === connection.line,
-    );
+  includes(object: object): boolean {
+    return this.#objects.has(object) || this.#devices.has(object);
+  }
+
+  /** The device that an object is a part of: an attachment, a kind of interrupt, a line. */
+  deviceOf(part: object): PlannedDevice | undefined {
+    return this.#devices.get(part);
   }
 }
 

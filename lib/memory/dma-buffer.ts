@@ -19,6 +19,7 @@ import {
 } from "../base/arguments.js";
 import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
 import { watchForLeak } from "../base/leak.js";
+import { type AddDescriptor, type Blocker, closedBlocker, type UpdateScope } from "../base/preserve.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { type MappingHandle, native, PAGE_SIZE } from "../kernel/native.js";
 import { ArrayBuffers } from "./array-buffers.js";
@@ -53,11 +54,37 @@ export interface DmaMemory {
    * @throws VfioError where there should be one and the kernel refuses it
    */
   backing(): { readonly fd: number; readonly offset: number } | undefined;
+  /** What keeps it from going along in a live update. @internal */
+  blockers(scope: UpdateScope): readonly Blocker[];
+  /** What a successor must know of it. @internal */
+  preserve(add: AddDescriptor): PreservedMemory;
+  /** Closes what is this process's of it, when the successor has it. @internal */
+  disown(): void;
   /** Counts a mapping in. @internal */
   hold(holder: object): void;
   /** Counts a mapping out. @internal */
   release(holder: object): void;
 }
+
+/** Memory in the manifest of a live update. */
+export type PreservedMemory =
+  | {
+      readonly kind: "file";
+      /** For messages. */
+      readonly label: string;
+      readonly descriptor: number;
+      readonly length: number;
+      readonly pageSize: number;
+      readonly locked: boolean;
+    }
+  /** A part of a device's region. `device` is its attachment, by which its name is found. */
+  | {
+      readonly kind: "bar";
+      readonly device: object;
+      readonly region: number;
+      readonly offset: number;
+      readonly length: number;
+    };
 
 /**
  * Refuses everything that is not the memory of this package.
@@ -361,9 +388,49 @@ export class DmaBuffer implements DmaMemory, Disposable {
     return this.#backing;
   }
 
-  /** The mappings that hold it. @internal */
-  get holders(): ReadonlySet<object> {
-    return this.#holders;
+  /** @internal */
+  blockers(scope: UpdateScope): readonly Blocker[] {
+    if (this.closed) return [closedBlocker(this.label)];
+    const blocker = (why: string, fix: string): Blocker[] => [{ device: undefined, object: this.label, why, fix }];
+    const held = [...this.#holders].find((holder) => !scope.includes(holder));
+    if (held !== undefined) {
+      return blocker(
+        `it is also mapped at ${held}, which is not handed over`,
+        "hand that container over too, or unmap it there",
+      );
+    }
+    if (this.backing() !== undefined) return [];
+    return blocker(
+      "it is private to this process, and has no file that could travel",
+      'allocate it with { backing: "memfd" }, the default',
+    );
+  }
+
+  /** @internal */
+  preserve(add: AddDescriptor): PreservedMemory {
+    const backing = this.backing();
+    if (backing === undefined) throw invalidStateError(`${this.label} has no file`);
+    const { label, length, pageSize, locked } = this;
+    return { kind: "file", label, descriptor: add(backing.fd), length, pageSize, locked };
+  }
+
+  /** @internal */
+  disown(): void {
+    this.close();
+  }
+
+  /**
+   * Memory that another process has preserved. Its devices come too, so the processes that have the file are those that it
+   * trusted with it.
+   *
+   * @param fd belongs to the caller
+   * @internal
+   */
+  static retrieve(
+    { length, locked, label }: { readonly length: number; readonly locked: boolean; readonly label: string },
+    fd: OwnedFd,
+  ): DmaBuffer {
+    return DmaBuffer.fromFd(fd, { length, locked, label, trustHolders: true });
   }
 
   /** @internal */

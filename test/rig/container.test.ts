@@ -74,6 +74,9 @@ function nowhere(length: number): DmaMemory {
     length,
     pageSize: PAGE,
     backing: () => undefined,
+    blockers: () => [],
+    preserve: () => expect.unreachable(),
+    disown: () => {},
     hold: () => {},
     release: () => {},
   };

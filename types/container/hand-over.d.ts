@@ -6,16 +6,8 @@
  *
  * @module
  */
+import type { Blocker } from "../base/preserve.js";
 import type { ContainerMode } from "./container.js";
-/** What keeps something from being handed over. */
-export interface Blocker {
-    /** The device it is about; undefined if it is about a container, memory, or the program. */
-    readonly device: string | undefined;
-    /** What it is about, for messages. */
-    readonly object: string;
-    readonly why: string;
-    readonly fix: string;
-}
 /** One container's part in a hand-over. In the old process: `invalidate`, perhaps `restore`. In the successor: `takeOver`. */
 export interface HandOver {
     /** What stands in the way, as far as this mode knows. Looks only. */
@@ -43,12 +35,30 @@ export interface HandOver {
     /** The word was given: from here on nobody else uses it. Does not fail. */
     begin(): void;
 }
-/** What a successor must know of a container of the kernel's. The descriptors are borrowed. */
-export interface ContainerState {
+/** What a successor must know of a container of the kernel's, besides its devices and mappings. */
+export interface KernelContainerState {
     readonly mode: ContainerMode;
-    readonly fd: number;
+    /** The container's own descriptor. */
+    readonly descriptor: number;
     /** iommufd: the id of the address space. */
     readonly ioas: number | undefined;
-    /** Legacy: the groups by their numbers. */
-    readonly groups: ReadonlyMap<number, number>;
+    /** Legacy: its groups. */
+    readonly groups: readonly {
+        readonly id: number;
+        readonly descriptor: number;
+    }[];
 }
+/**
+ * What a successor must know of a container, by the record of the manifest that it stands in. A kind of container in a higher
+ * room adds its own record to this interface.
+ */
+export interface PreservedContainers {
+    readonly containers: KernelContainerState;
+}
+/** One container in the manifest of a live update: the descriptors are its indexes. */
+export type PreservedContainer = {
+    readonly [Kind in keyof PreservedContainers]: {
+        readonly record: Kind;
+        readonly state: PreservedContainers[Kind];
+    };
+}[keyof PreservedContainers];

@@ -1,5 +1,6 @@
+import type { Blocker } from "../base/preserve.js";
 import type { LegacyMode } from "./container.js";
-import type { Blocker, HandOver } from "./hand-over.js";
+import type { HandOver } from "./hand-over.js";
 import type { DmaMapping } from "./mapping.js";
 /** What it needs of the container. */
 export interface LegacyHandOverOwner {

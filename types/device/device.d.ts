@@ -11,6 +11,7 @@
  *
  * @module
  */
+import type { Preservable } from "../base/preserve.js";
 import { ConfigSpace } from "./config-space.js";
 import { DeviceFeatures } from "./feature.js";
 import { type DeviceInfo } from "./info.js";
@@ -22,6 +23,7 @@ import { Notification } from "./notification.js";
 import { Region } from "./region.js";
 import { type RegionName, type RegionType } from "./region-info.js";
 import { type HotResetInfo } from "./reset.js";
+import { type PreservedDevice } from "./state.js";
 /**
  * A device that is attached to a container: its registers, config space, interrupts and resets. Made by
  * `container.attach(address)`.
@@ -29,7 +31,7 @@ import { type HotResetInfo } from "./reset.js";
  * It belongs to the thread that attached it. Every method of a closed device, and of what it gave out, throws an error
  * with `code` `ERR_INVALID_STATE`.
  */
-export declare class Device implements Disposable {
+export declare class Device implements Preservable<PreservedDevice>, Disposable {
     #private;
     /** Its PCI address (`0000:01:00.0`), or a mediated device's UUID. */
     readonly address: string;

@@ -25,3 +25,13 @@ export interface DeviceState<Fd> {
     readonly irqs: readonly IrqState<Fd>[];
     readonly ioeventfds: readonly IoeventfdState<Fd>[];
 }
+/** A device with its tie to its container, as the manifest of a live update has it: the descriptors are its indexes. */
+export interface PreservedDevice extends DeviceState<number> {
+    readonly address: string;
+    readonly descriptor: number;
+    /** Legacy: its group's number. */
+    readonly group: number | undefined;
+    /** iommufd: its id there, and that of the page table that it is attached to. */
+    readonly iommufdId: number | undefined;
+    readonly pageTableId: number | undefined;
+}

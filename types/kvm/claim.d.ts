@@ -1,8 +1,9 @@
 import type { Interrupt } from "../device/interrupt.js";
 import type { Vm } from "./vm.js";
-/** Who has an interrupt. */
+/** The connection that has an interrupt. */
 interface Holder {
     readonly vm: Vm;
+    readonly attached: boolean;
     readonly eventfd: number;
 }
 /**

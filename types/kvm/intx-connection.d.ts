@@ -1,5 +1,5 @@
 import { IntxLine } from "../device/intx.js";
-import type { VmPart } from "./part.js";
+import type { GuestConnection, VmPart } from "./part.js";
 import { Vm } from "./vm.js";
 /** How a line goes to a guest. */
 export interface IntxConnectionOptions {
@@ -24,7 +24,7 @@ export type IntxDelivery = "resample" | "irqfd" | "user";
  * A line that goes to a guest. Made by {@link connectIntx}; disposing it gives the line back to this process, unmasked: what
  * the device raises still is heard there.
  */
-export declare class IntxConnection implements VmPart, Disposable {
+export declare class IntxConnection implements VmPart, GuestConnection, Disposable {
     #private;
     readonly delivery: IntxDelivery;
     readonly gsi: number;

@@ -11,7 +11,8 @@
  */
 import type { Interrupt } from "../device/interrupt.js";
 import { MessageInterrupts } from "../device/msi.js";
-import type { VmPart } from "./part.js";
+import { OwnedFd } from "../kernel/fd.js";
+import type { FrozenVector, GuestConnection, VmPart } from "./part.js";
 import { type MsiMessage } from "./routing.js";
 import { Vm } from "./vm.js";
 /** A vector of the device, and what it is to the guest. */
@@ -34,15 +35,10 @@ export interface MessageConnectionOptions {
      */
     readonly masking?: "irqfd" | "eventfd";
 }
-/** What a successor must know of a vector. */
-export interface GuestVectorState<Fd> {
-    readonly index: number;
-    /** The second eventfd of masking by eventfd. */
-    readonly guest: Fd | undefined;
-    readonly message: MsiMessage | undefined;
-    readonly masked: boolean;
-    /** Whether the kernel signals the second eventfd now. */
-    readonly toGuest: boolean;
+/** A vector as a former process has left it. */
+export interface RetrievedVector extends FrozenVector {
+    /** The second eventfd of masking by eventfd. Belongs to the connection. */
+    readonly guest: OwnedFd | undefined;
 }
 /** One vector of a {@link MessageConnection}. */
 export declare class ConnectedVector {
@@ -82,7 +78,7 @@ export declare class ConnectedVector {
  * {@link detach} takes them from KVM and lets them count, {@link attach} brings them back, in the same machine or in another:
  * what came meanwhile is raised then. The device does not notice.
  */
-export declare class MessageConnection implements VmPart, Disposable {
+export declare class MessageConnection implements VmPart, GuestConnection, Disposable {
     #private;
     /** For messages: `msix of 0000:01:00.0`. */
     readonly label: string;

@@ -3,6 +3,39 @@
  *
  * @module
  */
+import type { AddDescriptor, Preservable } from "../base/preserve.js";
+import type { MsiMessage } from "./routing.js";
 export interface VmPart {
     close(): void;
+}
+/** A device's interrupts that go to a guest, as a live update sees them. */
+export interface GuestConnection extends Preservable<PreservedConnection, FrozenConnection> {
+    /** For messages. */
+    readonly label: string;
+}
+/** What a successor must know of a connection. */
+export type PreservedConnection = {
+    readonly kind: "msi" | "msix";
+    readonly masking: "irqfd" | "eventfd";
+    /** `guest` is the second eventfd of masking by eventfd. */
+    readonly vectors: readonly {
+        readonly index: number;
+        readonly guest: ReturnType<AddDescriptor> | undefined;
+    }[];
+} | {
+    readonly kind: "intx";
+    readonly gsi: number;
+    readonly delivery: "resample" | "irqfd" | "user";
+};
+/** What the guest has programmed for a vector. */
+export interface FrozenVector {
+    readonly index: number;
+    readonly message: MsiMessage | undefined;
+    readonly masked: boolean;
+    /** Masking by eventfd: whether the kernel signals the guest's eventfd now. */
+    readonly toGuest: boolean;
+}
+/** What can change to the last moment. A line has no vectors. */
+export interface FrozenConnection {
+    readonly vectors: readonly FrozenVector[];
 }

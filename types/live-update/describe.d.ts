@@ -1,9 +1,10 @@
 /**
- * A plan as a manifest: what the objects are, and the descriptors that say which.
+ * A plan as a manifest: every object says what a successor must know of it.
  *
  * @module
  */
-import { DmaBuffer } from "../memory/dma-buffer.js";
+import type { FrozenConnection } from "../kvm/part.js";
+import type { DmaMemory } from "../memory/dma-buffer.js";
 import type { FrozenPart } from "./manifest/frozen.js";
 import type { Manifest } from "./manifest/manifest.js";
 import type { Plan, PlannedConnection } from "./plan.js";
@@ -14,14 +15,18 @@ export interface Description {
     readonly descriptors: readonly number[];
     /** The manifest's connections. */
     readonly connections: readonly PlannedConnection[];
-    /** All memory of it that is not a device's. */
-    readonly buffers: readonly DmaBuffer[];
+    /** The manifest's memory. */
+    readonly memory: readonly DmaMemory[];
 }
 /** Describes a plan that has no blockers. */
 export declare function describe(plan: Plan): Description;
+/** A connection that is frozen. */
+export interface Frozen extends PlannedConnection {
+    readonly state: FrozenConnection;
+}
 /**
  * What has changed to the last moment.
  *
  * @throws an error with `code` `ERR_INVALID_STATE` if something is connected now that was not when the manifest was written
  */
-export declare function describeFrozen(plan: Plan, described: Description, state: Uint8Array, times: FrozenPart["times"]): FrozenPart;
+export declare function describeFrozen(frozen: readonly Frozen[], { connections, manifest }: Description, state: Uint8Array, times: FrozenPart["times"]): FrozenPart;

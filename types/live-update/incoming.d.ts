@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type Container } from "../container/index.js";
+import type { Container } from "../container/container.js";
 import type { OwnedFd } from "../kernel/fd.js";
 import { IntxConnection } from "../kvm/intx-connection.js";
 import { MessageConnection } from "../kvm/message-connection.js";

@@ -16,7 +16,7 @@
  * @module
  */
 import { VfioError } from "../base/errors.js";
-import type { Blocker } from "../container/hand-over.js";
+import type { Blocker } from "../base/preserve.js";
 import type { OutgoingCarrier } from "./carrier.js";
 import { type LiveUpdateOptions } from "./plan.js";
 import { type LiveUpdateReport } from "./timeline.js";

@@ -1,7 +1,7 @@
+import type { UpdateScope } from "../base/preserve.js";
 import { Container } from "../container/container.js";
 import type { Device } from "../device/device.js";
-import { IntxConnection } from "../kvm/intx-connection.js";
-import { MessageConnection } from "../kvm/message-connection.js";
+import type { GuestConnection } from "../kvm/part.js";
 import { Vm } from "../kvm/vm.js";
 import { DmaBuffer } from "../memory/dma-buffer.js";
 /** What a program hands over. Names are what the successor finds things by. */
@@ -43,7 +43,7 @@ export interface PlannedDevice {
 /** An interrupt that goes to a guest, with the machine's name. */
 export interface PlannedConnection {
     readonly machine: string;
-    readonly connection: MessageConnection | IntxConnection;
+    readonly connection: GuestConnection;
 }
 /** The program's objects. Everything is looked up when it is asked for: a device that came meanwhile is there. */
 export declare class Plan {
@@ -56,8 +56,14 @@ export declare class Plan {
     get devices(): readonly PlannedDevice[];
     /** In the order in which they were made. */
     get connections(): readonly PlannedConnection[];
-    /** Whether a mapping is in one of the containers. */
-    maps(holder: object): boolean;
-    /** Whose interrupts a connection takes, if the device is of the plan. */
-    deviceOf(connection: MessageConnection | IntxConnection): PlannedDevice | undefined;
+    /** All objects of the plan, as they are now. */
+    get scope(): Scope;
+}
+/** What is handed over, by object: an object that depends on others asks for them here. */
+export declare class Scope implements UpdateScope {
+    #private;
+    constructor({ containers, machines, devices }: Pick<Plan, "containers" | "machines" | "devices">);
+    includes(object: object): boolean;
+    /** The device that an object is a part of: an attachment, a kind of interrupt, a line. */
+    deviceOf(part: object): PlannedDevice | undefined;
 }

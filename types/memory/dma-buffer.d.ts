@@ -36,6 +36,24 @@ export interface DmaMemory {
         readonly offset: number;
     } | undefined;
 }
+/** Memory in the manifest of a live update. */
+export type PreservedMemory = {
+    readonly kind: "file";
+    /** For messages. */
+    readonly label: string;
+    readonly descriptor: number;
+    readonly length: number;
+    readonly pageSize: number;
+    readonly locked: boolean;
+}
+/** A part of a device's region. `device` is its attachment, by which its name is found. */
+ | {
+    readonly kind: "bar";
+    readonly device: object;
+    readonly region: number;
+    readonly offset: number;
+    readonly length: number;
+};
 /**
  * Refuses everything that is not the memory of this package.
  *

@@ -22,8 +22,9 @@ import {
   knownOptions,
 } from "../../base/arguments.js";
 import { argTypeError, outOfRangeError, VfioError } from "../../base/errors.js";
+import type { AddDescriptor, Blocker } from "../../base/preserve.js";
 import { type AttachOptions, Container, type SpaceInfo } from "../../container/container.js";
-import type { Blocker, HandOver } from "../../container/hand-over.js";
+import type { HandOver, PreservedContainer } from "../../container/hand-over.js";
 import type { DmaMapping } from "../../container/mapping.js";
 import type { Attachment } from "../../device/attachment.js";
 import type { Device } from "../../device/device.js";
@@ -78,6 +79,12 @@ export interface UserContainerState<Fd> extends ConnectionState<Fd>, PortOptions
   readonly port: PortState<Fd>;
   /** Its interrupts. */
   readonly device: DeviceState<Fd>;
+}
+
+declare module "../../container/hand-over.js" {
+  interface PreservedContainers {
+    readonly sockets: UserContainerState<number>;
+  }
 }
 
 /** The same state with other descriptors: borrowed ones sent, or received ones owned. */
@@ -185,7 +192,7 @@ export class UserContainer extends Container {
    * @param state its descriptors belong to the container from here on; if this throws, they are still the caller's
    * @internal
    */
-  static inherit(state: UserContainerState<OwnedFd>): UserContainer {
+  static retrieve(state: UserContainerState<OwnedFd>): UserContainer {
     const { path, timeout, postedWrites, trustServer, agreement, address } = state;
     const socket = UnixSocket.ofStream(state.socket);
     const twin = state.twin === undefined ? undefined : UnixSocket.ofStream(state.twin);
@@ -542,12 +549,16 @@ export class UserContainer extends Container {
   }
 
   /**
-   * What a successor must know. What the server was not asked yet, it is asked now.
+   * What the server was not asked yet, it is asked now.
    *
    * @throws VfioError
    * @internal
    */
-  readUserState(): UserContainerState<number> {
+  preserve(add: AddDescriptor): PreservedContainer {
+    return { record: "sockets", state: withDescriptors(this.#state(), add) };
+  }
+
+  #state(): UserContainerState<number> {
     const [device] = this.devices.values();
     if (device === undefined || this.#userPort === undefined) {
       throw this.#error(ENODEV, "connect", "no device is attached");

@@ -142,6 +142,9 @@ describe("DmaPool", () => {
       length,
       pageSize,
       backing: () => undefined,
+      blockers: () => [],
+      preserve: () => expect.unreachable(),
+      disown() {},
       hold() {},
       release() {},
     };

@@ -53,6 +53,11 @@ export interface UserContainerState<Fd> extends ConnectionState<Fd>, PortOptions
     /** Its interrupts. */
     readonly device: DeviceState<Fd>;
 }
+declare module "../../container/hand-over.js" {
+    interface PreservedContainers {
+        readonly sockets: UserContainerState<number>;
+    }
+}
 /** The same state with other descriptors: borrowed ones sent, or received ones owned. */
 export declare function withDescriptors<From, To>(state: UserContainerState<From>, convert: (fd: From) => To): UserContainerState<To>;
 /** What a container tells of. */
