@@ -27,8 +27,6 @@ import { ConnectedVector, MessageConnection } from "./kvm/message-connection.js"
 import { GsiRouting } from "./kvm/routing.js";
 import { Vcpu } from "./kvm/vcpu.js";
 import { Vm } from "./kvm/vm.js";
-import { IncomingUpdate } from "./live-update/incoming.js";
-import { LiveUpdate } from "./live-update/outgoing.js";
 import { AddressSpace } from "./memory/address-space.js";
 import { DmaBuffer } from "./memory/dma-buffer.js";
 import { DmaBlock, DmaPool } from "./memory/dma-pool.js";
@@ -89,13 +87,8 @@ showAs(MessageConnection, (connection) => `${connection.label}, ${openOrClosed(c
 showAs(ConnectedVector, (vector) => `vector ${vector.index}`);
 showAs(IntxConnection, (connection) => `${connection.label}, GSI ${connection.gsi}, ${openOrClosed(connection)}`);
 
-// ---- live update, descriptors ---------------------------------------------------------------------------------------
+// ---- descriptors ---------------------------------------------------------------------------------------
 
-showAs(LiveUpdate, (update) => (update.committed ? "committed" : "not committed"));
-showAs(
-  IncomingUpdate,
-  (update) => `containers: ${list(update.containers.keys())}${update.committed ? ", taken over" : ""}`,
-);
 showAs(OwnedFd, (fd) => `${fd.label}, ${fd.closed ? "closed" : `descriptor ${fd.number}`}`);
 showAs(UnixSocket, (socket) => `${socket.label}, ${socket.type}, ${openOrClosed(socket)}`);
 showAs(UnixListener, (listener) => `${listener.path}, ${listener.type}`);

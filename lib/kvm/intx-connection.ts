@@ -104,6 +104,11 @@ export class IntxConnection implements VmPart, GuestConnection, Disposable {
     vm.parts.add(this);
   }
 
+  /** A line that a former process had connected goes on in a machine of this one. @internal */
+  static retrieve(line: IntxLine, vm: Vm, options: IntxConnectionOptions): IntxConnection {
+    return new IntxConnection(line, vm, options, true);
+  }
+
   /** The line is this process's own then, as after {@link close}, and can be connected anew. */
   #giveUp(): void {
     try {

@@ -1,8 +1,8 @@
 /**
- * What carries a hand-over from the old process to its successor.
+ * A carrier takes a hand-over from the old process to its successor.
  *
- * The steps are the same whatever carries them; a carrier that is no conversation (an exec in place, a store that outlives
- * the process) has nothing to wait for in some of them.
+ * The steps are the same for every carrier. A carrier without a conversation (an exec in place, a store that outlives the process)
+ * has nothing to wait for in some of them.
  *
  * ```text
  *  old: OutgoingCarrier                      successor: IncomingCarrier
@@ -30,18 +30,18 @@ export interface CarrierWait {
   readonly signal: AbortSignal;
 }
 
-/** What goes to the successor while the devices still run here. */
+/** The part that goes to the successor while the devices still run here. */
 export interface Parcel {
   /** The encoded manifest. */
   readonly manifest: Uint8Array;
-  /** The descriptors that it speaks of, by their indexes. Borrowed. */
+  /** The descriptors that it names, by their indexes. Borrowed. */
   readonly descriptors: readonly number[];
 }
 
-/** What came. */
+/** A {@link Parcel} that arrived. */
 export interface ReceivedParcel {
   readonly manifest: Uint8Array;
-  /** Close-on-exec; they belong to whoever received them. */
+  /** Close-on-exec; they belong to the receiver. */
   readonly descriptors: readonly OwnedFd[];
 }
 
@@ -49,7 +49,7 @@ export interface ReceivedParcel {
 export interface OutgoingCarrier {
   /** For messages: `socket`, `exec`. */
   readonly name: string;
-  /** What stands in the way of this carrier, a sentence each with what to do. Looks only. */
+  /** The reasons why this carrier cannot be used now, each with a fix. Changes nothing. */
   blockers(): readonly { readonly why: string; readonly fix: string }[];
   /** Brings manifest and descriptors to the successor; resolves when it is ready to take over. */
   prepare(parcel: Parcel, wait: CarrierWait): Promise<void>;
@@ -58,18 +58,18 @@ export interface OutgoingCarrier {
    * is gone. Left out by a carrier whose successor does not run yet.
    */
   ended?(wait: CarrierWait): Promise<never>;
-  /** Everything is frozen: brings the last part; resolves when the successor has taken the memory over and waits for the word. */
+  /** Everything is frozen: brings the last part; resolves when the successor has taken the memory over and waits for the commit. */
   transfer(late: Uint8Array, wait: CarrierWait): Promise<void>;
   /**
-   * Gives the word. What throws has not given it, and can be rolled back; when it returns, this process can only close. (An
-   * exec does not return.)
+   * Commits. If it throws, nothing is committed, and the hand-over can be rolled back; when it returns, this process can only
+   * close. (An exec does not return.)
    */
   commit(): void;
-  /** What the successor could stumble over is closed here. Does not throw. */
+  /** Says that everything is closed here that would be in the successor's way. Does not throw. */
   released(): void;
-  /** Waits for the successor's last word: its report. Rejects if it went away before it gave that. */
+  /** Waits for the successor's report, its last message. Rejects if the successor goes away before. */
   acknowledged(wait: CarrierWait): Promise<Uint8Array>;
-  /** Ends a hand-over that is not committed, and tells the successor. Does not throw; does nothing when it has ended. */
+  /** Ends a hand-over that is not committed, and gives the successor the reason. Does not throw; a second call does nothing. */
   abort(reason: string): void;
   /** Gives the carrier's own descriptors back. */
   close(): void;
@@ -79,17 +79,17 @@ export interface OutgoingCarrier {
 export interface IncomingCarrier {
   /** For messages: `socket`, `exec`. */
   readonly name: string;
-  /** Waits for manifest and descriptors. What fails has closed every descriptor that came. */
+  /** Waits for manifest and descriptors. Where it fails, it has closed every descriptor that came. */
   receive(wait: CarrierWait): Promise<ReceivedParcel>;
   /** Says that it is ready, and waits until everything is frozen: the last part. */
   ready(wait: CarrierWait): Promise<Uint8Array>;
-  /** Says that the memory is taken over, and waits for the word: when this resolves, the devices are this process's. */
+  /** Says that the memory is taken over, and waits for the commit: when this resolves, the devices are this process's. */
   taken(wait: CarrierWait): Promise<void>;
-  /** Waits until the old process has closed what this one could stumble over. */
+  /** Waits until the old process has closed everything that would be in the way here. */
   released(wait: CarrierWait): Promise<void>;
-  /** The last word. Does not throw: the devices are this process's, whether the old one hears it or not. */
+  /** Sends the report. Does not throw: the devices are this process's, whether the report arrives or not. */
   done(report: Uint8Array): void;
-  /** Ends a hand-over that is not committed, and tells the old process why. Does not throw; does nothing when it has ended. */
+  /** Ends a hand-over that is not committed, and gives the old process the reason. Does not throw; a second call does nothing. */
   fail(reason: string): void;
   /** Gives the carrier's own descriptors back. */
   close(): void;

@@ -25,11 +25,12 @@ import { join } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import { checkObject, checkOptions, checkString, checkStrings, knownOptions, optionsOf } from "../base/arguments.js";
 import { check, invalidStateError, VfioError } from "../base/errors.js";
+import { array, bytes, i32, struct, u32 } from "../base/struct.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { MFD_ALLOW_SEALING } from "../memory/memory-file.js";
 import type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
-import { type ChannelLimits, channelLimits } from "./channel.js";
+import { type MessageLimits, messageLimits } from "./message-socket.js";
 
 const { EBADF, EBADMSG, EMSGSIZE, ENOENT, EOPNOTSUPP } = constants.errno;
 
@@ -37,12 +38,16 @@ const { EBADF, EBADMSG, EMSGSIZE, ENOENT, EOPNOTSUPP } = constants.errno;
 const VARIABLE = "VFIO_LIVE_UPDATE";
 const MAGIC = new TextEncoder().encode("VFLUEXEC");
 const VERSION = 1;
-const HEADER = 24;
+/** The beginning of the memfd. After it come the numbers of the descriptors, the manifest and the late part. */
+const header = struct({ magic: bytes(8), version: u32, count: u32, manifest: u32, late: u32 });
+const HEADER = header.size;
+/** The numbers of the descriptors. */
+const numbersOf = (count: number) => array(i32, count);
 // linux/memfd.h, linux/fcntl.h: no more seals, and no other size or content from then on.
 const SEALS = 0xf;
 // What fs.nr_open allows one process as the kernel comes.
 const MAX_OPEN = 1_048_576;
-const LIMITS: ChannelLimits = { bytes: 256 * 1024 * 1024, descriptors: 16_384 };
+const LIMITS: MessageLimits = { bytes: 256 * 1024 * 1024, descriptors: 16_384 };
 
 /** What is executed. */
 export interface ExecCarrierOptions {
@@ -55,7 +60,7 @@ export interface ExecCarrierOptions {
 }
 
 const carrierOptions = knownOptions<ExecCarrierOptions>({ command: checkString, args: checkStrings, env: checkObject });
-const incomingOptions = knownOptions<IncomingExecOptions>({ limits: optionsOf(channelLimits) });
+const incomingOptions = knownOptions<IncomingExecOptions>({ limits: optionsOf(messageLimits) });
 
 /**
  * Opens the old program's side of a hand-over by exec in place.
@@ -72,7 +77,7 @@ export function execInPlace(options: ExecCarrierOptions = {}): OutgoingCarrier {
 /** The limits of what {@link incomingExec} takes. */
 export interface IncomingExecOptions {
   /** By default 256 MiB for each part, and 16,384 descriptors. */
-  readonly limits?: Partial<ChannelLimits>;
+  readonly limits?: Partial<MessageLimits>;
 }
 
 /**
@@ -244,14 +249,18 @@ class ExecInPlace implements OutgoingCarrier {
 }
 
 function writeParcel({ manifest, descriptors }: Parcel, late: Uint8Array): OwnedFd {
-  const head = new Uint8Array(HEADER + 4 * descriptors.length);
-  const view = new DataView(head.buffer);
-  head.set(MAGIC);
-  view.setUint32(8, VERSION, true);
-  view.setUint32(12, descriptors.length, true);
-  view.setUint32(16, manifest.byteLength, true);
-  view.setUint32(20, late.byteLength, true);
-  for (const [index, fd] of descriptors.entries()) view.setInt32(HEADER + 4 * index, fd, true);
+  const count = descriptors.length;
+  const numbers = numbersOf(count);
+  const view = new DataView(new ArrayBuffer(HEADER + numbers.size));
+  header.write(view, 0, {
+    magic: MAGIC,
+    version: VERSION,
+    count,
+    manifest: manifest.byteLength,
+    late: late.byteLength,
+  });
+  numbers.write(view, HEADER, descriptors);
+  const head = new Uint8Array(view.buffer);
   const memfd = new OwnedFd(
     check(native.memfdCreate("vfio-live-update", MFD_ALLOW_SEALING), () => ({ syscall: "memfd_create" })),
     "the memfd of a hand-over",
@@ -293,18 +302,15 @@ interface Carried {
   readonly descriptors: readonly OwnedFd[];
 }
 
-function readParcel(memfd: OwnedFd, limits: ChannelLimits): Carried {
+function readParcel(memfd: OwnedFd, limits: MessageLimits): Carried {
   const refuse = (errno: number, why: string): VfioError =>
     new VfioError({ errno, syscall: "execve", object: memfd.label, why });
   const { size } = fstatSync(memfd.number);
-  if (size < HEADER) throw refuse(EBADMSG, `it has ${size} bytes`);
-  const head = readAll(memfd, new Uint8Array(HEADER), 0);
-  const view = new DataView(head.buffer);
-  if (MAGIC.some((byte, index) => head[index] !== byte)) throw refuse(EBADMSG, "it is no hand-over");
-  const version = view.getUint32(8, true);
-  const count = view.getUint32(12, true);
-  const manifest = view.getUint32(16, true);
-  const late = view.getUint32(20, true);
+  const head = readAll(memfd, new Uint8Array(Math.min(size, HEADER)), 0);
+  const { magic, version, count, manifest, late } = header.decode(head, ({ length }) =>
+    refuse(EBADMSG, `it has ${length} bytes`),
+  );
+  if (MAGIC.some((byte, index) => magic[index] !== byte)) throw refuse(EBADMSG, "it is not part of a hand-over");
   const sizes = `${count} descriptors, ${manifest} and ${late} bytes`;
   // The list of descriptors stands where it is in every version: they are closed also where nothing else is understood.
   if (count > MAX_OPEN || HEADER + 4 * count > size)
@@ -337,11 +343,11 @@ function readParcel(memfd: OwnedFd, limits: ChannelLimits): Carried {
 
 /** The descriptors of the list, close-on-exec again, and the numbers that cannot be any. */
 function takeDescriptors(memfd: OwnedFd, count: number): { right: OwnedFd[]; wrong: number[] } {
-  const view = new DataView(readAll(memfd, new Uint8Array(4 * count), HEADER).buffer);
+  const numbers = numbersOf(count);
+  const view = new DataView(readAll(memfd, new Uint8Array(numbers.size), HEADER).buffer);
   const right = new Map<number, OwnedFd>();
   const wrong: number[] = [];
-  for (let index = 0; index < count; index++) {
-    const fd = view.getInt32(4 * index, true);
+  for (const fd of numbers.read(view, 0)) {
     if (fd <= 2 || fd === memfd.number || right.has(fd) || isRuntimes(fd)) wrong.push(fd);
     else if (native.adopt(fd) < 0) wrong.push(fd);
     else right.set(fd, new OwnedFd(fd, `descriptor ${fd} of the hand-over`));

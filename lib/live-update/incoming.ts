@@ -1,8 +1,8 @@
 /**
  * The successor's side of a live update.
  *
- * Everything is put together from what the old process has opened, bound, attached, mapped and switched on. The kernel is asked,
- * and told nothing that the devices could notice: no reset, no attach, no map, no `VFIO_DEVICE_SET_IRQS`.
+ * Everything is put together from what the old process has opened, bound, attached, mapped and switched on. No call here changes
+ * anything that the devices could notice: no reset, no attach, no map, no `VFIO_DEVICE_SET_IRQS`.
  *
  * @module
  */
@@ -19,6 +19,7 @@ import {
 import type { ChangeLock } from "../base/change-lock.js";
 import { withDeadline } from "../base/deadline.js";
 import { invalidStateError, messageOf, outOfRangeError } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import { failuresOf } from "../base/run-all.js";
 import type { Container } from "../container/container.js";
 import { retrieveContainer } from "../container/retrieve.js";
@@ -66,7 +67,7 @@ const takeOverOptions = knownOptions<TakeOverOptions>({
 });
 
 const RECEIVE_MS = 60_000;
-/** An old process that stalls after it has given the word holds nobody back for longer. */
+/** The longest wait for an old process that stalls after the commit. */
 const RELEASE_MS = 5000;
 const NOT_YET: ChangeLock = {
   why: "still belongs to the old process: only reads are allowed until takeOver()",
@@ -78,8 +79,8 @@ const NOT_YET: ChangeLock = {
  * the devices: they can be read, and not changed, until {@link IncomingUpdate.takeOver}.
  *
  * @param carrier used up: closed when the hand-over is over, whatever comes
- * @throws VfioError `ETIMEDOUT` if nothing comes in time; VfioError for what is not understood or not what it says, after everything that came was closed and the old process was
- *   told
+ * @throws VfioError `ETIMEDOUT` if nothing comes in time; VfioError for a manifest or a descriptor that is refused, after everything that came was closed and the
+ *   old process got the reason
  */
 export async function receiveLiveUpdate(
   carrier: IncomingCarrier,
@@ -130,7 +131,7 @@ function checkEach(manifest: Manifest, descriptors: readonly OwnedFd[]): void {
   }
 }
 
-/** What is put together. */
+/** The objects that are made of the manifest. */
 interface Parts {
   readonly containers: ReadonlyMap<string, Container>;
   readonly buffers: readonly DmaBuffer[];
@@ -201,7 +202,7 @@ function mapBar(
 }
 
 /**
- * What the old process hands over, put together. Made by {@link receiveLiveUpdate}.
+ * The old process's objects in this process. Made by {@link receiveLiveUpdate}.
  *
  * Until {@link takeOver} the old process owns the devices and works with them. Registers, config space and memory can be read, and
  * BARs mapped. Every method that would change a device, a container or an address space throws an error with `code`
@@ -210,7 +211,7 @@ function mapBar(
  * register that the device acts on counts as a change, too.
  */
 export class IncomingUpdate implements Disposable {
-  /** Who wrote it. */
+  /** The versions and the pid of the process that wrote it. */
   readonly writer: Manifest["writer"];
   /** By the names that the old process gave them. From {@link takeOver} on the program's; until then this object's. */
   readonly containers: ReadonlyMap<string, Container>;
@@ -286,12 +287,12 @@ export class IncomingUpdate implements Disposable {
   }
 
   /**
-   * Tells the old process to stop, takes the memory over, waits for its word, and lets interrupts through: those that came
+   * Makes the old process stop, takes the memory over, waits for the commit, and delivers interrupts again: those that came
    * meanwhile are raised at once.
    *
    * @returns what it took
-   * @throws before the word: after everything here was closed and the old process was told, so that it goes on. (A wrong argument
-   *   leaves everything open.) After it, {@link committed} is true: the devices are this process's, and what is thrown are
+   * @throws before the commit, after everything here was closed and the old process got the reason, so that it goes on. (A wrong
+   *   argument leaves everything open.) Where {@link committed} is true, the devices are this process's, and the error is about
    *   connections to guests that could not be made; those interrupts are counted.
    */
   async takeOver(options: TakeOverOptions = {}): Promise<LiveUpdateReport> {
@@ -312,7 +313,7 @@ export class IncomingUpdate implements Disposable {
       timeline.begin("take over");
       for (const { handOver } of this.containers.values()) handOver.takeOver();
       timeline.begin("commit");
-      await withDeadline("the wait for the old process's word", timeout, signal, (wait) => this.#carrier.taken(wait));
+      await withDeadline("the wait for the old process's commit", timeout, signal, (wait) => this.#carrier.taken(wait));
     } catch (error) {
       this.#abandon(messageOf(error));
       throw error;
@@ -355,7 +356,7 @@ export class IncomingUpdate implements Disposable {
     return machines;
   }
 
-  /** Interrupts come through again: first to guests, then to who listens here. */
+  /** Interrupts are delivered again: first to guests, then to listeners here. */
   #reconnect(
     frozen: FrozenPart,
     machines: ReadonlyMap<string, Vm>,
@@ -388,7 +389,7 @@ export class IncomingUpdate implements Disposable {
       const { line } = device.intx;
       if (line === undefined) throw invalidStateError(`${device.intx} is off`);
       const level = setLevel === undefined ? {} : { setLevel: (high: boolean) => setLevel(item.device, high) };
-      return new IntxConnection(line, vm, { gsi: item.gsi, ...level }, true);
+      return IntxConnection.retrieve(line, vm, { gsi: item.gsi, ...level });
     }
     const guests = new Map(item.vectors.map(({ index, guest }) => [index, guest]));
     const states = vectors.map((vector) => {
@@ -399,7 +400,7 @@ export class IncomingUpdate implements Disposable {
   }
 
   /**
-   * Closes everything and tells the old process, which goes on. Does nothing once the devices are this process's, or if it was
+   * Closes everything and gives the old process the reason; it goes on. Does nothing once the devices are this process's, or if it was
    * called before.
    */
   abandon(reason = "the successor does not want it"): void {
@@ -409,10 +410,10 @@ export class IncomingUpdate implements Disposable {
   #abandon(reason: string): void {
     this.#phase = "abandoned";
     for (const container of this.containers.values()) container.disown();
-    // What the program has mapped elsewhere does not close, and is kept: no reason not to tell the old process.
+    // Memory that the program has mapped elsewhere does not close, and is kept. The old process gets the reason all the same.
     failuresOf(this.#buffers.map((buffer) => () => buffer.close()));
     for (const descriptor of this.#all) descriptor.close();
-    // Told when nothing here can act on the devices any more.
+    // Last, when nothing here can act on the devices any more.
     this.#carrier.fail(reason);
     this.#carrier.close();
   }
@@ -422,3 +423,9 @@ export class IncomingUpdate implements Disposable {
     this.abandon();
   }
 }
+
+showAs(
+  IncomingUpdate,
+  (update) =>
+    `containers: ${[...update.containers.keys()].join(", ") || "none"}${update.committed ? ", taken over" : ""}`,
+);

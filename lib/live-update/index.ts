@@ -11,9 +11,9 @@ export {
   type UnixSocketType,
 } from "../kernel/unix-socket.js";
 export type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
-export type { ChannelLimits } from "./channel.js";
 export { type ExecCarrierOptions, execInPlace, type IncomingExecOptions, incomingExec } from "./exec-carrier.js";
 export { IncomingUpdate, type ReceiveOptions, receiveLiveUpdate, type TakeOverOptions } from "./incoming.js";
+export type { MessageLimits } from "./message-socket.js";
 export { type HandOverOptions, type HandOverTimeouts, LiveUpdate, LiveUpdateBlockedError } from "./outgoing.js";
 export type { LiveUpdateOptions } from "./plan.js";
 export {

@@ -8,10 +8,10 @@
  *  save        the program's own state
  *  invalidate  legacy containers: the kernel forgets where the memory is in this process
  *  transfer    the rest travels; the successor takes the memory over
- *  commit      the word is given: from here on this process only closes
+ *  commit      the devices are the successor's: from here on this process only closes
  * ```
  *
- * What fails before the word is given is undone, and this process goes on.
+ * A failure before the commit is rolled back, and this process goes on.
  *
  * @module
  */
@@ -20,6 +20,7 @@ import { constants } from "node:os";
 import { checkMilliseconds, checkOptions, checkSignal, knownOptions, optionsOf } from "../base/arguments.js";
 import { withDeadline } from "../base/deadline.js";
 import { argTypeError, invalidStateError, messageOf, VfioError } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import type { Blocker } from "../base/preserve.js";
 import { failuresOf } from "../base/run-all.js";
 import type { Container } from "../container/container.js";
@@ -40,7 +41,7 @@ export interface HandOverTimeouts {
   readonly prepare?: number;
   /** Until it has taken the memory over; the devices' interrupts are held back meanwhile. Default 10,000. */
   readonly transfer?: number;
-  /** After the word is given, until the successor has said its last. Default 10,000. */
+  /** After the commit, until the successor has sent its report. Default 10,000. */
   readonly acknowledge?: number;
 }
 
@@ -60,7 +61,7 @@ const handOverOptions = knownOptions<HandOverOptions>({ signal: checkSignal, tim
 
 const LOCKED = "is being handed over to another process";
 
-/** A hand-over that something keeps from being made. Nothing was touched. */
+/** A hand-over that cannot be made now. Nothing was changed. */
 export class LiveUpdateBlockedError extends VfioError {
   readonly blockers: readonly Blocker[];
 
@@ -99,7 +100,7 @@ export class LiveUpdate {
   }
 
   /**
-   * What keeps it from being handed over now, with what to do about each; empty if nothing does. Nothing is touched.
+   * The reasons why it cannot be handed over now, each with a fix; empty if there are none. Changes nothing.
    *
    * @param carrier asked too, if given
    */
@@ -115,7 +116,8 @@ export class LiveUpdate {
    * @returns what it took, when the successor works. (A carrier that replaces this process does not return.)
    * @throws {@link LiveUpdateBlockedError}; what the carrier or the kernel refused, the signal's reason or `ETIMEDOUT`, after
    *   everything was undone; an AggregateError if it could not be undone entirely (its first error is what failed). If `committed`
-   *   is true afterwards, the successor had the word and went away: everything is closed here, and the devices have no user.
+   *   is true afterwards, the hand-over was committed and the successor went away: everything is closed here, and the devices have
+   *   no user.
    */
   async handOver(carrier: OutgoingCarrier, options: HandOverOptions = {}): Promise<LiveUpdateReport> {
     checkOutgoing("carrier", carrier);
@@ -131,7 +133,7 @@ export class LiveUpdate {
         this.#state = "over";
       }).run();
     } catch (error) {
-      // Where it was told already, this does nothing.
+      // After a roll-back the successor has the reason already, and this does nothing.
       carrier.abort(messageOf(error));
       throw error;
     } finally {
@@ -140,11 +142,13 @@ export class LiveUpdate {
     }
   }
 
-  /** Whether the word was given: everything of the plan is closed here, and belongs to the successor. */
+  /** Whether it is committed: everything of the plan is closed here, and belongs to the successor. */
   get committed(): boolean {
     return this.#state === "over";
   }
 }
+
+showAs(LiveUpdate, (update) => (update.committed ? "committed" : "not committed"));
 
 /** One hand-over, with what it has done and may have to undo. */
 class Attempt {
@@ -275,7 +279,7 @@ class Attempt {
   }
 
   async #acknowledge(): Promise<LiveUpdateReport> {
-    const waiting = this.#wait("acknowledge", 10_000, "until the successor had said its last", (wait) =>
+    const waiting = this.#wait("acknowledge", 10_000, "until the successor had sent its report", (wait) =>
       this.#carrier.acknowledged(wait),
     );
     return Timeline.decode(await waiting).report;

@@ -1,15 +1,15 @@
 /**
  * A hand-over between two processes, over a Unix socket.
  *
- * Either side may listen, or both ends of a pair may be given out by whoever starts the processes. What goes over it is described
- * in `channel.ts`; each side begins by saying which protocol it speaks.
+ * Either side may listen, or the process that starts both gives each an end of a pair. `message-socket.ts` has the messages; each
+ * side begins with the protocols that it speaks.
  *
  * Both sides always agree on whose the devices are, whoever dies when:
  *
- * - The word is given by one packet. Before it is in the socket, nothing is given; a successor that stops waiting for it first
- *   shuts the socket, so that it is either in there, and counts, or cannot be put there any more.
- * - A successor that has everything it needs, and finds that the old process died before it gave the word, takes over: nobody
- *   else can. That the old process died, and did not just close the socket, is seen by its pidfd.
+ * - The commit is one packet. Before it is in the socket, nothing is committed. A successor that stops waiting for it first shuts
+ *   the socket, so that the packet is either in there, and counts, or cannot be put there any more.
+ * - A successor that has everything it needs, and finds that the old process died before the commit, takes over: no other process
+ *   can. That the old process died, and did not just close the socket, is seen by its pidfd.
  *
  * @module
  */
@@ -29,10 +29,11 @@ import {
 } from "../base/arguments.js";
 import { withDeadline } from "../base/deadline.js";
 import { argTypeError, messageOf, VfioError } from "../base/errors.js";
+import { struct, u32 } from "../base/struct.js";
 import { native } from "../kernel/native.js";
 import { type PeerCredentials, type SocketWait, UnixListener, UnixSocket } from "../kernel/unix-socket.js";
 import type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
-import { Channel, type ChannelLimits, channelLimits, wentAwaySilently } from "./channel.js";
+import { type MessageLimits, MessageSocket, messageLimits, wentAwaySilently } from "./message-socket.js";
 import { PeerProcess } from "./peer-process.js";
 
 const { EACCES, EPROTO, ESRCH } = constants.errno;
@@ -68,7 +69,7 @@ export interface SocketCarrierOptions extends SocketWait {
    * The most that is taken in one message: by default 256 MiB and 16,384 descriptors. Whatever is larger is refused before there is
    * room made for it.
    */
-  readonly limits?: Partial<ChannelLimits>;
+  readonly limits?: Partial<MessageLimits>;
 }
 
 const placeOptions = knownOptions<Record<"connect" | "listen" | "fd" | "socket", unknown>>({
@@ -81,7 +82,7 @@ const carrierOptions = knownOptions<SocketCarrierOptions>({
   signal: checkSignal,
   allow: checkFunction,
   timeout: checkMilliseconds,
-  limits: optionsOf(channelLimits),
+  limits: optionsOf(messageLimits),
 });
 
 const OPEN_MS = 60_000;
@@ -92,8 +93,8 @@ const MOST_AT_A_TIME = 16;
 const TOO_LATE = "another process was first";
 
 const NOTHING = new Uint8Array(0);
-const NO_CONTENT: ChannelLimits = { bytes: 0, descriptors: 0 };
-const LIMITS: ChannelLimits = { bytes: 256 * 1024 * 1024, descriptors: 16_384 };
+const NO_CONTENT: MessageLimits = { bytes: 0, descriptors: 0 };
+const LIMITS: MessageLimits = { bytes: 256 * 1024 * 1024, descriptors: 16_384 };
 
 // The newest protocol that is spoken here, and the oldest.
 const NEWEST = 1;
@@ -107,15 +108,13 @@ function sameUserOrRoot(peer: PeerCredentials): boolean {
 }
 
 interface Opened {
-  readonly channel: Channel;
+  readonly messages: MessageSocket;
   /** The old process, as its successor sees it. */
   readonly peer: PeerProcess | undefined;
 }
 
-/** What each side says first: u32 newest protocol, u32 oldest, u32 role. What a later version adds comes behind. */
-function hello(role: Role): Uint8Array {
-  return new Uint8Array(Uint32Array.of(NEWEST, OLDEST, ROLE[role]).buffer);
-}
+/** The first message of each side: the protocols that it speaks, and its role. What a later version adds comes behind. */
+const hello = struct({ newest: u32, oldest: u32, role: u32 });
 
 function refusal(why: string, fix: string): VfioError {
   return new VfioError({ errno: EPROTO, syscall: "recvmsg", object: "the socket of a hand-over", why, fix });
@@ -127,16 +126,19 @@ function refusal(why: string, fix: string): VfioError {
  * @param onHello called when the other side has said that it speaks of a hand-over
  */
 async function introduce(
-  channel: Channel,
+  messages: MessageSocket,
   role: Role,
   wait: SocketWait,
   onHello: () => void,
 ): Promise<PeerProcess | undefined> {
-  await channel.send("hello", hello(role), [], wait);
-  const { bytes } = await channel.receive("hello", { bytes: 256, descriptors: 0 }, wait);
+  await messages.send("hello", hello.encode({ newest: NEWEST, oldest: OLDEST, role: ROLE[role] }), [], wait);
+  const { bytes } = await messages.receive("hello", { bytes: 256, descriptors: 0 }, wait);
   onHello();
-  if (bytes.byteLength < 12) throw refusal("the other side did not say who it is", "open one carrier of each kind");
-  const [newest = 0, oldest = 0, theirs = 0] = new Uint32Array(bytes.slice(0, 12).buffer);
+  const {
+    newest,
+    oldest,
+    role: theirs,
+  } = hello.decode(bytes, () => refusal("the other side did not say who it is", "open one carrier of each kind"));
   if (newest < OLDEST || oldest > NEWEST) {
     throw refusal(
       `the other side speaks protocols ${oldest} to ${newest}, and this one ${OLDEST} to ${NEWEST}`,
@@ -145,24 +147,24 @@ async function introduce(
   }
   const other = role === "old" ? "successor" : "old";
   if (theirs !== ROLE[other]) throw refusal(`the other side is not ${NAMES[other]}`, "open one carrier of each kind");
-  if (role === "successor") return await receivePeer(channel, wait);
-  await sendSelf(channel, wait);
+  if (role === "successor") return await receivePeer(messages, wait);
+  await sendSelf(messages, wait);
   return undefined;
 }
 
 /** The old process sends a pidfd of its own: whoever made the socket (SO_PEERPIDFD), this is the process with the devices. */
-async function sendSelf(channel: Channel, wait: SocketWait): Promise<void> {
+async function sendSelf(messages: MessageSocket, wait: SocketWait): Promise<void> {
   const self = native.pidfdOpen(process.pid);
   try {
     // A sandbox may not allow it. Then the successor does not take over from the dead.
-    await channel.send("process", NOTHING, self < 0 ? [] : [self], wait);
+    await messages.send("process", NOTHING, self < 0 ? [] : [self], wait);
   } finally {
     if (self >= 0) native.close(self);
   }
 }
 
-async function receivePeer(channel: Channel, wait: SocketWait): Promise<PeerProcess | undefined> {
-  const { descriptors } = await channel.receive("process", { bytes: 0, descriptors: 1 }, wait);
+async function receivePeer(messages: MessageSocket, wait: SocketWait): Promise<PeerProcess | undefined> {
+  const { descriptors } = await messages.receive("process", { bytes: 0, descriptors: 1 }, wait);
   const [pidfd] = descriptors;
   if (pidfd === undefined) return undefined;
   const peer = PeerProcess.of(pidfd);
@@ -179,9 +181,9 @@ async function converse(
   onHello: () => void = () => {},
 ): Promise<Opened> {
   const other = NAMES[role === "old" ? "successor" : "old"];
-  let channel: Channel | undefined;
+  let messages: MessageSocket | undefined;
   try {
-    channel = new Channel(socket, other);
+    messages = new MessageSocket(socket, other);
     const credentials = socket.peer();
     if (!(options.allow ?? sameUserOrRoot)(credentials)) {
       throw new VfioError({
@@ -193,9 +195,9 @@ async function converse(
         fix: "run both as the same user, or say who is allowed (allow)",
       });
     }
-    return { channel, peer: await introduce(channel, role, { signal: options.signal }, onHello) };
+    return { messages, peer: await introduce(messages, role, { signal: options.signal }, onHello) };
   } catch (error) {
-    channel?.end(error instanceof VfioError ? (error.why ?? error.message) : messageOf(error));
+    messages?.end(error instanceof VfioError ? (error.why ?? error.message) : messageOf(error));
     socket.close();
     throw error;
   }
@@ -310,9 +312,9 @@ function isStranger(error: unknown, spoke: boolean): boolean {
 }
 
 /** One that introduced itself when the other side was found already. */
-function dismiss({ channel, peer }: Opened): void {
-  channel.end(TOO_LATE);
-  channel.close();
+function dismiss({ messages, peer }: Opened): void {
+  messages.end(TOO_LATE);
+  messages.close();
   peer?.close();
 }
 
@@ -344,12 +346,12 @@ export async function socketFromOldProcess(
 
 class SocketToSuccessor implements OutgoingCarrier {
   readonly name = "socket";
-  readonly #channel: Channel;
-  readonly #limits: ChannelLimits;
+  readonly #messages: MessageSocket;
+  readonly #limits: MessageLimits;
   #committed = false;
 
-  constructor({ channel }: Opened, limits: ChannelLimits) {
-    this.#channel = channel;
+  constructor({ messages }: Opened, limits: MessageLimits) {
+    this.#messages = messages;
     this.#limits = limits;
   }
 
@@ -358,84 +360,84 @@ class SocketToSuccessor implements OutgoingCarrier {
   }
 
   async prepare({ manifest, descriptors }: Parcel, wait: CarrierWait): Promise<void> {
-    await this.#channel.send("parcel", manifest, descriptors, wait);
-    await this.#channel.receive("ready", NO_CONTENT, wait);
+    await this.#messages.send("parcel", manifest, descriptors, wait);
+    await this.#messages.receive("ready", NO_CONTENT, wait);
   }
 
   async ended(wait: CarrierWait): Promise<never> {
-    return await this.#channel.ended(wait);
+    return await this.#messages.ended(wait);
   }
 
   async transfer(late: Uint8Array, wait: CarrierWait): Promise<void> {
-    await this.#channel.send("frozen", late, [], wait);
-    await this.#channel.receive("taken", NO_CONTENT, wait);
+    await this.#messages.send("frozen", late, [], wait);
+    await this.#messages.receive("taken", NO_CONTENT, wait);
   }
 
   commit(): void {
-    this.#channel.throwIfEnded();
-    this.#channel.sendNow("commit");
+    this.#messages.throwIfEnded();
+    this.#messages.sendNow("commit");
     this.#committed = true;
   }
 
   released(): void {
     try {
-      this.#channel.sendNow("released");
+      this.#messages.sendNow("released");
     } catch {
       // The successor is dead, and acknowledged() will say so.
     }
   }
 
   async acknowledged(wait: CarrierWait): Promise<Uint8Array> {
-    const { bytes } = await this.#channel.receive("done", { ...this.#limits, descriptors: 0 }, wait);
+    const { bytes } = await this.#messages.receive("done", { ...this.#limits, descriptors: 0 }, wait);
     return bytes;
   }
 
   abort(reason: string): void {
-    if (!this.#committed) this.#channel.end(reason);
+    if (!this.#committed) this.#messages.end(reason);
   }
 
   close(): void {
     this.abort("it closed the hand-over before it was complete");
-    this.#channel.close();
+    this.#messages.close();
   }
 }
 
 class SocketFromOldProcess implements IncomingCarrier {
   readonly name = "socket";
-  readonly #channel: Channel;
+  readonly #messages: MessageSocket;
   readonly #peer: PeerProcess | undefined;
-  readonly #limits: ChannelLimits;
+  readonly #limits: MessageLimits;
   #committed = false;
   #orphaned = false;
 
-  constructor({ channel, peer }: Opened, limits: ChannelLimits) {
-    this.#channel = channel;
+  constructor({ messages, peer }: Opened, limits: MessageLimits) {
+    this.#messages = messages;
     this.#peer = peer;
     this.#limits = limits;
   }
 
   async receive(wait: CarrierWait): Promise<ReceivedParcel> {
-    const { bytes, descriptors } = await this.#channel.receive("parcel", this.#limits, wait);
+    const { bytes, descriptors } = await this.#messages.receive("parcel", this.#limits, wait);
     return { manifest: bytes, descriptors };
   }
 
   async ready(wait: CarrierWait): Promise<Uint8Array> {
-    await this.#channel.send("ready", NOTHING, [], wait);
-    const { bytes } = await this.#channel.receive("frozen", { ...this.#limits, descriptors: 0 }, wait);
+    await this.#messages.send("ready", NOTHING, [], wait);
+    const { bytes } = await this.#messages.receive("frozen", { ...this.#limits, descriptors: 0 }, wait);
     return bytes;
   }
 
   async taken(wait: CarrierWait): Promise<void> {
     try {
-      await this.#channel.send("taken", NOTHING, [], wait);
-      await this.#channel.receive("commit", NO_CONTENT, wait);
+      await this.#messages.send("taken", NOTHING, [], wait);
+      await this.#messages.receive("commit", NO_CONTENT, wait);
     } catch (error) {
       if (!wait.signal.aborted && wentAwaySilently(error)) {
         await this.#inherit(error, wait);
         this.#orphaned = true;
-        // Whatever ended the wait here: either the word is there by now, or it can no longer be given.
-      } else if (!this.#channel.shutOut("commit")) {
-        this.#channel.end(`it does not wait for the word any longer: ${error}`);
+        // Whatever ended the wait here: either the commit is there by now, or it can no longer be sent.
+      } else if (!this.#messages.shutOut("commit")) {
+        this.#messages.end(`it does not wait for the commit any longer: ${error}`);
         throw error;
       }
     }
@@ -445,7 +447,7 @@ class SocketFromOldProcess implements IncomingCarrier {
   async released(wait: CarrierWait): Promise<void> {
     if (this.#orphaned) return;
     try {
-      await this.#channel.receive("released", NO_CONTENT, wait);
+      await this.#messages.receive("released", NO_CONTENT, wait);
     } catch (error) {
       // A dead process has released everything.
       if (!wentAwaySilently(error)) throw error;
@@ -455,20 +457,20 @@ class SocketFromOldProcess implements IncomingCarrier {
 
   done(report: Uint8Array): void {
     try {
-      this.#channel.sendNow("done", report);
+      this.#messages.sendNow("done", report);
     } catch {
-      // The old process does not hear it, and can only end.
+      // The old process is gone, or about to end.
     }
   }
 
   fail(reason: string): void {
-    if (!this.#committed) this.#channel.end(reason);
+    if (!this.#committed) this.#messages.end(reason);
   }
 
   close(): void {
     this.fail("it closed the hand-over before it was complete");
     this.#peer?.close();
-    this.#channel.close();
+    this.#messages.close();
   }
 
   /** Resolves once the old process is dead, and throws if it lives and has only closed its socket. */
@@ -477,7 +479,7 @@ class SocketFromOldProcess implements IncomingCarrier {
       throw new VfioError({
         errno: ESRCH,
         syscall: "pidfd_open",
-        why: "the old process went away without a word, and it could not give a pidfd that would say whether it is dead",
+        why: "the old process went away without a reason, and it could not give a pidfd that would say whether it is dead",
         cause,
       });
     }

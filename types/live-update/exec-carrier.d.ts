@@ -19,7 +19,7 @@
  * @module
  */
 import type { IncomingCarrier, OutgoingCarrier } from "./carrier.js";
-import { type ChannelLimits } from "./channel.js";
+import { type MessageLimits } from "./message-socket.js";
 /** What is executed. */
 export interface ExecCarrierOptions {
     /** A path, or a name that is looked for in PATH. By default the Node that runs (`process.execPath`). */
@@ -40,7 +40,7 @@ export declare function execInPlace(options?: ExecCarrierOptions): OutgoingCarri
 /** The limits of what {@link incomingExec} takes. */
 export interface IncomingExecOptions {
     /** By default 256 MiB for each part, and 16,384 descriptors. */
-    readonly limits?: Partial<ChannelLimits>;
+    readonly limits?: Partial<MessageLimits>;
 }
 /**
  * The successor's side of a hand-over by exec in place, or undefined if this program was not started by one.

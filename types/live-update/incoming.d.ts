@@ -1,8 +1,8 @@
 /**
  * The successor's side of a live update.
  *
- * Everything is put together from what the old process has opened, bound, attached, mapped and switched on. The kernel is asked,
- * and told nothing that the devices could notice: no reset, no attach, no map, no `VFIO_DEVICE_SET_IRQS`.
+ * Everything is put together from what the old process has opened, bound, attached, mapped and switched on. No call here changes
+ * anything that the devices could notice: no reset, no attach, no map, no `VFIO_DEVICE_SET_IRQS`.
  *
  * @module
  */
@@ -36,12 +36,12 @@ export interface TakeOverOptions {
  * the devices: they can be read, and not changed, until {@link IncomingUpdate.takeOver}.
  *
  * @param carrier used up: closed when the hand-over is over, whatever comes
- * @throws VfioError `ETIMEDOUT` if nothing comes in time; VfioError for what is not understood or not what it says, after everything that came was closed and the old process was
- *   told
+ * @throws VfioError `ETIMEDOUT` if nothing comes in time; VfioError for a manifest or a descriptor that is refused, after everything that came was closed and the
+ *   old process got the reason
  */
 export declare function receiveLiveUpdate(carrier: IncomingCarrier, options?: ReceiveOptions): Promise<IncomingUpdate>;
 /**
- * What the old process hands over, put together. Made by {@link receiveLiveUpdate}.
+ * The old process's objects in this process. Made by {@link receiveLiveUpdate}.
  *
  * Until {@link takeOver} the old process owns the devices and works with them. Registers, config space and memory can be read, and
  * BARs mapped. Every method that would change a device, a container or an address space throws an error with `code`
@@ -51,7 +51,7 @@ export declare function receiveLiveUpdate(carrier: IncomingCarrier, options?: Re
  */
 export declare class IncomingUpdate implements Disposable {
     #private;
-    /** Who wrote it. */
+    /** The versions and the pid of the process that wrote it. */
     readonly writer: Manifest["writer"];
     /** By the names that the old process gave them. From {@link takeOver} on the program's; until then this object's. */
     readonly containers: ReadonlyMap<string, Container>;
@@ -78,17 +78,17 @@ export declare class IncomingUpdate implements Disposable {
     /** Whether the devices are this process's. */
     get committed(): boolean;
     /**
-     * Tells the old process to stop, takes the memory over, waits for its word, and lets interrupts through: those that came
+     * Makes the old process stop, takes the memory over, waits for the commit, and delivers interrupts again: those that came
      * meanwhile are raised at once.
      *
      * @returns what it took
-     * @throws before the word: after everything here was closed and the old process was told, so that it goes on. (A wrong argument
-     *   leaves everything open.) After it, {@link committed} is true: the devices are this process's, and what is thrown are
+     * @throws before the commit, after everything here was closed and the old process got the reason, so that it goes on. (A wrong
+     *   argument leaves everything open.) Where {@link committed} is true, the devices are this process's, and the error is about
      *   connections to guests that could not be made; those interrupts are counted.
      */
     takeOver(options?: TakeOverOptions): Promise<LiveUpdateReport>;
     /**
-     * Closes everything and tells the old process, which goes on. Does nothing once the devices are this process's, or if it was
+     * Closes everything and gives the old process the reason; it goes on. Does nothing once the devices are this process's, or if it was
      * called before.
      */
     abandon(reason?: string): void;

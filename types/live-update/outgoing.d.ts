@@ -8,10 +8,10 @@
  *  save        the program's own state
  *  invalidate  legacy containers: the kernel forgets where the memory is in this process
  *  transfer    the rest travels; the successor takes the memory over
- *  commit      the word is given: from here on this process only closes
+ *  commit      the devices are the successor's: from here on this process only closes
  * ```
  *
- * What fails before the word is given is undone, and this process goes on.
+ * A failure before the commit is rolled back, and this process goes on.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export interface HandOverTimeouts {
     readonly prepare?: number;
     /** Until it has taken the memory over; the devices' interrupts are held back meanwhile. Default 10,000. */
     readonly transfer?: number;
-    /** After the word is given, until the successor has said its last. Default 10,000. */
+    /** After the commit, until the successor has sent its report. Default 10,000. */
     readonly acknowledge?: number;
 }
 /** How a hand-over is made. */
@@ -35,7 +35,7 @@ export interface HandOverOptions {
     readonly signal?: AbortSignal;
     readonly timeouts?: HandOverTimeouts;
 }
-/** A hand-over that something keeps from being made. Nothing was touched. */
+/** A hand-over that cannot be made now. Nothing was changed. */
 export declare class LiveUpdateBlockedError extends VfioError {
     readonly blockers: readonly Blocker[];
 }
@@ -56,7 +56,7 @@ export declare class LiveUpdate {
     /** @throws RangeError if an object stands under two names */
     constructor(options: LiveUpdateOptions);
     /**
-     * What keeps it from being handed over now, with what to do about each; empty if nothing does. Nothing is touched.
+     * The reasons why it cannot be handed over now, each with a fix; empty if there are none. Changes nothing.
      *
      * @param carrier asked too, if given
      */
@@ -68,9 +68,10 @@ export declare class LiveUpdate {
      * @returns what it took, when the successor works. (A carrier that replaces this process does not return.)
      * @throws {@link LiveUpdateBlockedError}; what the carrier or the kernel refused, the signal's reason or `ETIMEDOUT`, after
      *   everything was undone; an AggregateError if it could not be undone entirely (its first error is what failed). If `committed`
-     *   is true afterwards, the successor had the word and went away: everything is closed here, and the devices have no user.
+     *   is true afterwards, the hand-over was committed and the successor went away: everything is closed here, and the devices have
+     *   no user.
      */
     handOver(carrier: OutgoingCarrier, options?: HandOverOptions): Promise<LiveUpdateReport>;
-    /** Whether the word was given: everything of the plan is closed here, and belongs to the successor. */
+    /** Whether it is committed: everything of the plan is closed here, and belongs to the successor. */
     get committed(): boolean;
 }

@@ -1,6 +1,6 @@
 import { type PeerCredentials, type SocketWait, UnixSocket } from "../kernel/unix-socket.js";
 import type { IncomingCarrier, OutgoingCarrier } from "./carrier.js";
-import { type ChannelLimits } from "./channel.js";
+import { type MessageLimits } from "./message-socket.js";
 /** Where the socket between the two processes comes from. */
 export type SocketPlace = 
 /** The other side listens at this path; a name in the abstract namespace begins with NUL. */
@@ -39,7 +39,7 @@ export interface SocketCarrierOptions extends SocketWait {
      * The most that is taken in one message: by default 256 MiB and 16,384 descriptors. Whatever is larger is refused before there is
      * room made for it.
      */
-    readonly limits?: Partial<ChannelLimits>;
+    readonly limits?: Partial<MessageLimits>;
 }
 /**
  * Opens the old process's side of a hand-over by socket. Resolves when the successor is there.

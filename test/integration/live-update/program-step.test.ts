@@ -89,7 +89,7 @@ describe.each(["stop", "save"] as const)("while %s() runs", (step) => {
 
   it.each([
     ["gives up", /ECANCELED.*the successor ended the hand-over: not today/],
-    ["dies", /ECONNRESET.*the successor went away without a word/],
+    ["dies", /ECONNRESET.*the successor went away without a reason/],
   ] as const)("a successor that %s ends the hand-over", async (how, message) => {
     const { peer, carrier } = await readySuccessor();
     const { endless, resumed, over } = begin(carrier);

@@ -253,7 +253,7 @@ describe("an old process that is killed", () => {
   it("before it sent anything has handed nothing over", async () => {
     const { peer, carrier } = await oldThere.opened();
     await peer.kill();
-    await expect(carrier.receive(wait)).rejects.toThrow(/ECONNRESET.*the old process went away without a word/);
+    await expect(carrier.receive(wait)).rejects.toThrow(/ECONNRESET.*the old process went away without a reason/);
   });
 
   it("before everything is frozen has handed nothing over", async () => {
@@ -333,7 +333,7 @@ describe("a successor that is killed", () => {
     await peer.kill();
     const descriptors = Array.from({ length: 600 }, () => 1);
     await expect(carrier.prepare({ manifest: encode("manifest"), descriptors }, wait)).rejects.toThrow(
-      /ECONNRESET.*the successor went away without a word/,
+      /ECONNRESET.*the successor went away without a reason/,
     );
   });
 
@@ -498,7 +498,7 @@ describe("an old process that lives", () => {
     peer.signal("SIGCONT");
     const { code, error } = await peer.do("commit");
     expect(code).toBe("ECANCELED");
-    expect(error).toMatch(/the successor ended.*does not wait for the word any longer: Error: 5 seconds are over/);
+    expect(error).toMatch(/the successor ended.*does not wait for the commit any longer: Error: 5 seconds are over/);
     carrier.fail("a second reason is not said");
   });
 

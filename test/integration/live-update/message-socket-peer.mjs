@@ -1,19 +1,19 @@
-// The other end of a channel, on descriptor 3, as an ordinary user with a limit of open files. Says what happened on stdout.
+// The other end of a message socket, on descriptor 3, as an ordinary user with a limit of open files. Says what happened on stdout.
 import { readdirSync } from "node:fs";
 import { UnixSocket } from "../../../dist/kernel/unix-socket.js";
-import { Channel } from "../../../dist/live-update/channel.js";
+import { MessageSocket } from "../../../dist/live-update/message-socket.js";
 
 if (process.getuid?.() === 0) {
   process.setgid?.(65534);
   process.setuid?.(65534);
 }
-const channel = new Channel(UnixSocket.adopt(3), "the test");
+const messages = new MessageSocket(UnixSocket.adopt(3), "the test");
 const openDescriptors = () => readdirSync("/proc/self/fd").length;
 /** @param {unknown} error */
 const codeOf = (error) => (error instanceof Error && "code" in error ? error.code : String(error));
 
 if (process.argv[2] === "send") {
-  await channel.send("parcel", new Uint8Array(3), Array(1000).fill(1), {});
+  await messages.send("parcel", new Uint8Array(3), Array(1000).fill(1), {});
   const [a, b] = UnixSocket.pair("seqpacket");
   let unbounded = "";
   try {
@@ -27,10 +27,10 @@ if (process.argv[2] === "send") {
 } else {
   const before = openDescriptors();
   try {
-    await channel.receive("parcel", { bytes: 10, descriptors: 1000 }, {});
+    await messages.receive("parcel", { bytes: 10, descriptors: 1000 }, {});
   } catch (error) {
-    channel.end(String(error));
+    messages.end(String(error));
     console.log(JSON.stringify({ code: codeOf(error), leaked: openDescriptors() - before }));
   }
 }
-channel.close();
+messages.close();

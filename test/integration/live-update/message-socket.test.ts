@@ -8,17 +8,17 @@ import { describe, expect, it, vi } from "vitest";
 import { OwnedFd } from "../../../lib/kernel/fd.js";
 import { native } from "../../../lib/kernel/native.js";
 import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
-import { Channel, type ChannelLimits } from "../../../lib/live-update/channel.js";
+import { type MessageLimits, MessageSocket } from "../../../lib/live-update/message-socket.js";
 import { drain, KINDS, message, openDescriptors, packet, pair, TYPES } from "./wire.js";
 
 // Processes start and end, on machines that may have other things to do.
 vi.setConfig({ testTimeout: 60_000 });
 
-const ENOUGH: ChannelLimits = { bytes: 8_000_000, descriptors: 10_000 };
+const ENOUGH: MessageLimits = { bytes: 8_000_000, descriptors: 10_000 };
 
-function channels(): [Channel, Channel] {
+function messageSockets(): [MessageSocket, MessageSocket] {
   const [a, b] = pair();
-  return [new Channel(a, "the successor"), new Channel(b, "the old process")];
+  return [new MessageSocket(a, "the successor"), new MessageSocket(b, "the old process")];
 }
 
 function pattern(length: number): Uint8Array {
@@ -35,7 +35,7 @@ describe("a message", () => {
     [5_000_000, 1000],
   ])("of %d bytes and %d descriptors arrives whole, in order and close-on-exec", async (length, count) => {
     const before = openDescriptors();
-    const [a, b] = channels();
+    const [a, b] = messageSockets();
     const bytes = pattern(length);
     // Each counts what it is: the order can be seen.
     const counters = Array.from({ length: Math.min(count, 300) }, (_, index) => {
@@ -61,7 +61,7 @@ describe("a message", () => {
   });
 
   it("may be followed by others, in both directions", async () => {
-    const [a, b] = channels();
+    const [a, b] = messageSockets();
     await a.send("parcel", pattern(10), [], {});
     await a.send("frozen", pattern(20), [], {});
     a.sendNow("commit");
@@ -81,7 +81,7 @@ describe("a message", () => {
 
 describe("an end", () => {
   it("is told with its reason, whatever the other side was doing", async () => {
-    const [a, b] = channels();
+    const [a, b] = messageSockets();
     const waiting = b.receive("parcel", ENOUGH, {});
     a.end("the guest was shut down");
     await expect(waiting).rejects.toThrow(/ECANCELED.*the old process ended the hand-over: the guest was shut down/);
@@ -92,7 +92,7 @@ describe("an end", () => {
   });
 
   it("is told to a side that is in the middle of sending", async () => {
-    const [a, b] = channels();
+    const [a, b] = messageSockets();
     const sending = a.send("parcel", pattern(5_000_000), [], {});
     await turn();
     b.end("no room");
@@ -102,7 +102,7 @@ describe("an end", () => {
   });
 
   it("has room where the socket is full, and comes after what is in it", async () => {
-    const [a, b] = channels();
+    const [a, b] = messageSockets();
     const controller = new AbortController();
     const sending = a.send("parcel", pattern(5_000_000), [], { signal: controller.signal });
     for (let i = 0; i < 10; i++) await turn();
@@ -115,7 +115,7 @@ describe("an end", () => {
   });
 
   it("is seen without waiting", async () => {
-    const [a, b] = channels();
+    const [a, b] = messageSockets();
     b.throwIfEnded();
     a.end("over");
     expect(() => b.throwIfEnded()).toThrow(/over/);
@@ -125,7 +125,7 @@ describe("an end", () => {
   });
 
   it("cannot write to a terminal, and is cut at 4 KiB", async () => {
-    const [a, b] = channels();
+    const [a, b] = messageSockets();
     a.end(`\u001b[2J${"x".repeat(10_000)}`);
     const error: unknown = await b.receive("parcel", ENOUGH, {}).catch((reason: unknown) => reason);
     const text = error instanceof Error ? error.message : "";
@@ -136,12 +136,12 @@ describe("an end", () => {
     b.close();
   });
 
-  it("without a word is another error", async () => {
-    const [a, b] = channels();
+  it("without a reason is another error", async () => {
+    const [a, b] = messageSockets();
     await b.send("ready", pattern(0), [], {});
     a.close();
     await expect(b.receive("parcel", ENOUGH, {})).rejects.toThrow(
-      /ECONNRESET.*the old process went away without a word/,
+      /ECONNRESET.*the old process went away without a reason/,
     );
     b.close();
   });
@@ -149,7 +149,7 @@ describe("an end", () => {
 
 it("shuts a message out that is not there yet, and keeps one that is", async () => {
   for (const first of [true, false]) {
-    const [a, b] = channels();
+    const [a, b] = messageSockets();
     if (first) a.sendNow("commit");
     expect(b.shutOut("commit")).toBe(first);
     if (!first) expect(() => a.sendNow("commit")).toThrow(/ECONNRESET/);
@@ -206,13 +206,13 @@ describe("a peer that breaks the rules", () => {
   ];
   it.each(cases)("with %s is refused (%s), and nothing stays open", async (_, code, packets) => {
     const [raw, socket] = pair();
-    const channel = new Channel(socket, "the old process");
+    const messages = new MessageSocket(socket, "the old process");
     const before = openDescriptors();
     for (const [bytes, descriptors] of packets) await raw.send(bytes, descriptors);
-    await expect(channel.receive("parcel", ENOUGH, {})).rejects.toMatchObject({ code });
+    await expect(messages.receive("parcel", ENOUGH, {})).rejects.toMatchObject({ code });
     expect(openDescriptors()).toBe(before);
     raw.close();
-    channel.close();
+    messages.close();
   });
 
   it("with a wrong acknowledgement is refused", async () => {
@@ -222,46 +222,46 @@ describe("a peer that breaks the rules", () => {
       packet({ kind: 4, first: 253, second: 1 }),
     ]) {
       const [raw, socket] = pair();
-      const channel = new Channel(socket, "the successor");
-      const sending = channel.send("parcel", pattern(3), eventfds(300), {});
+      const messages = new MessageSocket(socket, "the successor");
+      const sending = messages.send("parcel", pattern(3), eventfds(300), {});
       await raw.send(answer);
       await expect(sending).rejects.toMatchObject({ code: "EPROTO" });
       raw.close();
-      channel.close();
+      messages.close();
     }
   });
 
   it("by stalling is waited for until the signal, at every wait", async () => {
-    const stalls: [string, (channel: Channel, signal: AbortSignal) => Promise<unknown>, Uint8Array[]][] = [
-      ["a message", (channel, signal) => channel.receive("parcel", ENOUGH, { signal }), []],
-      ["descriptors", (channel, signal) => channel.receive("parcel", ENOUGH, { signal }), [head("parcel", 0, 3)]],
-      ["data", (channel, signal) => channel.receive("parcel", ENOUGH, { signal }), [head("parcel", 70_000, 0)]],
-      ["an acknowledgement", (channel, signal) => channel.send("parcel", pattern(3), [1], { signal }), []],
-      ["room", (channel, signal) => channel.send("parcel", pattern(5_000_000), [], { signal }), []],
+    const stalls: [string, (messages: MessageSocket, signal: AbortSignal) => Promise<unknown>, Uint8Array[]][] = [
+      ["a message", (messages, signal) => messages.receive("parcel", ENOUGH, { signal }), []],
+      ["descriptors", (messages, signal) => messages.receive("parcel", ENOUGH, { signal }), [head("parcel", 0, 3)]],
+      ["data", (messages, signal) => messages.receive("parcel", ENOUGH, { signal }), [head("parcel", 70_000, 0)]],
+      ["an acknowledgement", (messages, signal) => messages.send("parcel", pattern(3), [1], { signal }), []],
+      ["room", (messages, signal) => messages.send("parcel", pattern(5_000_000), [], { signal }), []],
     ];
     for (const [, start, packets] of stalls) {
       const [raw, socket] = pair();
-      const channel = new Channel(socket, "the other side");
+      const messages = new MessageSocket(socket, "the other side");
       const before = openDescriptors();
       for (const each of packets) await raw.send(each);
       const controller = new AbortController();
-      const waiting = start(channel, controller.signal);
+      const waiting = start(messages, controller.signal);
       for (let i = 0; i < 5; i++) await turn();
       controller.abort(new Error("enough"));
       await expect(waiting).rejects.toThrow("enough");
       expect(openDescriptors()).toBe(before);
       await drain(raw);
       raw.close();
-      channel.close();
+      messages.close();
     }
   });
 });
 
 describe("a process with little", () => {
-  const helper = fileURLToPath(new URL("channel-peer.mjs", import.meta.url));
+  const helper = fileURLToPath(new URL("message-socket-peer.mjs", import.meta.url));
 
   /** Starts the helper with one end of a pair, as an ordinary user with a limit of open files. */
-  function start(command: string, limit: number): { channel: Channel; answer: Promise<unknown> } {
+  function start(command: string, limit: number): { messages: MessageSocket; answer: Promise<unknown> } {
     const [mine, theirs] = pair();
     const child = spawn("sh", ["-c", `ulimit -n ${limit} && exec "$@"`, "sh", process.execPath, helper, command], {
       stdio: ["ignore", "pipe", "inherit", theirs.fd],
@@ -269,22 +269,22 @@ describe("a process with little", () => {
     theirs.close();
     if (child.stdout === null) throw new Error("it is a pipe");
     const answer = Promise.all([text(child.stdout), once(child, "exit")]).then(([said]): unknown => JSON.parse(said));
-    return { channel: new Channel(mine, "the helper"), answer };
+    return { messages: new MessageSocket(mine, "the helper"), answer };
   }
 
   it("sends 1,000 descriptors as an ordinary user whose limit is 64: no more than 253 are under way", async () => {
-    const { channel, answer } = start("send", 64);
-    const { descriptors } = await channel.receive("parcel", ENOUGH, {});
+    const { messages, answer } = start("send", 64);
+    const { descriptors } = await messages.receive("parcel", ENOUGH, {});
     expect(descriptors.length).toBe(1000);
     for (const each of descriptors) each.close();
     // Without waiting for the acknowledgement, the kernel refuses the second packet.
     expect(await answer).toEqual({ uid: expect.toSatisfy((uid) => uid !== 0), sent: true, unbounded: "ETOOMANYREFS" });
-    channel.close();
+    messages.close();
   });
 
   it("that may not open what comes says so, and closes what came (G24)", async () => {
-    const { channel, answer } = start("receive", 100);
-    const sending = channel.send(
+    const { messages, answer } = start("receive", 100);
+    const sending = messages.send(
       "parcel",
       new Uint8Array(3),
       Array.from({ length: 300 }, () => 1),
@@ -294,13 +294,13 @@ describe("a process with little", () => {
       /ECANCELED.*EMFILE.*recvmsg\(received=0x[0-9a-f]+\).*as many descriptors open as its limit allows/,
     );
     expect(await answer).toEqual({ code: "EMFILE", leaked: 0 });
-    channel.close();
+    messages.close();
   });
 });
 
 it("needs packets", () => {
   const [a, b] = UnixSocket.pair("stream");
-  expect(() => new Channel(a, "the successor")).toThrow(/seqpacket/);
+  expect(() => new MessageSocket(a, "the successor")).toThrow(/seqpacket/);
   a.close();
   b.close();
 });

@@ -23,6 +23,7 @@
 import { constants } from "node:os";
 import { integer, knownOptions } from "../base/arguments.js";
 import { invalidStateError, VfioError } from "../base/errors.js";
+import { struct, u16, u32 } from "../base/struct.js";
 import type { OwnedFd } from "../kernel/fd.js";
 import { MAX_DESCRIPTORS, type Received, type SocketWait, type UnixSocket } from "../kernel/unix-socket.js";
 
@@ -30,38 +31,39 @@ const { EAGAIN, ECANCELED, ECONNRESET, EMSGSIZE, EPROTO } = constants.errno;
 
 /** The messages of a hand-over, by their numbers on the wire. */
 const MESSAGES = ["hello", "process", "parcel", "ready", "frozen", "taken", "commit", "released", "done"] as const;
-/** What a message is about. */
+/** The type of a message. */
 export type MessageType = (typeof MESSAGES)[number];
 
 /** The most that a receiver takes in one message. */
-export interface ChannelLimits {
+export interface MessageLimits {
   /** In bytes. */
   readonly bytes: number;
   readonly descriptors: number;
 }
 
-/** The options of {@link ChannelLimits}. */
-export const channelLimits = knownOptions<ChannelLimits>({ bytes: integer(), descriptors: integer() });
+/** The options of {@link MessageLimits}. */
+export const messageLimits = knownOptions<MessageLimits>({ bytes: integer(), descriptors: integer() });
 
 /** A message that came whole. */
 export interface Message {
   readonly bytes: Uint8Array;
-  /** Close-on-exec; they belong to whoever received them. */
+  /** Close-on-exec; they belong to the receiver. */
   readonly descriptors: readonly OwnedFd[];
 }
 
-// "VFLU", to tell a stranger from a hand-over.
+// "VFLU": bytes that do not come from a hand-over are recognized by its absence.
 const MAGIC = 0x554c4656;
 const KIND = { message: 1, descriptors: 2, data: 3, acknowledgement: 4, end: 5 } as const;
 type Kind = keyof typeof KIND;
-// magic u32, kind u16, type u16 (of a message, else 0), first u32, second u32; little-endian.
-const HEADER = 16;
+/** What each packet begins with. `type` is a message's, else 0; what the other two mean depends on the kind. */
+const header = struct({ magic: u32, kind: u16, type: u16, first: u32, second: u32 });
+const HEADER = header.size;
 const PACKET = 65536;
 const CHUNK = PACKET - HEADER;
 const REASON = 4096;
-// In flight as a rule, and for the last word: the kernel doubles both, and cuts them at net.core.wmem_max (212,992 as it comes).
+// As a rule, and for the reason at the end: the kernel doubles both, and cuts them at net.core.wmem_max (212,992 as it comes).
 const SEND_BUFFER = 106_496;
-const LAST_WORD_BUFFER = 212_992;
+const LAST_MESSAGE_BUFFER = 212_992;
 
 const NONE = new Uint8Array(0);
 
@@ -77,12 +79,7 @@ interface Packet {
 
 function encode(kind: Kind, type: number, first: number, second: number, payload: Uint8Array): Uint8Array {
   const packet = new Uint8Array(HEADER + payload.byteLength);
-  const view = new DataView(packet.buffer);
-  view.setUint32(0, MAGIC, true);
-  view.setUint16(4, KIND[kind], true);
-  view.setUint16(6, type, true);
-  view.setUint32(8, first, true);
-  view.setUint32(12, second, true);
+  header.write(new DataView(packet.buffer), 0, { magic: MAGIC, kind: KIND[kind], type, first, second });
   packet.set(payload, HEADER);
   return packet;
 }
@@ -92,21 +89,21 @@ function codeOf(error: unknown): string | undefined {
 }
 
 /**
- * Whether the other side went away without a word (as a dead process does), as opposed to saying why.
+ * Whether the other side went away without a reason (as a dead process does).
  */
 export function wentAwaySilently(error: unknown): boolean {
   return codeOf(error) === "ECONNRESET";
 }
 
 /** One side of the conversation. It owns its socket. */
-export class Channel {
+export class MessageSocket {
   readonly #socket: UnixSocket;
   readonly #peer: string;
   readonly #incoming = new Uint8Array(PACKET);
   #ended = false;
 
   /**
-   * @param socket of type `seqpacket`; it belongs to the channel from here on
+   * @param socket of type `seqpacket`; it belongs to this object from here on
    * @param peer who is at the other end, for messages: `the successor`
    */
   constructor(socket: UnixSocket, peer: string) {
@@ -120,7 +117,7 @@ export class Channel {
    * Sends a message.
    *
    * @param descriptors borrowed until this resolves
-   * @throws VfioError ECONNRESET if the other side went away without a word, ECANCELED if it ended the conversation: its reason
+   * @throws VfioError ECONNRESET if the other side went away without a reason, ECANCELED if it ended the conversation: its reason
    *   is in the message
    */
   async send(type: MessageType, bytes: Uint8Array, descriptors: readonly number[], wait: SocketWait): Promise<void> {
@@ -165,13 +162,13 @@ export class Channel {
   }
 
   /**
-   * Waits for a message of this type. What fails has closed every descriptor that came.
+   * Waits for a message of this type. Where it fails, it has closed every descriptor that came.
    *
    * @throws VfioError EPROTO if something else comes, EMSGSIZE if it is larger than the limits, EMFILE if this process may not
-   *   open as many descriptors, ECONNRESET if the other side went away without a word, ECANCELED if it ended the conversation:
+   *   open as many descriptors, ECONNRESET if the other side went away without a reason, ECANCELED if it ended the conversation:
    *   its reason is in the message
    */
-  async receive(type: MessageType, limits: ChannelLimits, wait: SocketWait): Promise<Message> {
+  async receive(type: MessageType, limits: MessageLimits, wait: SocketWait): Promise<Message> {
     const head = await this.#next(0, wait);
     const { first: length, second: count } = this.#expectMessage(head, type);
     if (length > limits.bytes) throw this.#tooLarge(type, `${length} bytes`, `${limits.bytes}`);
@@ -221,7 +218,7 @@ export class Channel {
     try {
       if (isThere()) return true;
       this.#socket.shutdown("read");
-      // It may have come between the two; then it counts, and is the last that was heard.
+      // It may have come between the two; then it counts, and is the last message.
       return isThere();
     } catch {
       // The other side is gone, or said something else: either way it is not what was waited for.
@@ -240,9 +237,9 @@ export class Channel {
     if (bytes.byteLength > REASON) bytes = bytes.subarray(0, REASON);
     try {
       // Whatever waits in the socket, there is room for this.
-      this.#socket.setBuffers({ send: LAST_WORD_BUFFER });
+      this.#socket.setBuffers({ send: LAST_MESSAGE_BUFFER });
       this.#socket.trySend(encode("end", 0, bytes.byteLength, 0, bytes));
-      // What was sent can still be received; what waits for room here does not wait any more.
+      // Sent packets can still be received; senders that wait for room here do not wait any more.
       this.#socket.shutdown("both");
     } catch {}
   }
@@ -308,16 +305,15 @@ export class Channel {
     };
     if (length === 0 && descriptors.length === 0) throw this.#silence();
     if (length < HEADER) throw refuse(EPROTO, `a packet of ${length} bytes came from ${this.#peer}`);
-    const view = new DataView(this.#incoming.buffer, 0, length);
-    if (view.getUint32(0, true) !== MAGIC) throw refuse(EPROTO, `what came from ${this.#peer} is no hand-over`);
-    const number = view.getUint16(4, true);
+    const { magic, kind: number, type, first, second } = header.read(new DataView(this.#incoming.buffer, 0, length), 0);
+    if (magic !== MAGIC) throw refuse(EPROTO, `what came from ${this.#peer} is not part of a hand-over`);
     const kind = (Object.keys(KIND) as Kind[]).find((each) => KIND[each] === number);
     if (kind === undefined) throw refuse(EPROTO, `a packet of an unknown kind (${number}) came from ${this.#peer}`);
     const packet: Packet = {
       kind,
-      type: view.getUint16(6, true),
-      first: view.getUint32(8, true),
-      second: view.getUint32(12, true),
+      type,
+      first,
+      second,
       payload: this.#incoming.subarray(HEADER, length),
       descriptors,
     };
@@ -336,7 +332,7 @@ export class Channel {
       );
     }
     if (kind !== "end") return packet;
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: somebody else's words must not move the cursor of a terminal
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: a peer's text must not move the cursor of a terminal
     const reason = new TextDecoder().decode(packet.payload).replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ");
     throw this.#error(ECANCELED, "recvmsg", `${this.#peer} ended the hand-over: ${reason}`);
   }
@@ -358,14 +354,14 @@ export class Channel {
   }
 
   #silence(): VfioError {
-    return this.#error(ECONNRESET, "recvmsg", `${this.#peer} went away without a word`);
+    return this.#error(ECONNRESET, "recvmsg", `${this.#peer} went away without a reason`);
   }
 
-  /** A send that found nobody there: the reason may be waiting in the socket. */
+  /** The other side of a send is gone: its reason may be waiting in the socket. */
   #explained(error: unknown): unknown {
     if (codeOf(error) !== "EPIPE" && codeOf(error) !== "ECONNRESET") return error;
     try {
-      // Bounded: somebody who takes nothing and does not stop talking is not listened to for ever.
+      // Bounded: a peer that takes nothing and never stops sending is not read for ever.
       for (let packets = 0; packets < 16 && this.#poll() !== undefined; packets++);
     } catch (ended) {
       return ended;
