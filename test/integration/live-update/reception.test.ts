@@ -90,7 +90,9 @@ describe.each(sides)("$side that listens", ({ listen, other }) => {
     ]) {
       const socket = await stranger(path);
       await socket.send(say);
-      expect(await reasonOf(socket)).toMatch(/packet|not part of a hand-over|where the message "hello" was due|takes 256/);
+      expect(await reasonOf(socket)).toMatch(
+        /packet|not part of a hand-over|where the message "hello" was due|takes 256/,
+      );
     }
     const [carrier] = await Promise.all([opening, newPeer(other, path).do("open")]);
     carrier.close();
