@@ -9,32 +9,35 @@
 import type { Blocker } from "../base/preserve.js";
 import type { ContainerMode } from "./container.js";
 
-/** One container's part in a hand-over. In the old process: `invalidate`, perhaps `restore`. In the successor: `takeOver`. */
+/**
+ * One container's part in a hand-over. In the old process: `prepare`, `freeze`, and `thaw` if it is rolled back. In the successor:
+ * `prepare`, `takeOver`, `finish`.
+ */
 export interface HandOver {
-  /** What stands in the way, as far as this mode knows. Looks only. */
+  /** The reasons why it cannot be handed over that only its mode knows. Changes nothing. */
   blockers(): readonly Blocker[];
-  /** Before everything is frozen: what can be done then already. */
+  /** Does beforehand what need not wait until everything is frozen. */
   prepare(): void;
   /**
-   * The kernel takes the memory's addresses in this process for invalid from now on; the devices reach it as before.
+   * Makes the memory's addresses in this process invalid for the kernel. The devices reach the memory as before.
    *
    * @throws VfioError; nothing has changed then
    */
-  invalidate(): void;
+  freeze(): void;
   /**
-   * Makes the memory this process's again, whoever has it now: also what a successor has taken over in part.
+   * Makes the memory this process's again, also where a successor has taken it over in part.
    *
    * @throws VfioError
    */
-  restore(): void;
+  thaw(): void;
   /**
    * Makes the memory this process's: its addresses, and its locked pages.
    *
-   * @throws VfioError; the old process can restore everything then
+   * @throws VfioError; the old process can then thaw it
    */
   takeOver(): void;
-  /** The word was given: from here on nobody else uses it. Does not fail. */
-  begin(): void;
+  /** After the commit: it works as in the old process. Does not fail. */
+  finish(): void;
 }
 
 /** What a successor must know of a container of the kernel's, besides its devices and mappings. */

@@ -51,9 +51,9 @@ export class IommufdHandOver implements HandOver {
 
   prepare(): void {}
 
-  invalidate(): void {}
+  freeze(): void {}
 
-  restore(): void {
+  thaw(): void {
     this.#iommufd.becomeOwner();
   }
 
@@ -68,5 +68,5 @@ export class IommufdHandOver implements HandOver {
     }
   }
 
-  begin(): void {}
+  finish(): void {}
 }

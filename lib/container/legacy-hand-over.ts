@@ -87,11 +87,11 @@ export class LegacyHandOver implements HandOver {
     this.#batch = packMaps(this.#mappings, () => uapi.VFIO_DMA_MAP_FLAG_VADDR);
   }
 
-  invalidate(): void {
+  freeze(): void {
     if (!this.#owner.iommuSet) return;
     const { VFIO_DMA_UNMAP_FLAG_ALL: all, VFIO_DMA_UNMAP_FLAG_VADDR: vaddr } = uapi;
     // A hand-over before this one could not be undone entirely.
-    if (this.#invalid) this.restore();
+    if (this.#invalid) this.thaw();
     const status = native.vfioIommuUnmapDma(this.#owner.fd, all | vaddr, 0, 0);
     if (status >= 0) {
       this.#invalid = true;
@@ -118,10 +118,10 @@ export class LegacyHandOver implements HandOver {
     if (done < this.#mappings.length) throw this.#refusal(errno, done);
   }
 
-  begin(): void {}
+  finish(): void {}
 
-  restore(): void {
-    // One that could not be invalidated is as it was, and the kernel refuses an address that it has.
+  thaw(): void {
+    // A mapping whose address could not be invalidated is as it was, and the kernel refuses an address that it has.
     if (!this.#invalid) return;
     let failure: VfioError | undefined;
     for (let next = 0; next < this.#mappings.length; ) {

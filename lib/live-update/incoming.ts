@@ -16,28 +16,21 @@ import {
   checkString,
   knownOptions,
 } from "../base/arguments.js";
-import type { ChangeLock } from "../base/change-lock.js";
 import { withDeadline } from "../base/deadline.js";
 import { invalidStateError, messageOf, outOfRangeError } from "../base/errors.js";
 import { showAs } from "../base/inspect.js";
 import { failuresOf } from "../base/run-all.js";
 import type { Container } from "../container/container.js";
-import { retrieveContainer } from "../container/retrieve.js";
-import type { Device } from "../device/device.js";
 import type { OwnedFd } from "../kernel/fd.js";
-import { native } from "../kernel/native.js";
-import { IntxConnection } from "../kvm/intx-connection.js";
-import { MessageConnection } from "../kvm/message-connection.js";
+import type { IntxConnection } from "../kvm/intx-connection.js";
+import type { MessageConnection } from "../kvm/message-connection.js";
 import type { Vm } from "../kvm/vm.js";
-import { DmaBuffer, type DmaMemory } from "../memory/dma-buffer.js";
-import { UserContainer, withDescriptors } from "../vfio-user/client/container.js";
+import type { DmaBuffer } from "../memory/dma-buffer.js";
 import type { IncomingCarrier } from "./carrier.js";
 import { checkIncoming } from "./carrier.js";
-import { checkDescriptor } from "./descriptor-kind.js";
-import type { ConnectionItem } from "./manifest/connection.js";
 import { decodeFrozen, type FrozenPart } from "./manifest/frozen.js";
-import { decodeManifest, descriptorUses, type Manifest } from "./manifest/manifest.js";
-import type { MemoryItem } from "./manifest/memory.js";
+import { decodeManifest, type Manifest } from "./manifest/manifest.js";
+import { checkReceived, type RetrievedObjects, retrieveConnection, retrieveObjects } from "./retrieve.js";
 import { type LiveUpdateReport, Timeline } from "./timeline.js";
 
 /** How a successor waits for what it gets. */
@@ -69,11 +62,6 @@ const takeOverOptions = knownOptions<TakeOverOptions>({
 const RECEIVE_MS = 60_000;
 /** The longest wait for an old process that stalls after the commit. */
 const RELEASE_MS = 5000;
-const NOT_YET: ChangeLock = {
-  why: "still belongs to the old process: only reads are allowed until takeOver()",
-  refuses: "use",
-};
-
 /**
  * Receives what the old process hands over with {@link LiveUpdate.handOver}, and puts it together. The old process still works with
  * the devices: they can be read, and not changed, until {@link IncomingUpdate.takeOver}.
@@ -100,105 +88,14 @@ export async function receiveLiveUpdate(
     );
     descriptors = parcel.descriptors;
     const manifest = decodeManifest(parcel.manifest, descriptors.length);
-    checkEach(manifest, descriptors);
-    return new IncomingUpdate(carrier, manifest, assemble(manifest, descriptors), descriptors);
+    checkReceived(manifest, descriptors);
+    return new IncomingUpdate(carrier, manifest, retrieveObjects(manifest, descriptors), descriptors);
   } catch (error) {
     for (const descriptor of descriptors) descriptor.close();
     carrier.fail(messageOf(error));
     carrier.close();
     throw error;
   }
-}
-
-/** Every descriptor is what the manifest says, and no two containers are one: nothing is used before. */
-function checkEach(manifest: Manifest, descriptors: readonly OwnedFd[]): void {
-  for (const { index, expected, what } of descriptorUses(manifest)) {
-    const descriptor = descriptors[index];
-    if (descriptor !== undefined) checkDescriptor(descriptor.number, expected, what);
-  }
-  const files = [
-    ...manifest.containers.map(({ name, descriptor }) => ({ name, descriptor })),
-    ...manifest.sockets.flatMap(({ name, socket, twin }) =>
-      (twin === undefined ? [socket] : [socket, twin]).map((descriptor) => ({ name, descriptor })),
-    ),
-  ];
-  const containers = files.map(({ name, descriptor }) => ({ name, fd: descriptors[descriptor]?.number ?? -1 }));
-  for (const [index, { name, fd }] of containers.entries()) {
-    // Two descriptors of one file have different numbers, and the same device and inode as any other container's.
-    const twin = containers.slice(0, index).find((other) => native.kcmpFile(other.fd, fd) === 0);
-    if (twin !== undefined)
-      throw outOfRangeError("containers", `different files; "${twin.name}" and "${name}" are one`, fd);
-  }
-}
-
-/** The objects that are made of the manifest. */
-interface Parts {
-  readonly containers: ReadonlyMap<string, Container>;
-  readonly buffers: readonly DmaBuffer[];
-  readonly memory: ReadonlyMap<string, DmaBuffer>;
-  readonly descriptors: ReadonlyMap<string, OwnedFd>;
-}
-
-/** Puts everything together; what fails has closed it again, except for the descriptors. */
-function assemble(manifest: Manifest, descriptors: readonly OwnedFd[]): Parts {
-  const fd = (index: number) => {
-    const found = descriptors[index];
-    if (found === undefined) throw outOfRangeError("descriptor", "one that came", index);
-    return found;
-  };
-  const containers = new Map<string, Container>();
-  const memory: (DmaMemory | undefined)[] = [];
-  const buffers: DmaBuffer[] = [];
-  const named = new Map<string, DmaBuffer>();
-  try {
-    for (const [index, item] of manifest.memory.entries()) {
-      if (item.kind === "bar") continue;
-      const buffer = DmaBuffer.retrieve(item, fd(item.descriptor));
-      memory[index] = buffer;
-      buffers.push(buffer);
-      if (item.name !== undefined) named.set(item.name, buffer);
-    }
-    for (const item of manifest.containers) containers.set(item.name, retrieveContainer(item, fd));
-    for (const item of manifest.sockets) containers.set(item.name, UserContainer.retrieve(withDescriptors(item, fd)));
-    for (const [index, item] of manifest.memory.entries()) {
-      if (item.kind === "bar") memory[index] = mapBar(containers, item);
-    }
-    for (const { name, mappings } of [...manifest.containers, ...manifest.sockets]) {
-      const parts = mappings.map(({ memory: index, ...rest }) => {
-        const mapped = memory[index];
-        if (mapped === undefined) throw outOfRangeError("memory", "one of the manifest's", index);
-        return { ...rest, memory: mapped };
-      });
-      containers.get(name)?.inheritMappings(parts);
-    }
-  } catch (error) {
-    for (const container of containers.values()) container.disown();
-    for (const buffer of buffers) buffer.close();
-    throw error;
-  }
-  for (const container of containers.values()) {
-    container.handOver.prepare();
-    container.lock(NOT_YET);
-  }
-  return {
-    containers,
-    buffers,
-    memory: named,
-    descriptors: new Map(manifest.descriptors.map(({ name, descriptor }) => [name, fd(descriptor)])),
-  };
-}
-
-function findDevice(containers: ReadonlyMap<string, Container>, container: string, device: string): Device {
-  const found = containers.get(container)?.devices.get(device);
-  if (found === undefined) throw outOfRangeError("device", `one of the container "${container}"`, device);
-  return found;
-}
-
-function mapBar(
-  containers: ReadonlyMap<string, Container>,
-  { container, device, region, offset, length }: Extract<MemoryItem, { kind: "bar" }>,
-): DmaMemory {
-  return findDevice(containers, container, device).region(region).map(offset, length);
 }
 
 /**
@@ -228,14 +125,14 @@ export class IncomingUpdate implements Disposable {
   #phase: "waiting" | "taking over" | "over" | "abandoned" = "waiting";
 
   /** @internal */
-  constructor(carrier: IncomingCarrier, manifest: Manifest, parts: Parts, all: readonly OwnedFd[]) {
+  constructor(carrier: IncomingCarrier, manifest: Manifest, objects: RetrievedObjects, all: readonly OwnedFd[]) {
     this.#carrier = carrier;
     this.#manifest = manifest;
     this.writer = manifest.writer;
-    this.containers = parts.containers;
-    this.memory = parts.memory;
-    this.descriptors = parts.descriptors;
-    this.#buffers = parts.buffers;
+    this.containers = objects.containers;
+    this.memory = objects.memory;
+    this.descriptors = objects.descriptors;
+    this.#buffers = objects.buffers;
     this.#all = all;
   }
 
@@ -364,7 +261,7 @@ export class IncomingUpdate implements Disposable {
   ): readonly unknown[] {
     const containers = [...this.containers.values()];
     for (const container of containers) {
-      container.handOver.begin();
+      container.handOver.finish();
       container.lock(undefined);
     }
     const devices = containers.flatMap(({ devices }) => [...devices.values()]);
@@ -372,31 +269,11 @@ export class IncomingUpdate implements Disposable {
       ...this.#manifest.connections.map((item, index) => () => {
         const vm = machines.get(item.machine);
         const vectors = frozen.connections[index]?.vectors ?? [];
-        if (vm !== undefined) this.#connections.push(this.#connect(item, vm, vectors, setLevel));
+        if (vm !== undefined)
+          this.#connections.push(retrieveConnection(item, vectors, vm, this.containers, this.#all, setLevel));
       }),
       ...devices.map((device) => () => device.thaw()),
     ]);
-  }
-
-  #connect(
-    item: ConnectionItem,
-    vm: Vm,
-    vectors: FrozenPart["connections"][number]["vectors"],
-    setLevel: TakeOverOptions["setLevel"],
-  ): MessageConnection | IntxConnection {
-    const device = findDevice(this.containers, item.container, item.device);
-    if (item.kind === "intx") {
-      const { line } = device.intx;
-      if (line === undefined) throw invalidStateError(`${device.intx} is off`);
-      const level = setLevel === undefined ? {} : { setLevel: (high: boolean) => setLevel(item.device, high) };
-      return IntxConnection.retrieve(line, vm, { gsi: item.gsi, ...level });
-    }
-    const guests = new Map(item.vectors.map(({ index, guest }) => [index, guest]));
-    const states = vectors.map((vector) => {
-      const guest = guests.get(vector.index);
-      return { ...vector, guest: guest === undefined ? undefined : this.#all[guest] };
-    });
-    return MessageConnection.retrieve(device[item.kind], vm, item.masking, states);
   }
 
   /**

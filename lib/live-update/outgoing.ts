@@ -210,7 +210,7 @@ class Attempt {
     if (!(state instanceof Uint8Array)) throw argTypeError("the result of save()", "a Uint8Array", state);
     this.#timeline.begin("invalidate");
     for (const container of this.#containers) {
-      container.handOver.invalidate();
+      container.handOver.freeze();
       this.#invalidated.push(container);
     }
     this.#timeline.begin("transfer");
@@ -241,7 +241,7 @@ class Attempt {
   #rollBack(reason: unknown): unknown {
     this.#carrier.abort(messageOf(reason));
     const failures = failuresOf([
-      ...this.#invalidated.reverse().map((container) => () => container.handOver.restore()),
+      ...this.#invalidated.reverse().map((container) => () => container.handOver.thaw()),
       ...this.#containers.map((container) => () => container.lock(undefined)),
       ...this.#frozenConnections.map(
         ({ connection }) =>

@@ -6,8 +6,8 @@ export declare class IommufdHandOver implements HandOver {
     constructor(iommufd: Iommufd, object: string, bars: () => readonly string[]);
     blockers(): readonly Blocker[];
     prepare(): void;
-    invalidate(): void;
-    restore(): void;
+    freeze(): void;
+    thaw(): void;
     takeOver(): void;
-    begin(): void;
+    finish(): void;
 }

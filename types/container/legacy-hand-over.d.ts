@@ -18,8 +18,8 @@ export declare class LegacyHandOver implements HandOver {
     constructor(owner: LegacyHandOverOwner);
     blockers(): readonly Blocker[];
     prepare(): void;
-    invalidate(): void;
+    freeze(): void;
     takeOver(): void;
-    begin(): void;
-    restore(): void;
+    finish(): void;
+    thaw(): void;
 }

@@ -8,10 +8,10 @@
  */
 import type { Container } from "../container/container.js";
 import type { OwnedFd } from "../kernel/fd.js";
-import { IntxConnection } from "../kvm/intx-connection.js";
-import { MessageConnection } from "../kvm/message-connection.js";
+import type { IntxConnection } from "../kvm/intx-connection.js";
+import type { MessageConnection } from "../kvm/message-connection.js";
 import type { Vm } from "../kvm/vm.js";
-import { DmaBuffer } from "../memory/dma-buffer.js";
+import type { DmaBuffer } from "../memory/dma-buffer.js";
 import type { IncomingCarrier } from "./carrier.js";
 import { type Manifest } from "./manifest/manifest.js";
 import { type LiveUpdateReport } from "./timeline.js";

@@ -164,10 +164,10 @@ export class UserContainer extends Container {
   readonly handOver: HandOver = {
     blockers: () => this.#blockers(),
     prepare: () => {},
-    invalidate: () => this.#attachedConnection().suspend(),
-    restore: () => this.#attachedConnection().resume(),
+    freeze: () => this.#attachedConnection().suspend(),
+    thaw: () => this.#attachedConnection().resume(),
     takeOver: () => {},
-    begin: () => this.#attachedConnection().resume(),
+    finish: () => this.#attachedConnection().resume(),
   };
 
   /** @internal */

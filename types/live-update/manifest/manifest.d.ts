@@ -6,94 +6,94 @@ declare const manifestKind: {
     name: string;
     records: {
         writer: import("./document.js").DocumentRecord<import("./schema.js").ItemValue<{
-            readonly version: import("./schema.js").Part<string>;
-            readonly node: import("./schema.js").Part<string>;
-            readonly pid: import("./schema.js").Part<number>;
+            readonly version: import("./part.js").Part<string>;
+            readonly node: import("./part.js").Part<string>;
+            readonly pid: import("./part.js").Part<number>;
         }>>;
         memory: import("./document.js").DocumentRecord<readonly import("./schema.js").Variants<"kind", {
             readonly file: import("./schema.js").ListedPart<import("./schema.js").ItemValue<{
-                readonly name: import("./schema.js").Part<string | undefined>;
-                readonly label: import("./schema.js").Part<string>;
-                readonly descriptor: import("./schema.js").DescriptorPart<number>;
-                readonly length: import("./schema.js").Part<number>;
-                readonly pageSize: import("./schema.js").Part<number>;
-                readonly locked: import("./schema.js").Part<boolean>;
+                readonly name: import("./part.js").Part<string | undefined>;
+                readonly label: import("./part.js").Part<string>;
+                readonly descriptor: import("./values.js").DescriptorPart<number>;
+                readonly length: import("./part.js").Part<number>;
+                readonly pageSize: import("./part.js").Part<number>;
+                readonly locked: import("./part.js").Part<boolean>;
             }>>;
             readonly bar: import("./schema.js").ListedPart<import("./schema.js").ItemValue<{
-                readonly container: import("./schema.js").Part<string>;
-                readonly device: import("./schema.js").Part<string>;
-                readonly region: import("./schema.js").Part<number>;
-                readonly offset: import("./schema.js").Part<number>;
-                readonly length: import("./schema.js").Part<number>;
+                readonly container: import("./part.js").Part<string>;
+                readonly device: import("./part.js").Part<string>;
+                readonly region: import("./part.js").Part<number>;
+                readonly offset: import("./part.js").Part<number>;
+                readonly length: import("./part.js").Part<number>;
             }>>;
         }>[]>;
         containers: import("./document.js").DocumentRecord<readonly (import("./schema.js").ItemValue<{
-            readonly name: import("./schema.js").Part<string>;
-            readonly mode: import("./schema.js").Part<import("../../index.js").ContainerMode>;
+            readonly name: import("./part.js").Part<string>;
+            readonly mode: import("./part.js").Part<import("../../index.js").ContainerMode>;
         }> & import("./schema.js").ItemValue<{
-            readonly descriptor: import("./schema.js").DescriptorPart<number>;
-            readonly ioas: import("./schema.js").Part<number | undefined>;
-            readonly groups: import("./schema.js").Part<readonly import("./schema.js").ItemValue<{
-                readonly id: import("./schema.js").Part<number>;
-                readonly descriptor: import("./schema.js").DescriptorPart<number>;
+            readonly descriptor: import("./values.js").DescriptorPart<number>;
+            readonly ioas: import("./part.js").Part<number | undefined>;
+            readonly groups: import("./part.js").Part<readonly import("./schema.js").ItemValue<{
+                readonly id: import("./part.js").Part<number>;
+                readonly descriptor: import("./values.js").DescriptorPart<number>;
             }>[]>;
-            readonly devices: import("./schema.js").Part<readonly import("./schema.js").ItemValue<{
-                readonly address: import("./schema.js").Part<string>;
-                readonly descriptor: import("./schema.js").DescriptorPart<number>;
-                readonly group: import("./schema.js").Part<number | undefined>;
-                readonly iommufdId: import("./schema.js").Part<number | undefined>;
-                readonly pageTableId: import("./schema.js").Part<number | undefined>;
-                readonly irqs: import("./schema.js").Part<readonly import("./schema.js").ItemValue<{
-                    readonly kind: import("./schema.js").Part<import("../../index.js").IrqName>;
-                    readonly allocated: import("./schema.js").Part<number>;
-                    readonly unmask: import("./schema.js").DescriptorPart<number | undefined>;
-                    readonly vectors: import("./schema.js").Part<readonly import("./schema.js").ItemValue<{
-                        readonly index: import("./schema.js").Part<number>;
-                        readonly eventfd: import("./schema.js").DescriptorPart<number>;
+            readonly devices: import("./part.js").Part<readonly import("./schema.js").ItemValue<{
+                readonly address: import("./part.js").Part<string>;
+                readonly descriptor: import("./values.js").DescriptorPart<number>;
+                readonly group: import("./part.js").Part<number | undefined>;
+                readonly iommufdId: import("./part.js").Part<number | undefined>;
+                readonly pageTableId: import("./part.js").Part<number | undefined>;
+                readonly irqs: import("./part.js").Part<readonly import("./schema.js").ItemValue<{
+                    readonly kind: import("./part.js").Part<import("../../index.js").IrqName>;
+                    readonly allocated: import("./part.js").Part<number>;
+                    readonly unmask: import("./values.js").DescriptorPart<number | undefined>;
+                    readonly vectors: import("./part.js").Part<readonly import("./schema.js").ItemValue<{
+                        readonly index: import("./part.js").Part<number>;
+                        readonly eventfd: import("./values.js").DescriptorPart<number>;
                     }>[]>;
                 }>[]>;
-                readonly ioeventfds: import("./schema.js").Part<readonly import("./schema.js").ItemValue<{
-                    readonly region: import("./schema.js").Part<number>;
-                    readonly offset: import("./schema.js").Part<number>;
-                    readonly width: import("./schema.js").Part<1 | 2 | 4 | 8>;
-                    readonly value: import("./schema.js").Part<bigint>;
-                    readonly eventfd: import("./schema.js").DescriptorPart<number>;
+                readonly ioeventfds: import("./part.js").Part<readonly import("./schema.js").ItemValue<{
+                    readonly region: import("./part.js").Part<number>;
+                    readonly offset: import("./part.js").Part<number>;
+                    readonly width: import("./part.js").Part<1 | 2 | 4 | 8>;
+                    readonly value: import("./part.js").Part<bigint>;
+                    readonly eventfd: import("./values.js").DescriptorPart<number>;
                 }>[]>;
             }>[]>;
-            readonly mappings: import("./schema.js").Part<readonly import("./mappings.js").MappingItem[]>;
+            readonly mappings: import("./part.js").Part<readonly import("./mappings.js").MappingItem[]>;
         }>)[]>;
         connections: import("./document.js").DocumentRecord<readonly import("./schema.js").Variants<"kind", {
             readonly intx: import("./schema.js").ListedPart<import("./schema.js").ItemValue<{
-                readonly machine: import("./schema.js").Part<string>;
-                readonly container: import("./schema.js").Part<string>;
-                readonly device: import("./schema.js").Part<string>;
-                readonly gsi: import("./schema.js").Part<number>;
-                readonly delivery: import("./schema.js").Part<"irqfd" | "resample" | "user">;
+                readonly machine: import("./part.js").Part<string>;
+                readonly container: import("./part.js").Part<string>;
+                readonly device: import("./part.js").Part<string>;
+                readonly gsi: import("./part.js").Part<number>;
+                readonly delivery: import("./part.js").Part<"irqfd" | "resample" | "user">;
             }>>;
             readonly msi: import("./schema.js").ListedPart<import("./schema.js").ItemValue<{
-                readonly machine: import("./schema.js").Part<string>;
-                readonly container: import("./schema.js").Part<string>;
-                readonly device: import("./schema.js").Part<string>;
-                readonly masking: import("./schema.js").Part<"eventfd" | "irqfd">;
-                readonly vectors: import("./schema.js").Part<readonly import("./schema.js").ItemValue<{
-                    readonly index: import("./schema.js").Part<number>;
-                    readonly guest: import("./schema.js").DescriptorPart<number | undefined>;
+                readonly machine: import("./part.js").Part<string>;
+                readonly container: import("./part.js").Part<string>;
+                readonly device: import("./part.js").Part<string>;
+                readonly masking: import("./part.js").Part<"eventfd" | "irqfd">;
+                readonly vectors: import("./part.js").Part<readonly import("./schema.js").ItemValue<{
+                    readonly index: import("./part.js").Part<number>;
+                    readonly guest: import("./values.js").DescriptorPart<number | undefined>;
                 }>[]>;
             }>>;
             readonly msix: import("./schema.js").ListedPart<import("./schema.js").ItemValue<{
-                readonly machine: import("./schema.js").Part<string>;
-                readonly container: import("./schema.js").Part<string>;
-                readonly device: import("./schema.js").Part<string>;
-                readonly masking: import("./schema.js").Part<"eventfd" | "irqfd">;
-                readonly vectors: import("./schema.js").Part<readonly import("./schema.js").ItemValue<{
-                    readonly index: import("./schema.js").Part<number>;
-                    readonly guest: import("./schema.js").DescriptorPart<number | undefined>;
+                readonly machine: import("./part.js").Part<string>;
+                readonly container: import("./part.js").Part<string>;
+                readonly device: import("./part.js").Part<string>;
+                readonly masking: import("./part.js").Part<"eventfd" | "irqfd">;
+                readonly vectors: import("./part.js").Part<readonly import("./schema.js").ItemValue<{
+                    readonly index: import("./part.js").Part<number>;
+                    readonly guest: import("./values.js").DescriptorPart<number | undefined>;
                 }>[]>;
             }>>;
         }>[]>;
         descriptors: import("./document.js").DocumentRecord<readonly import("./schema.js").ItemValue<{
-            readonly name: import("./schema.js").Part<string>;
-            readonly descriptor: import("./schema.js").DescriptorPart<number>;
+            readonly name: import("./part.js").Part<string>;
+            readonly descriptor: import("./values.js").DescriptorPart<number>;
         }>[]>;
         sockets: import("./document.js").DocumentRecord<readonly {
             name: string;
@@ -102,44 +102,44 @@ declare const manifestKind: {
             socket: number;
             twin: number | undefined;
             port: import("./schema.js").ItemValue<{
-                readonly flags: import("./schema.js").Part<number>;
-                readonly numRegions: import("./schema.js").Part<number>;
-                readonly numIrqs: import("./schema.js").Part<number>;
-                readonly regions: import("./schema.js").Part<readonly import("./schema.js").ItemValue<{
-                    readonly index: import("./schema.js").Part<number>;
-                    readonly status: import("./schema.js").Part<number>;
-                    readonly flags: import("./schema.js").Part<number>;
-                    readonly size: import("./schema.js").Part<bigint>;
-                    readonly offset: import("./schema.js").Part<bigint>;
-                    readonly capOffset: import("./schema.js").Part<number>;
-                    readonly bytes: import("./schema.js").Part<Uint8Array<ArrayBufferLike>>;
-                    readonly file: import("./schema.js").DescriptorPart<number | undefined>;
+                readonly flags: import("./part.js").Part<number>;
+                readonly numRegions: import("./part.js").Part<number>;
+                readonly numIrqs: import("./part.js").Part<number>;
+                readonly regions: import("./part.js").Part<readonly import("./schema.js").ItemValue<{
+                    readonly index: import("./part.js").Part<number>;
+                    readonly status: import("./part.js").Part<number>;
+                    readonly flags: import("./part.js").Part<number>;
+                    readonly size: import("./part.js").Part<bigint>;
+                    readonly offset: import("./part.js").Part<bigint>;
+                    readonly capOffset: import("./part.js").Part<number>;
+                    readonly bytes: import("./part.js").Part<Uint8Array<ArrayBufferLike>>;
+                    readonly file: import("./values.js").DescriptorPart<number | undefined>;
                 }>[]>;
-                readonly irqs: import("./schema.js").Part<readonly import("./schema.js").ItemValue<{
-                    readonly index: import("./schema.js").Part<number>;
-                    readonly status: import("./schema.js").Part<number>;
-                    readonly flags: import("./schema.js").Part<number>;
-                    readonly count: import("./schema.js").Part<number>;
+                readonly irqs: import("./part.js").Part<readonly import("./schema.js").ItemValue<{
+                    readonly index: import("./part.js").Part<number>;
+                    readonly status: import("./part.js").Part<number>;
+                    readonly flags: import("./part.js").Part<number>;
+                    readonly count: import("./part.js").Part<number>;
                 }>[]>;
             }> & import("./schema.js").ItemValue<{
-                readonly posted: import("./schema.js").Part<readonly boolean[]>;
+                readonly posted: import("./part.js").Part<readonly boolean[]>;
             }>;
             device: import("./schema.js").ItemValue<{
-                readonly irqs: import("./schema.js").Part<readonly import("./schema.js").ItemValue<{
-                    readonly kind: import("./schema.js").Part<import("../../index.js").IrqName>;
-                    readonly allocated: import("./schema.js").Part<number>;
-                    readonly unmask: import("./schema.js").DescriptorPart<number | undefined>;
-                    readonly vectors: import("./schema.js").Part<readonly import("./schema.js").ItemValue<{
-                        readonly index: import("./schema.js").Part<number>;
-                        readonly eventfd: import("./schema.js").DescriptorPart<number>;
+                readonly irqs: import("./part.js").Part<readonly import("./schema.js").ItemValue<{
+                    readonly kind: import("./part.js").Part<import("../../index.js").IrqName>;
+                    readonly allocated: import("./part.js").Part<number>;
+                    readonly unmask: import("./values.js").DescriptorPart<number | undefined>;
+                    readonly vectors: import("./part.js").Part<readonly import("./schema.js").ItemValue<{
+                        readonly index: import("./part.js").Part<number>;
+                        readonly eventfd: import("./values.js").DescriptorPart<number>;
                     }>[]>;
                 }>[]>;
-                readonly ioeventfds: import("./schema.js").Part<readonly import("./schema.js").ItemValue<{
-                    readonly region: import("./schema.js").Part<number>;
-                    readonly offset: import("./schema.js").Part<number>;
-                    readonly width: import("./schema.js").Part<1 | 2 | 4 | 8>;
-                    readonly value: import("./schema.js").Part<bigint>;
-                    readonly eventfd: import("./schema.js").DescriptorPart<number>;
+                readonly ioeventfds: import("./part.js").Part<readonly import("./schema.js").ItemValue<{
+                    readonly region: import("./part.js").Part<number>;
+                    readonly offset: import("./part.js").Part<number>;
+                    readonly width: import("./part.js").Part<1 | 2 | 4 | 8>;
+                    readonly value: import("./part.js").Part<bigint>;
+                    readonly eventfd: import("./values.js").DescriptorPart<number>;
                 }>[]>;
             }>;
             mappings: readonly import("./mappings.js").MappingItem[];

@@ -2,25 +2,25 @@ import { type ValueOf } from "./schema.js";
 export declare const memory: import("./schema.js").ListedPart<import("./schema.js").Variants<"kind", {
     readonly file: import("./schema.js").ListedPart<import("./schema.js").ItemValue<{
         /** The program's name for it; undefined for memory that is only mapped. */
-        readonly name: import("./schema.js").Part<string | undefined>;
+        readonly name: import("./part.js").Part<string | undefined>;
         /** For messages. */
-        readonly label: import("./schema.js").Part<string>;
-        readonly descriptor: import("./schema.js").DescriptorPart<number>;
+        readonly label: import("./part.js").Part<string>;
+        readonly descriptor: import("./values.js").DescriptorPart<number>;
         /** In bytes, from the start of the file. */
-        readonly length: import("./schema.js").Part<number>;
+        readonly length: import("./part.js").Part<number>;
         /** The size of its pages. */
-        readonly pageSize: import("./schema.js").Part<number>;
+        readonly pageSize: import("./part.js").Part<number>;
         /** Whether it is kept in memory (`mlock`), which does not travel and is done anew. */
-        readonly locked: import("./schema.js").Part<boolean>;
+        readonly locked: import("./part.js").Part<boolean>;
     }>>;
     readonly bar: import("./schema.js").ListedPart<import("./schema.js").ItemValue<{
         /** The container's name, and the device's address in it. */
-        readonly container: import("./schema.js").Part<string>;
-        readonly device: import("./schema.js").Part<string>;
-        readonly region: import("./schema.js").Part<number>;
+        readonly container: import("./part.js").Part<string>;
+        readonly device: import("./part.js").Part<string>;
+        readonly region: import("./part.js").Part<number>;
         /** In the region, in bytes. */
-        readonly offset: import("./schema.js").Part<number>;
-        readonly length: import("./schema.js").Part<number>;
+        readonly offset: import("./part.js").Part<number>;
+        readonly length: import("./part.js").Part<number>;
     }>>;
 }>>;
 export type MemoryItem = ValueOf<typeof memory>;

@@ -23,7 +23,7 @@ export declare const socket: Part<{
             /** The whole answer, with its capabilities. */
             readonly bytes: Part<Uint8Array<ArrayBufferLike>>;
             /** What it is mapped from. */
-            readonly file: import("./schema.js").DescriptorPart<number | undefined>;
+            readonly file: import("./values.js").DescriptorPart<number | undefined>;
         }>[]>;
         readonly irqs: Part<readonly import("./schema.js").ItemValue<{
             readonly index: Part<number>;
@@ -39,10 +39,10 @@ export declare const socket: Part<{
         readonly irqs: Part<readonly import("./schema.js").ItemValue<{
             readonly kind: Part<import("../../index.js").IrqName>;
             readonly allocated: Part<number>;
-            readonly unmask: import("./schema.js").DescriptorPart<number | undefined>;
+            readonly unmask: import("./values.js").DescriptorPart<number | undefined>;
             readonly vectors: Part<readonly import("./schema.js").ItemValue<{
                 readonly index: Part<number>;
-                readonly eventfd: import("./schema.js").DescriptorPart<number>;
+                readonly eventfd: import("./values.js").DescriptorPart<number>;
             }>[]>;
         }>[]>;
         readonly ioeventfds: Part<readonly import("./schema.js").ItemValue<{
@@ -50,7 +50,7 @@ export declare const socket: Part<{
             readonly offset: Part<number>;
             readonly width: Part<1 | 2 | 4 | 8>;
             readonly value: Part<bigint>;
-            readonly eventfd: import("./schema.js").DescriptorPart<number>;
+            readonly eventfd: import("./values.js").DescriptorPart<number>;
         }>[]>;
     }>;
     mappings: readonly import("./mappings.js").MappingItem[];
