@@ -109,7 +109,7 @@ export async function receiveLiveUpdate(
  */
 export class IncomingUpdate implements Disposable {
   /** The versions and the pid of the process that wrote it. */
-  readonly writer: Manifest["writer"];
+  readonly writer: { readonly version: string; readonly node: string; readonly pid: number };
   /** By the names that the old process gave them. From {@link takeOver} on the program's; until then this object's. */
   readonly containers: ReadonlyMap<string, Container>;
   /** The memory that has a name, in the same way. What is mapped without a name is found by its mapping. */

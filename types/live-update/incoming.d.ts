@@ -13,7 +13,6 @@ import type { MessageConnection } from "../kvm/message-connection.js";
 import type { Vm } from "../kvm/vm.js";
 import type { DmaBuffer } from "../memory/dma-buffer.js";
 import type { IncomingCarrier } from "./carrier.js";
-import { type Manifest } from "./manifest/manifest.js";
 import { type LiveUpdateReport } from "./timeline.js";
 /** How a successor waits for what it gets. */
 export interface ReceiveOptions {
@@ -52,7 +51,11 @@ export declare function receiveLiveUpdate(carrier: IncomingCarrier, options?: Re
 export declare class IncomingUpdate implements Disposable {
     #private;
     /** The versions and the pid of the process that wrote it. */
-    readonly writer: Manifest["writer"];
+    readonly writer: {
+        readonly version: string;
+        readonly node: string;
+        readonly pid: number;
+    };
     /** By the names that the old process gave them. From {@link takeOver} on the program's; until then this object's. */
     readonly containers: ReadonlyMap<string, Container>;
     /** The memory that has a name, in the same way. What is mapped without a name is found by its mapping. */

@@ -10,11 +10,11 @@ import { argTypeError } from "../../base/errors.js";
 import { struct, u32 as u32Field, u64 as u64Field } from "../../base/struct.js";
 import type { MsiMessage } from "../../kvm/routing.js";
 import type { ByteReader, ByteWriter } from "./bytes.js";
+import { nameConnection } from "./connection.js";
 import { checkValues, readDocument, record, writeDocument } from "./document.js";
 import { decodeRefusal, encodeRefusal } from "./faults.js";
 import type { Manifest } from "./manifest.js";
-import { checkFrozenFits } from "./rules.js";
-import { item, list, type Part, type Place, remainder, text, u64, type ValueOf } from "./schema.js";
+import { item, list, type Part, type Place, type Refuse, remainder, text, u64, type ValueOf } from "./schema.js";
 
 /** What the guest has programmed for a vector. */
 export interface FrozenVector {
@@ -188,6 +188,24 @@ export function encodeFrozen(part: FrozenPart): Uint8Array {
 export function decodeFrozen(bytes: Uint8Array, manifest: Manifest): FrozenPart {
   if (!(bytes instanceof Uint8Array)) throw argTypeError("bytes", "a Uint8Array", bytes);
   const part = readDocument(kindFor(manifest), bytes, 0);
-  checkFrozenFits(part, manifest, decodeRefusal(writerKind.name));
+  checkFits(part, manifest, decodeRefusal(writerKind.name));
   return part;
+}
+
+/** Checks that a frozen part has its manifest's connections, one to one. */
+function checkFits({ connections }: FrozenPart, manifest: Manifest, refuse: Refuse): void {
+  for (const [number, connection] of manifest.connections.entries()) {
+    const vectors = connections[number]?.vectors ?? [];
+    const expected = connection.kind === "intx" ? [] : connection.vectors;
+    const where = nameConnection(connection);
+    for (const [place, { index }] of expected.entries()) {
+      const vector = vectors[place];
+      if (vector?.index !== index) {
+        throw refuse(`${where} has vector ${vector?.index ?? "none"} where the manifest has ${index}`);
+      }
+      if (vector.toGuest && !(connection.kind === "msix" && connection.masking === "eventfd")) {
+        throw refuse(`vector ${index} in ${where} goes to the guest's eventfd, and there is none`);
+      }
+    }
+  }
 }

@@ -6,15 +6,22 @@
  *
  * @module
  */
-import type { ConnectionItem } from "./connection.js";
-import { nameConnection } from "./connection.js";
-import { nameContainer } from "./container.js";
+import { type ConnectionItem, nameConnection } from "./connection.js";
+import { type ContainerItem, nameContainer } from "./container.js";
 import { checkUnique, type DeviceItem, type IrqItem } from "./device.js";
-import type { FrozenPart } from "./frozen.js";
-import type { Manifest } from "./manifest.js";
 import { checkMappings } from "./mappings.js";
-import { nameMemory } from "./memory.js";
+import { type MemoryItem, nameMemory } from "./memory.js";
 import { type DescriptorUse, quote, type Refuse } from "./schema.js";
+import type { SocketItem } from "./socket.js";
+
+/** The records of a manifest that name each other. */
+export interface Sections {
+  readonly memory: readonly MemoryItem[];
+  readonly containers: readonly ContainerItem[];
+  readonly sockets: readonly SocketItem[];
+  readonly connections: readonly ConnectionItem[];
+  readonly descriptors: readonly { readonly name: string }[];
+}
 
 /** A device's container and itself, as a key. */
 function deviceKey(container: string, device: string): string {
@@ -27,10 +34,10 @@ type NamedDevice = Pick<DeviceItem, "irqs">;
 
 class Rules {
   readonly #refuse: Refuse;
-  readonly #manifest: Manifest;
+  readonly #manifest: Sections;
   readonly #devices: ReadonlyMap<string, NamedDevice>;
 
-  constructor(manifest: Manifest, refuse: Refuse) {
+  constructor(manifest: Sections, refuse: Refuse) {
     this.#manifest = manifest;
     this.#refuse = refuse;
     const { containers, sockets } = manifest;
@@ -104,7 +111,7 @@ class Rules {
 }
 
 /** Checks a manifest whose single items have been checked. */
-export function checkRules(manifest: Manifest, refuse: Refuse): void {
+export function checkRules(manifest: Sections, refuse: Refuse): void {
   new Rules(manifest, refuse).check();
 }
 
@@ -121,22 +128,4 @@ export function checkDescriptors(uses: readonly DescriptorUse[], count: number, 
   }
   const unused = owners.indexOf(undefined);
   if (unused >= 0) throw refuse(`descriptor ${unused} of ${count} came, and the manifest does not name it`);
-}
-
-/** Checks that a frozen part has its manifest's connections, one to one. */
-export function checkFrozenFits({ connections }: FrozenPart, manifest: Manifest, refuse: Refuse): void {
-  for (const [number, connection] of manifest.connections.entries()) {
-    const vectors = connections[number]?.vectors ?? [];
-    const expected = connection.kind === "intx" ? [] : connection.vectors;
-    const where = nameConnection(connection);
-    for (const [place, { index }] of expected.entries()) {
-      const vector = vectors[place];
-      if (vector?.index !== index) {
-        throw refuse(`${where} has vector ${vector?.index ?? "none"} where the manifest has ${index}`);
-      }
-      if (vector.toGuest && !(connection.kind === "msix" && connection.masking === "eventfd")) {
-        throw refuse(`vector ${index} in ${where} goes to the guest's eventfd, and there is none`);
-      }
-    }
-  }
 }
