@@ -45,7 +45,7 @@ function open() {
   const { id } = iommufd.allocIoas();
   const fd = new OwnedFd(native.dup(iommufd.fd), "/dev/iommu");
   iommufd.close();
-  return IommufdContainer.inherit(fd, id);
+  return IommufdContainer.retrieve(fd, id);
 }
 
 function work() {
