@@ -11,7 +11,8 @@ import { type Command, Option } from "commander";
 import { codeOf, messageOf } from "../base/errors.js";
 import { type ProgressListener, ProgressPrinter } from "../rig/progress.js";
 import { act, type CommonOptions, examples, remark, type Session, subcommand } from "./command.js";
-import { CommandError, exitCodes } from "./failure.js";
+import { exitCodes } from "./exit-codes.js";
+import { CommandError } from "./failure.js";
 import { type Column, drawTable } from "./table.js";
 import type { Colors, Output } from "./terminal.js";
 

@@ -29,7 +29,7 @@ import {
   type Session,
   subcommand,
 } from "./command.js";
-import { exitCodes } from "./failure.js";
+import { exitCodes } from "./exit-codes.js";
 import type { Output } from "./terminal.js";
 
 interface BindOptions extends HostOptions {

@@ -8,11 +8,8 @@ import { once } from "node:events";
 import { constants } from "node:os";
 import { messageOf } from "../base/errors.js";
 import { errnoOf } from "../kernel/files.js";
+import { exitCodes } from "./exit-codes.js";
 import { CommandError } from "./failure.js";
-
-/** What env(1), timeout(1) and every shell end with where a program is not there, or cannot be run. */
-export const NOT_FOUND = 127;
-const NOT_RUN = 126;
 
 // SIGUSR1 belongs to Node's own inspector.
 const passedOn: readonly NodeJS.Signals[] = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR2"];
@@ -44,11 +41,11 @@ export async function runInPlace(
   } catch (error) {
     const missing = errnoOf(error) === constants.errno.ENOENT;
     throw missing
-      ? new CommandError(`there is no program ${program}`, "name one that is in PATH, or its path", NOT_FOUND)
+      ? new CommandError(`there is no program ${program}`, "name one that is in PATH, or its path", exitCodes.notFound)
       : new CommandError(
           `${program} cannot be run: ${messageOf(error)}`,
           "name a program that this user may execute; for a file of JavaScript: node, and the file",
-          NOT_RUN,
+          exitCodes.notRun,
         );
   } finally {
     for (const signal of passedOn) process.off(signal, pass);

@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import pc from "picocolors";
 import { type HostPaths, pciAddress } from "../pci/index.js";
-import { exitCodes, reportFailure } from "./failure.js";
+import { exitCodes } from "./exit-codes.js";
+import { reportFailure } from "./failure.js";
 import { Output, sentence, type Terminal, wantsColor, widthOf, wrap } from "./terminal.js";
 
 /** One run of the program. */
@@ -21,10 +22,10 @@ export class Session {
     this.terminal = terminal;
   }
 
-  /** Ends quietly when whoever read the output has gone, as in `vfio list | head`: 128 + SIGPIPE. */
+  /** Ends quietly when the reader of the output has gone, as in `vfio list | head`. */
   endWithReader(): void {
     const { stdout } = this.terminal;
-    if (stdout.listenerCount("error") === 0) stdout.once("error", () => process.exit(141));
+    if (stdout.listenerCount("error") === 0) stdout.once("error", () => process.exit(exitCodes.readerGone));
   }
 }
 

@@ -18,7 +18,8 @@ import {
   type Session,
   subcommand,
 } from "./command.js";
-import { CommandError, exitCodes, failureOf } from "./failure.js";
+import { exitCodes } from "./exit-codes.js";
+import { CommandError, failureOf } from "./failure.js";
 import { drawFindings } from "./findings.js";
 import type { Output } from "./terminal.js";
 

@@ -19,7 +19,8 @@ import {
   type Session,
   subcommand,
 } from "./command.js";
-import { CommandError, cannotWrite, exitCodes } from "./failure.js";
+import { exitCodes } from "./exit-codes.js";
+import { CommandError, cannotWrite } from "./failure.js";
 import type { Output } from "./terminal.js";
 
 interface Options extends CommonOptions, AttachOptions {

@@ -7,21 +7,8 @@ import { inspect } from "node:util";
 import pc from "picocolors";
 import { codeOf, messageOf, UnsupportedError, VfioError } from "../base/errors.js";
 import { runAsRoot } from "../kernel/user-namespace.js";
+import { exitCodes } from "./exit-codes.js";
 import { type Output, wantsColor } from "./terminal.js";
-
-/** What the command's exit codes mean. docs/command.md and the manual page list them. */
-export const exitCodes = {
-  done: 0,
-  /** What was asked for was refused or failed; or the answer is no. */
-  failed: 1,
-  /** Wrong arguments. */
-  usage: 2,
-  noDevice: 3,
-  permission: 4,
-  busy: 5,
-  /** Ctrl-C: 128 + SIGINT. */
-  interrupted: 130,
-} as const;
 
 /** A refusal in the command's own words. */
 export class CommandError extends Error {

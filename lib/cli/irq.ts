@@ -17,7 +17,8 @@ import {
   type Session,
   subcommand,
 } from "./command.js";
-import { CommandError, exitCodes } from "./failure.js";
+import { exitCodes } from "./exit-codes.js";
+import { CommandError } from "./failure.js";
 import { type Assignment, parseAssignment, writeAll } from "./registers.js";
 import { drawTable } from "./table.js";
 import type { Output } from "./terminal.js";

@@ -21,7 +21,8 @@ import {
   subcommand,
 } from "./command.js";
 import { demonstrate } from "./demo.js";
-import { exitCodes, failureOf } from "./failure.js";
+import { exitCodes } from "./exit-codes.js";
+import { failureOf } from "./failure.js";
 import { drawFindings } from "./findings.js";
 import type { Output } from "./terminal.js";
 

@@ -5,6 +5,7 @@
  */
 import type { Command } from "commander";
 import { act, examples, examplesOf, remarkOf, type Session, subcommand } from "./command.js";
+import { exitStatus } from "./exit-codes.js";
 import { type Entry, outline } from "./outline.js";
 
 /** The subcommand. */
@@ -25,19 +26,6 @@ export function manCommand(session: Session): Command {
     }),
   );
 }
-
-/** What the exit codes mean, for the manual page; docs/command.md has the same table. */
-export const exitStatus: readonly (readonly [code: string, meaning: string])[] = [
-  ["0", "Done; or the answer is yes (doctor, live-update check)."],
-  ["1", "It was refused or failed; or the answer is no."],
-  ["2", "Wrong arguments."],
-  ["3", "There is no such device."],
-  ["4", "This user may not do it."],
-  ["5", "The device is in use."],
-  ["125", "The rig itself failed (vfio rig); any other code is that of the command in the guest."],
-  ["126, 127", "The program of vfio trace cannot be run; is not there. Any other code is the program's."],
-  ["130", "Ctrl-C."],
-];
 
 /** Text as roff takes it: its own characters mean something, so does a dot that begins a line, and it reads ASCII. */
 function roff(text: string): string {
@@ -98,7 +86,7 @@ The kernel resets a device when a program opens it and when it closes it: each c
 .SH COMMANDS
 ${leaves.map(section).join("\n")}
 .SH EXIT STATUS
-${exitStatus.map(([code, meaning]) => item(bold(code), meaning)).join("\n")}
+${[...exitStatus].map(([code, meaning]) => item(bold(String(code)), meaning)).join("\n")}
 .SH ENVIRONMENT
 ${item(bold("NO_COLOR, FORCE_COLOR"), "Colour never, or always; otherwise only on a terminal.")}
 ${item(bold("COLUMNS"), "How wide lines may be where the output is no terminal.")}

@@ -12,7 +12,7 @@ import { completionCommand } from "./completion.js";
 import { demoCommand } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
 import { dumpCommand } from "./dump.js";
-import { exitCodes } from "./failure.js";
+import { exitCodes } from "./exit-codes.js";
 import { infoCommand } from "./info.js";
 import { irqCommand } from "./irq.js";
 import { listCommand } from "./list.js";

@@ -10,9 +10,7 @@ import { RigError, tail } from "../rig/errors.js";
 import { defaultCpus, defaultMemory, iommuKinds, mostCpus, parseMemory } from "../rig/machine.js";
 import { ProgressPrinter } from "../rig/progress.js";
 import { runInGuest } from "../rig/run.js";
-
-/** The rig's own failures, apart from any exit code of the command's: the number that docker and timeout(1) use. */
-const failureCode = 125;
+import { exitCodes } from "./exit-codes.js";
 
 interface Options {
   kernel?: string;
@@ -73,12 +71,12 @@ export function rigCommand(): Command {
     )
     .option("-v, --verbose", "say all there is to an error of the rig's own")
     .passThroughOptions()
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : failureCode))
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : exitCodes.rigFailed))
     .addHelpText(
       "after",
       `
 The guest's file system is the host's, under an overlay that is thrown away: a
-command may write anywhere. The exit code is the command's; ${failureCode} means that the
+command may write anywhere. The exit code is the command's; ${exitCodes.rigFailed} means that the
 rig itself failed. The guest's kernel is built once, which takes minutes.
 docs/rig.md in the package describes the machine.`,
     )
@@ -132,7 +130,7 @@ async function run(command: string[], options: Options, self: Command): Promise<
       return;
     }
     if (!(error instanceof RigError)) throw error;
-    process.exitCode = failureCode;
+    process.exitCode = exitCodes.rigFailed;
     reportRigError("vfio rig", error, options.verbose === true);
   } finally {
     // An open standard input would keep this process alive.

@@ -1,5 +1,3 @@
-/** What env(1), timeout(1) and every shell end with where a program is not there, or cannot be run. */
-export declare const NOT_FOUND = 127;
 /**
  * Runs a program with this process' streams until it ends.
  *

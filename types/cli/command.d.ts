@@ -11,7 +11,7 @@ export declare class Session {
     readonly terminal: Terminal;
     exitCode: number;
     constructor(terminal: Terminal);
-    /** Ends quietly when whoever read the output has gone, as in `vfio list | head`: 128 + SIGPIPE. */
+    /** Ends quietly when the reader of the output has gone, as in `vfio list | head`. */
     endWithReader(): void;
 }
 /** The options that every command has. */

@@ -1,17 +1,4 @@
 import { type Output } from "./terminal.js";
-/** What the command's exit codes mean. docs/command.md and the manual page list them. */
-export declare const exitCodes: {
-    readonly done: 0;
-    /** What was asked for was refused or failed; or the answer is no. */
-    readonly failed: 1;
-    /** Wrong arguments. */
-    readonly usage: 2;
-    readonly noDevice: 3;
-    readonly permission: 4;
-    readonly busy: 5;
-    /** Ctrl-C: 128 + SIGINT. */
-    readonly interrupted: 130;
-};
 /** A refusal in the command's own words. */
 export declare class CommandError extends Error {
     readonly fix: string;

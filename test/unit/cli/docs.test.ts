@@ -1,25 +1,10 @@
 /** docs/command.md says what the command does. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { Session } from "../../../lib/cli/command.js";
-import { exitStatus } from "../../../lib/cli/man.js";
-import { outline } from "../../../lib/cli/outline.js";
-import { createProgram } from "../../../lib/cli/program.js";
 import { Tree } from "../pci/tree.js";
 import { keysOf, vfio } from "./run.js";
 
 const text = readFileSync(new URL("../../../docs/command.md", import.meta.url), "utf8");
-
-test("it has every command", () => {
-  const { stdout, stderr } = process;
-  for (const { path, children } of outline(createProgram(new Session({ stdout, stderr, env: {} })))) {
-    if (children.length === 0) expect(text).toMatch(new RegExp(`^\\| \`vfio ${path.join(" ")}[ \`]`, "m"));
-  }
-});
-
-test("it has every exit code", () => {
-  for (const [code, meaning] of exitStatus) expect(text).toContain(`| ${code} | ${meaning} |`);
-});
 
 test("it has every field of what --json prints", async () => {
   using tree = new Tree();
