@@ -6,6 +6,7 @@
 import "./inspection.js";
 
 export { errnoName, VfioError, type VfioErrorInit } from "./base/errors.js";
+export type { Reason } from "./base/reasons.js";
 export * from "./container/index.js";
 export * from "./device/index.js";
 export * from "./doctor/index.js";

@@ -8,6 +8,7 @@
  */
 import { constants } from "node:os";
 import { getSystemErrorMap, inspect } from "node:util";
+import { type Reason, reasonOf } from "./reasons.js";
 
 /** What a {@link VfioError} is made from. */
 export interface VfioErrorInit {
@@ -23,6 +24,8 @@ export interface VfioErrorInit {
   readonly object?: string;
   /** The path of a file, where one was being opened, read or written. */
   readonly path?: string;
+  /** The reason, for programs; left out, the one that the errno usually stands for. */
+  readonly reason?: Reason;
   /** One sentence that says why, where the library could find out. */
   readonly why?: string;
   /** One sentence that says what to do about it. */
@@ -30,6 +33,9 @@ export interface VfioErrorInit {
   /** The error underneath, if any. */
   readonly cause?: unknown;
 }
+
+/** What an errno means for one call: why, what to do about it, and the reason where the errno has another one. */
+export type Meaning = Readonly<Pick<VfioErrorInit, "why" | "fix" | "reason">>;
 
 const nameByErrno = new Map<number, string>();
 for (const [name, value] of Object.entries(constants.errno)) {
@@ -102,6 +108,8 @@ export class VfioError extends Error {
   readonly object: string | undefined;
   /** The file's path, if the error is about a file. */
   readonly path: string | undefined;
+  /** The reason, for programs: one of the words in docs/troubleshooting.md, and more exact than `code`. */
+  readonly reason: Reason;
   /** Why, where the library could find out. */
   readonly why: string | undefined;
   /** What to do about it. */
@@ -127,6 +135,7 @@ export class VfioError extends Error {
     this.args = init.args ?? {};
     this.object = init.object;
     this.path = init.path;
+    this.reason = init.reason ?? reasonOf(Math.abs(init.errno));
     this.why = why;
     this.fix = fix;
   }
@@ -142,6 +151,7 @@ export class VfioError extends Error {
       args: Object.fromEntries(Object.entries(this.args).map(([k, v]) => [k, typeof v === "bigint" ? show(v) : v])),
       object: this.object,
       path: this.path,
+      reason: this.reason,
       why: this.why,
       fix: this.fix,
       message: this.message,

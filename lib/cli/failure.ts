@@ -6,6 +6,7 @@
 import { inspect } from "node:util";
 import pc from "picocolors";
 import { codeOf, messageOf, UnsupportedError, VfioError } from "../base/errors.js";
+import type { Reason } from "../base/reasons.js";
 import { runAsRoot } from "../kernel/user-namespace.js";
 import { exitCodes } from "./exit-codes.js";
 import { type Output, wantsColor } from "./terminal.js";
@@ -53,8 +54,8 @@ function asCommands(text: string): string {
 
 const permissionCodes = new Set(["EACCES", "EPERM", "EROFS"]);
 
-function exitCodeOf(code: string | undefined, why = "", syscall = ""): number {
-  if (code === "ENODEV" && /there is no such device/.test(why)) return exitCodes.noDevice;
+function exitCodeOf(code: string | undefined, reason?: Reason, syscall = ""): number {
+  if (reason === "no-such-device") return exitCodes.noDevice;
   // An ioctl's EPERM is about the device (its group is not viable, interrupts are not remapped), and not about the user.
   if (code !== undefined && permissionCodes.has(code) && syscall !== "ioctl") return exitCodes.permission;
   return code === "EBUSY" ? exitCodes.busy : exitCodes.failed;
@@ -67,7 +68,7 @@ export function failureOf(error: unknown): Failure {
     return { message, fix, code: undefined, exitCode };
   }
   if (error instanceof VfioError) {
-    const { why, fix, object, path, code, syscall } = error;
+    const { why, fix, object, path, code, reason, syscall } = error;
     const [firstLine = ""] = error.message.split("\n");
     const subject = object ?? path;
     const message = why === undefined ? firstLine : subject === undefined ? why : `${subject}: ${why}`;
@@ -75,7 +76,7 @@ export function failureOf(error: unknown): Failure {
       message: asCommands(message),
       fix: fix === undefined ? undefined : asCommands(fix),
       code,
-      exitCode: exitCodeOf(code, why, syscall),
+      exitCode: exitCodeOf(code, reason, syscall),
     };
   }
   if (error instanceof UnsupportedError) {

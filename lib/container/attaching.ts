@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Reason } from "../base/reasons.js";
 import { groupHolders, whyUnseen } from "../pci/holders.js";
 import { groupViability, pciAddress, readPciDevice } from "../pci/index.js";
 import { interruptRemapping } from "../pci/remapping.js";
@@ -11,6 +12,7 @@ import { interruptRemapping } from "../pci/remapping.js";
 export interface Explanation {
   readonly why: string;
   readonly fix: string;
+  readonly reason: Reason;
 }
 
 /**
@@ -20,17 +22,19 @@ export interface Explanation {
  */
 export function explainBusy(device: string, fix: string): Explanation {
   const holders = groupHolders(device);
-  if (holders.length > 0) return { why: holders.join("; "), fix };
+  if (holders.length > 0) return { why: holders.join("; "), fix, reason: "busy" };
   const unseen = whyUnseen();
   if (unseen !== undefined) {
     return {
       why: `a process that cannot be seen from here has it, or its group, open: ${unseen}`,
       fix: `find the process as root on the host; ${fix}`,
+      reason: "busy",
     };
   }
   return {
     why: "it, or its group, is open, and no process has a descriptor of it: a message on its way between two processes may hold it, or KVM",
     fix,
+    reason: "busy",
   };
 }
 
@@ -45,6 +49,7 @@ export function explainNotOwned(device: string, module: "iommufd" | "vfio_iommu_
     return {
       why: `its IOMMU group is not viable: ${answer.blockers.map(({ why }) => why).join("; ")}`,
       fix: answer.blockers.map(({ fix }) => fix).join("; "),
+      reason: "group-not-viable",
     };
   }
   const fix = "an IOMMU group has one user: attach the device where the others of its group are, or close them first";
@@ -54,11 +59,13 @@ export function explainNotOwned(device: string, module: "iommufd" | "vfio_iommu_
     return {
       why: `another process has a device of its IOMMU group open, and cannot be seen from here (${unseen}); or the IOMMU does not remap interrupts`,
       fix: `as root on the host, find out which: vfio doctor ${device}. ${fix}`,
+      reason: "busy",
     };
   }
   return {
     why: noRemapping,
     fix: unsafeInterrupts(module),
+    reason: "interrupts-not-remapped",
   };
 }
 
@@ -75,6 +82,7 @@ export function explainVfToken(device: string, vfToken: string | undefined): Exp
   return {
     why: `it is ${kind}, which takes ${wanted}${vfToken === undefined ? "" : ", and this is another one"}`,
     fix: "pass that token as vfToken",
+    reason: "wrong-vf-token",
   };
 }
 

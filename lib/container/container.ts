@@ -32,9 +32,10 @@ import {
   knownOptions,
 } from "../base/arguments.js";
 import { type ChangeKind, type ChangeLock, refuseChange } from "../base/change-lock.js";
-import { argTypeError, invalidStateError, VfioError } from "../base/errors.js";
+import { argTypeError, invalidStateError, type Meaning, VfioError } from "../base/errors.js";
 import { watchForLeak } from "../base/leak.js";
 import type { AddDescriptor } from "../base/preserve.js";
+import type { Reason } from "../base/reasons.js";
 import { failuresOf, runAll } from "../base/run-all.js";
 import type { Attachment } from "../device/attachment.js";
 import { Device } from "../device/device.js";
@@ -617,9 +618,13 @@ export abstract class Container implements Disposable {
   }
 
   /** Says what a request for a map is refused with. */
-  #refuser({ iova, length, offset }: WantedRange): (errno: number, why: string, fix?: string) => VfioError {
-    return (errno, why, fix) =>
-      this.#refusal(this.requests.map, errno, { iova: iova ?? "automatic", length, offset }, why, fix);
+  #refuser({
+    iova,
+    length,
+    offset,
+  }: WantedRange): (errno: number, why: string, fix?: string, reason?: Reason) => VfioError {
+    return (errno, why, fix, reason) =>
+      this.#refusal(this.requests.map, errno, { iova: iova ?? "automatic", length, offset }, why, fix, reason);
   }
 
   /** Why a request cannot be met, wherever it is to be. */
@@ -645,7 +650,7 @@ export abstract class Container implements Disposable {
       throw refuse(EINVAL, `it ends at ${hex(last)}, above the device's address mask ${hex(options.mask)}`);
     }
     const overlapped = this.#overlapping(iova, length);
-    if (overlapped !== undefined) throw refuse(EEXIST, `it overlaps ${overlapped}`, "unmap that first");
+    if (overlapped !== undefined) throw refuse(EEXIST, `it overlaps ${overlapped}`, "unmap that first", "overlap");
     if (!iovas.isUsable(iova, length)) {
       throw refuse(EINVAL, `it is not within the usable ranges: ${showRanges(this.iovaRanges)}`);
     }
@@ -680,15 +685,16 @@ export abstract class Container implements Disposable {
 
   #mapError(errno: number, mapping: DmaMapping, known?: string): VfioError {
     const explain = () => this.explainMap(errno, mapping) ?? this.#explainMap(errno, mapping);
-    const { why, fix } = known === undefined ? explain() : { why: known, fix: undefined };
+    const { why, fix, reason }: Meaning = known === undefined ? explain() : { why: known };
     const { iova, length, address } = mapping;
-    return this.#refusal(this.mapRequest(mapping), errno, { iova, length, address }, why, fix);
+    return this.#refusal(this.mapRequest(mapping), errno, { iova, length, address }, why, fix, reason);
   }
 
-  #explainMap(errno: number, mapping: DmaMapping): { why: string; fix?: string } {
+  #explainMap(errno: number, mapping: DmaMapping): Meaning {
     switch (errno) {
       case EEXIST:
         return {
+          reason: "overlap",
           why: "something that this object did not map is there",
           fix: "map through one container object only, or choose another IOVA",
         };
@@ -696,6 +702,7 @@ export abstract class Container implements Disposable {
         const { limit, binding, locked, pinned } = lockedMemory();
         if (!binding) return { why: "the kernel has no memory left for it" };
         return {
+          reason: "locked-memory-limit",
           why:
             `it would exceed the locked-memory limit: ${limit} bytes, of which ${locked} are locked and ${pinned} pinned ` +
             `by this process (iommufd counts per user), and ${mapping.length} more are asked for`,
@@ -704,6 +711,7 @@ export abstract class Container implements Disposable {
       }
       case ENOSPC:
         return {
+          reason: "limit-exceeded",
           why: "the kernel's limit of mappings a container is reached",
           fix: "map fewer, larger pieces; use the iommufd mode, which has no such limit; or raise vfio_iommu_type1.dma_entry_limit",
         };
@@ -740,8 +748,9 @@ export abstract class Container implements Disposable {
     request: string,
     errno: number,
     args: Record<string, number | bigint | string>,
-    why: string,
+    why: string | undefined,
     fix: string | undefined,
+    reason?: Reason,
   ): VfioError {
     return new VfioError({
       errno,
@@ -749,8 +758,9 @@ export abstract class Container implements Disposable {
       request,
       args,
       object: this.toString(),
-      why,
+      ...(why === undefined ? {} : { why }),
       ...(fix === undefined ? {} : { fix }),
+      ...(reason === undefined ? {} : { reason }),
     });
   }
 

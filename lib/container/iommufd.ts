@@ -5,7 +5,7 @@
  */
 import { constants as os } from "node:os";
 import type { ChangeLock } from "../base/change-lock.js";
-import { check, VfioError } from "../base/errors.js";
+import { check, type Meaning, VfioError } from "../base/errors.js";
 import type { AddDescriptor } from "../base/preserve.js";
 import type { Attachment } from "../device/attachment.js";
 import { KernelPort } from "../device/port.js";
@@ -242,7 +242,7 @@ function bindRefusal(errno: number, name: string, options: AttachOptions): VfioE
   return new VfioError({ errno, ...call, ...explainBind(errno, name, options) });
 }
 
-function explainBind(errno: number, name: string, { vfToken }: AttachOptions): { why: string; fix?: string } {
+function explainBind(errno: number, name: string, { vfToken }: AttachOptions): Meaning {
   // Its group is open, for a legacy container.
   if (errno === EBUSY) return explainBusy(name, oneUser);
   if (errno === EPERM) return explainNotOwned(name, "iommufd");

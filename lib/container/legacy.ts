@@ -10,7 +10,7 @@
 
 import { constants as os } from "node:os";
 import { instanceOf } from "../base/arguments.js";
-import { check, errnoName, outOfRangeError, VfioError } from "../base/errors.js";
+import { check, errnoName, type Meaning, outOfRangeError, VfioError } from "../base/errors.js";
 import type { AddDescriptor } from "../base/preserve.js";
 import type { Attachment } from "../device/attachment.js";
 import { KernelPort } from "../device/port.js";
@@ -221,6 +221,7 @@ export class LegacyContainer extends Container {
       object: this.toString(),
       ...(errno === EPERM
         ? {
+            reason: "interrupts-not-remapped" as const,
             why: noRemapping,
             fix: unsafeInterrupts(this.mode.startsWith("compat") ? "iommufd" : "vfio_iommu_type1"),
           }
@@ -471,6 +472,7 @@ function requireViable(fd: OwnedFd, id: number): void {
     syscall: "ioctl",
     request: "VFIO_GROUP_GET_STATUS",
     object: `group ${id}`,
+    reason: "group-not-viable",
     why: `the group is not viable: ${blockers.map(({ why }) => why).join("; ") || "a device of it is with a kernel driver"}`,
     fix: blockers.map(({ fix }) => fix).join("; ") || "bind every device of the group to vfio-pci, or to no driver",
   });
@@ -489,15 +491,12 @@ function explainSetContainer(errno: number): { why: string; fix?: string } {
   }
 }
 
-function explainDeviceFd(
-  errno: number,
-  name: string,
-  { vfToken }: AttachOptions,
-  mode: LegacyMode,
-): { why: string; fix?: string } {
+function explainDeviceFd(errno: number, name: string, { vfToken }: AttachOptions, mode: LegacyMode): Meaning {
   // iommufd's emulation looks at interrupts here; a type1 container did when its type was set. The group is this container's, and
   // viable: nobody else's use can be the reason.
-  if (errno === EPERM && mode.startsWith("compat")) return { why: noRemapping, fix: unsafeInterrupts("iommufd") };
+  if (errno === EPERM && mode.startsWith("compat")) {
+    return { reason: "interrupts-not-remapped", why: noRemapping, fix: unsafeInterrupts("iommufd") };
+  }
   switch (errno) {
     case ENODEV:
       return { why: `${name} is not in the group any more: it was unbound or unplugged` };

@@ -324,6 +324,7 @@ export class DmaBuffer implements DmaMemory, Disposable {
         check(native.mlock(mapping, 0, length), () => ({
           syscall: "mlock",
           args: { length },
+          reason: "locked-memory-limit",
           why: "the locked-memory limit of this process is too low for it",
           fix: "raise it (ulimit -l, LimitMEMLOCK= in systemd), or run with the host's CAP_IPC_LOCK",
         }));

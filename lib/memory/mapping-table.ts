@@ -95,6 +95,7 @@ export class MappingTable<M extends Mapped> implements Iterable<M> {
         errno: constants.errno.EEXIST,
         syscall: "map",
         args: { iova, length: bytes },
+        reason: "overlap",
         why: `it overlaps the mapping ${showRange(rangeOf(overlapped))}`,
         fix: "unmap that one first, or map elsewhere",
       });

@@ -192,6 +192,7 @@ function requireVfioName(device: string, devicePath: string, roots: Roots): stri
     syscall: "open",
     object: device,
     path: devicePath,
+    reason: "no-vfio-driver",
     why:
       driver === undefined ? "no driver is bound to it" : `it is bound to the driver ${driver}, not to a VFIO driver`,
     fix: bindingFix(device),
@@ -216,6 +217,7 @@ export function noSuchDevice(device: string, path: string, fix?: string): VfioEr
     syscall: "open",
     path,
     object: device,
+    reason: "no-such-device",
     why: "there is no such device",
     fix: fix ?? `list the devices: ${list}`,
   });
@@ -291,6 +293,7 @@ export function noIommuGroup(device: string, path: string, roots: Roots): VfioEr
     syscall: "open",
     path: join(path, "iommu_group"),
     object: device,
+    reason: "no-iommu-group",
     why: `it is in no IOMMU group: the IOMMU is off, or there is none${offered ? `; ${noIommuRefused}` : ""}`,
     fix: switchIommuOn,
   });

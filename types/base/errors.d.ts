@@ -1,3 +1,4 @@
+import { type Reason } from "./reasons.js";
 /** What a {@link VfioError} is made from. */
 export interface VfioErrorInit {
     /** The error number, positive or negative; stored negative, as Node does. */
@@ -12,6 +13,8 @@ export interface VfioErrorInit {
     readonly object?: string;
     /** The path of a file, where one was being opened, read or written. */
     readonly path?: string;
+    /** The reason, for programs; left out, the one that the errno usually stands for. */
+    readonly reason?: Reason;
     /** One sentence that says why, where the library could find out. */
     readonly why?: string;
     /** One sentence that says what to do about it. */
@@ -19,6 +22,8 @@ export interface VfioErrorInit {
     /** The error underneath, if any. */
     readonly cause?: unknown;
 }
+/** What an errno means for one call: why, what to do about it, and the reason where the errno has another one. */
+export type Meaning = Readonly<Pick<VfioErrorInit, "why" | "fix" | "reason">>;
 /**
  * The name of an error number, `EINVAL` for 22; `E<number>` where nobody has a name for it.
  *
@@ -48,6 +53,8 @@ export declare class VfioError extends Error {
     readonly object: string | undefined;
     /** The file's path, if the error is about a file. */
     readonly path: string | undefined;
+    /** The reason, for programs: one of the words in docs/troubleshooting.md, and more exact than `code`. */
+    readonly reason: Reason;
     /** Why, where the library could find out. */
     readonly why: string | undefined;
     /** What to do about it. */

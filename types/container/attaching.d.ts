@@ -1,7 +1,14 @@
+/**
+ * What attaching a device has in common behind both doors: the device's name, and why somebody else's use is in the way.
+ *
+ * @module
+ */
+import type { Reason } from "../base/reasons.js";
 /** Why something was refused, and what to do about it. */
 export interface Explanation {
     readonly why: string;
     readonly fix: string;
+    readonly reason: Reason;
 }
 /**
  * Why a device, or its group, is busy: the processes that have it open, or why they cannot be seen.
