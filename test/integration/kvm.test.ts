@@ -4,8 +4,9 @@ import { fileURLToPath } from "node:url";
 import { type GsiRoute, Kvm, Vm } from "vfio";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../lib/kernel/native.js";
+import { refusal } from "../helpers/refusal.js";
 import { TinyGuest } from "../kvm/guest.js";
-import { Machine, message, noKvm, refusal, startReassigning, startWorker } from "../kvm/machine.js";
+import { Machine, message, noKvm, startReassigning, startWorker } from "../kvm/machine.js";
 import { outcome } from "../rig/outcome.js";
 import { resources } from "../rig/resources.mjs";
 

@@ -6,7 +6,7 @@
 import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
 import { Worker } from "node:worker_threads";
-import { type Kvm, type MsiMessage, type Vcpu, VfioError, type Vm, type VmOptions } from "vfio";
+import type { Kvm, MsiMessage, Vcpu, Vm, VmOptions } from "vfio";
 
 /** Why KVM cannot be used here; undefined if it can. */
 export function noKvm(): string | undefined {
@@ -63,17 +63,6 @@ export class Machine implements Disposable {
   [Symbol.dispose](): void {
     this.vm.close();
   }
-}
-
-/** Runs something that must be refused, and returns the refusal. */
-export function refusal(act: () => unknown): VfioError {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof VfioError) return error;
-    throw error;
-  }
-  throw new Error("it was not refused");
 }
 
 /** The addon, for workers: they load no TypeScript. */

@@ -10,11 +10,11 @@ import {
   openContainer,
   readIommuGroup,
   readPciDevice,
-  VfioError,
 } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, type TestContext } from "vitest";
 import { native } from "../../lib/kernel/native.js";
 import { dmaMemory } from "../../lib/memory/dma-buffer.js";
+import { refusal } from "../helpers/refusal.js";
 import { bind, devices, interruptWindow, leaveOut, rigOnly, usableIova } from "./devices.js";
 import { NOWHERE, PAGE } from "./memory.js";
 import { modes } from "./modes.js";
@@ -25,17 +25,6 @@ import { occupyPool } from "./thread-pool.js";
 const address = devices.any;
 /** Where nothing but the tests decides what is mapped. */
 const IOVA = usableIova(address, 0x4000_0000n);
-
-/** Runs something that must be refused, and returns the refusal. */
-function refusal(act: () => unknown): VfioError {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof VfioError) return error;
-    throw error;
-  }
-  throw new Error("it was not refused");
-}
 
 /** How the emulated VT-d maps an IOVA, from debugfs: the entry of each level, 0n below the leaf. */
 function pageTable(address: string, iova: bigint): { pud: bigint; pmd: bigint; pte: bigint } | undefined {

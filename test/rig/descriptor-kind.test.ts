@@ -10,8 +10,8 @@ import { openNode } from "../../lib/kernel/open-node.js";
 import { VFIO_TYPE1v2_IOMMU } from "../../lib/kernel/uapi.js";
 import { checkDescriptor, type DescriptorKind } from "../../lib/live-update/descriptor-kind.js";
 import { readMdevDevice } from "../../lib/pci/index.js";
+import { refusal } from "../helpers/refusal.js";
 import { bind, devices, Mdev, needs } from "./devices.js";
-import { refusal } from "./outcome.js";
 import { resources } from "./resources.mjs";
 
 interface Sent {

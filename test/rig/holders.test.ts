@@ -6,24 +6,21 @@ import {
   readIommuGroup,
   readMdevDevice,
   readVfioNodes,
-  VfioError,
+  type VfioError,
   vfioGroupPath,
 } from "vfio";
 import { describe, expect, test } from "vitest";
+import { refusal } from "../helpers/refusal.js";
 import { bind, devices, Mdev } from "./devices.js";
 import { held } from "./held.js";
 
 const { edu } = devices;
 
-function refusal(mode: ContainerMode, device: string): VfioError {
-  try {
+function attachRefusal(mode: ContainerMode, device: string): VfioError {
+  return refusal(() => {
     using container = openContainer({ mode });
     container.attach(device);
-  } catch (error) {
-    if (error instanceof VfioError) return error;
-    throw error;
-  }
-  throw new Error("it was attached");
+  });
 }
 
 /** Lets every user open some nodes meanwhile. */
@@ -53,7 +50,7 @@ describe.each(["iommufd", "type1v2", "compat-type1v2"] as const)("in %s", (mode)
     using _bound = bind(edu);
     const group = vfioGroupPath(edu);
     await using child = await held('exec 3<>"$0"', group);
-    const error = refusal(mode, edu);
+    const error = attachRefusal(mode, edu);
     expect(error).toMatchObject({ code: "EBUSY", why: `process ${child.pid} (sh) has ${group} open`, fix: /close it/ });
     expect(error.message).not.toContain("unsafe");
   });
@@ -63,7 +60,7 @@ describe.each(["iommufd", "type1v2", "compat-type1v2"] as const)("in %s", (mode)
     const group = vfioGroupPath(mdev.uuid);
     expect(readMdevDevice(mdev.uuid).vfio?.groupPath).toBe(group);
     await using child = await held('exec 3<>"$0"', group);
-    const error = refusal(mode, mdev.uuid);
+    const error = attachRefusal(mode, mdev.uuid);
     expect(error).toMatchObject({ code: "EBUSY", why: `process ${child.pid} (sh) has ${group} open` });
     expect(error.message).not.toContain("unsafe");
   });
@@ -78,7 +75,7 @@ test.each([
   const paths = ["/dev/iommu", "/dev/vfio/vfio", nodes?.cdevPath ?? "", nodes?.groupPath ?? ""];
   using _open = openToAll(paths);
   await using child = await held('exec 3<>"$0"', vfioGroupPath(edu));
-  const error = asNobody(() => refusal(mode, edu));
+  const error = asNobody(() => attachRefusal(mode, edu));
   expect(child.exitCode).toBeNull();
   expect(error).toMatchObject({ code: "EBUSY", why: /cannot be seen from here.*this user may not/, fix: /as root/ });
   expect(error.message).not.toContain("unsafe");
@@ -90,7 +87,7 @@ test("in iommufd, the container that has another device of the group is found", 
   expect(readIommuGroup(first).id).toBe(readIommuGroup(second).id);
   using other = openContainer({ mode: "iommufd" });
   using _device = other.attach(first);
-  const error = refusal("iommufd", second);
+  const error = attachRefusal("iommufd", second);
   const node = readVfioNodes(first)?.cdevPath ?? "";
   expect(error).toMatchObject({ code: "EPERM", why: `this process has ${node} open`, fix: /has one user/ });
   expect(error.message).not.toContain("unsafe");

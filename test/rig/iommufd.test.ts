@@ -9,6 +9,7 @@ import { lockedMemory } from "../../lib/kernel/memlock.js";
 import { native } from "../../lib/kernel/native.js";
 import { IOMMU_OPTION_HUGE_PAGES, IOMMU_OPTION_OP_SET, IOMMU_OPTION_RLIMIT_MODE } from "../../lib/kernel/uapi.js";
 import { DmaBuffer } from "../../lib/memory/dma-buffer.js";
+import { refusal } from "../helpers/refusal.js";
 import { Agent, setMemlock } from "./agent.js";
 import { Memory, MiB, NOWHERE, PAGE } from "./memory.js";
 import {
@@ -23,7 +24,7 @@ import {
   pinnedTimes,
   smallBatches,
 } from "./mock-iommu.js";
-import { outcome, refusal } from "./outcome.js";
+import { outcome } from "./outcome.js";
 import { resources } from "./resources.mjs";
 
 const PAGES = 16;

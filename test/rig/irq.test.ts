@@ -4,15 +4,7 @@ import { once } from "node:events";
 import { closeSync, openSync, readdirSync, readlinkSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
-import {
-  type Container,
-  type Device,
-  type Interrupt,
-  type IntxLine,
-  openContainer,
-  type Registers,
-  VfioError,
-} from "vfio";
+import { type Container, type Device, type Interrupt, type IntxLine, openContainer, type Registers } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../lib/kernel/native.js";
 import {
@@ -20,6 +12,7 @@ import {
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
 } from "../../lib/kernel/uapi.js";
+import { refusal } from "../helpers/refusal.js";
 import { bind, devices, interruptHandlers, leaveOut, Mdev, needs, onlyIf, rigOnly } from "./devices.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";
@@ -36,16 +29,6 @@ const EDU = { status: 0x24, raise: 0x60, acknowledge: 0x64 } as const;
 /** Signals an eventfd. */
 function signal(eventfd: number): void {
   writeSync(eventfd, new BigUint64Array([1n]));
-}
-
-function refusal(act: () => unknown): VfioError {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof VfioError) return error;
-    throw error;
-  }
-  throw new Error("it was not refused");
 }
 
 /** Where a link of /proc leads; nowhere if it is gone. */

@@ -16,8 +16,9 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Igb } from "../../examples/igb.js";
 import { native } from "../../lib/kernel/native.js";
+import { refusal } from "../helpers/refusal.js";
 import { TinyGuest } from "../kvm/guest.js";
-import { Machine, message, noKvm, refusal, startReassigning } from "../kvm/machine.js";
+import { Machine, message, noKvm, startReassigning } from "../kvm/machine.js";
 import { bind, devices, interruptHandlers, needs, onlyIf } from "./devices.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";

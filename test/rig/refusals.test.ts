@@ -4,9 +4,9 @@ import { closeSync, openSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Container, openContainer, PciCommand } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { refusal } from "../helpers/refusal.js";
 import { bind, devices, Mdev } from "./devices.js";
 import { modes } from "./modes.js";
-import { refusal } from "./outcome.js";
 import { resources } from "./resources.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

@@ -1,7 +1,8 @@
 /** Resets of a function, and of all that share its slot or bus. */
 import { writeFileSync } from "node:fs";
-import { type Container, openContainer, readIommuGroup, setNumVfs, VfioError } from "vfio";
+import { type Container, openContainer, readIommuGroup, setNumVfs } from "vfio";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { refusal } from "../helpers/refusal.js";
 import { bind, devices, leaveOut, needs, rigOnly } from "./devices.js";
 import { modes } from "./modes.js";
 import { resources } from "./resources.mjs";
@@ -23,16 +24,6 @@ beforeAll(() => {
 afterAll(() => {
   expect(resources()).toEqual(before);
 });
-
-function refusal(act: () => unknown): VfioError {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof VfioError) return error;
-    throw error;
-  }
-  throw new Error("it was not refused");
-}
 
 describe.each(modes)("a reset in %s", (mode) => {
   let bound: Disposable;

@@ -2,9 +2,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { type Container, type Device, openContainer, readPciDevice, setNumVfs } from "vfio";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { refusal } from "../helpers/refusal.js";
 import { bind, devices } from "./devices.js";
 import { modes } from "./modes.js";
-import { refusal } from "./outcome.js";
 import { resources } from "./resources.mjs";
 
 const UUID_1 = "2bd6e1f6-7f05-4c2b-9a3a-5e8d1c0f4b11";

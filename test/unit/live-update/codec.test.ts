@@ -12,7 +12,7 @@ import {
   writeManifest,
 } from "../../../lib/live-update/manifest/manifest.js";
 import { type SocketItem, socket as socketPart } from "../../../lib/live-update/manifest/socket.js";
-import { errorOf } from "../pci/tree.js";
+import { refusal } from "../../helpers/refusal.js";
 import { forSeeds } from "../prng.js";
 import * as version1 from "./fixtures/version-1.js";
 import * as version2 from "./fixtures/version-2.js";
@@ -30,8 +30,7 @@ import {
 } from "./manifests.js";
 
 function refusalOf(decode: () => unknown): VfioError {
-  const error = errorOf(decode);
-  if (!(error instanceof VfioError)) throw error;
+  const error = refusal(decode);
   expect(error.object).toMatch(/^the manifest/);
   expect(error.why).toBeTypeOf("string");
   return error;
@@ -42,8 +41,8 @@ const bytes = encodeManifest(manifest);
 const frozen = frozenSample();
 const frozenBytes = encodeFrozen(frozen);
 
-/** What the decoder says to a manifest's bytes. */
-function refusal(changed: Uint8Array, count = descriptorCount): VfioError {
+/** The decoder's refusal of a manifest's bytes. */
+function manifestRefusal(changed: Uint8Array, count = descriptorCount): VfioError {
   return refusalOf(() => decodeManifest(changed, count));
 }
 
@@ -192,14 +191,16 @@ describe("a version", () => {
 
 describe("the header", () => {
   it("refuses what is no part of a hand-over", () => {
-    const magic = refusal(patched(bytes, 0, 0x51));
+    const magic = manifestRefusal(patched(bytes, 0, 0x51));
     expect(magic).toMatchObject({ code: "EPROTO", syscall: "decode", object: "the manifest" });
     expect(magic.why).toContain('it does not begin with "VFIOLIVE"');
-    expect(refusal(new Uint8Array()).why).toContain("VFIOLIVE");
+    expect(manifestRefusal(new Uint8Array()).why).toContain("VFIOLIVE");
   });
 
   it("refuses the other document", () => {
-    expect(refusal(frozenBytes).why).toContain("it is document 2 of a hand-over, and the manifest is document 1");
+    expect(manifestRefusal(frozenBytes).why).toContain(
+      "it is document 2 of a hand-over, and the manifest is document 1",
+    );
     expect(refusalOf(() => decodeFrozen(bytes, manifest))).toMatchObject({
       code: "EPROTO",
       object: "the manifest's frozen part",
@@ -211,7 +212,7 @@ describe("the header", () => {
     for (const version of [FORMAT_VERSION + 1, 0xffff_ffff]) {
       const newer = Uint8Array.from(bytes.subarray(0, 40));
       new DataView(newer.buffer).setUint32(12, version, true);
-      const error = refusal(newer);
+      const error = manifestRefusal(newer);
       expect(error.code).toBe("EPROTONOSUPPORT");
       expect(error.why).toBe(
         `it is in version ${version} of the format, and this process reads up to version ${FORMAT_VERSION}`,
@@ -224,30 +225,32 @@ describe("the header", () => {
   });
 
   it("refuses a version that there never was", () => {
-    expect(refusal(patched(bytes, 12, 0)).why).toContain("version 0");
+    expect(manifestRefusal(patched(bytes, 12, 0)).why).toContain("version 0");
   });
 
   it("refuses what is truncated, and what goes on", () => {
     const length = bytes.length;
-    expect(refusal(bytes.subarray(0, -1)).why).toContain(`it is truncated: ${length - 1} bytes came of ${length}`);
-    expect(refusal(Buffer.concat([bytes, Uint8Array.of(0, 0)])).why).toContain("2 bytes follow its end");
-    expect(refusal(bytes.subarray(0, 20)).why).toContain("the header ends too early");
+    expect(manifestRefusal(bytes.subarray(0, -1)).why).toContain(
+      `it is truncated: ${length - 1} bytes came of ${length}`,
+    );
+    expect(manifestRefusal(Buffer.concat([bytes, Uint8Array.of(0, 0)])).why).toContain("2 bytes follow its end");
+    expect(manifestRefusal(bytes.subarray(0, 20)).why).toContain("the header ends too early");
   });
 
   it("refuses a length that no number can hold", () => {
     const long = Uint8Array.from(bytes);
     long.fill(0xff, 16, 24);
-    expect(refusal(long).why).toContain("the length in the header is 2^53 or more");
+    expect(manifestRefusal(long).why).toContain("the length in the header is 2^53 or more");
   });
 
   it("refuses a wrong checksum", () => {
     const flipped = Uint8Array.from(bytes);
     flipped[24] = (flipped[24] ?? 0) ^ 1;
-    expect(refusal(flipped)).toMatchObject({ code: "EPROTO", why: "its checksum is wrong" });
+    expect(manifestRefusal(flipped)).toMatchObject({ code: "EPROTO", why: "its checksum is wrong" });
   });
 
   it("refuses more than there can be", () => {
-    expect(refusal(new Uint8Array(MAX_MANIFEST + 1))).toMatchObject({ code: "EMSGSIZE" });
+    expect(manifestRefusal(new Uint8Array(MAX_MANIFEST + 1))).toMatchObject({ code: "EMSGSIZE" });
     const { manifest: long } = sample();
     const name = (n: number) => `${n}`.padStart(4096);
     for (let n = 0; n < MAX_MANIFEST / 4096; n++) {
@@ -285,13 +288,13 @@ describe("the records", () => {
   });
 
   it.each(names.map((name, index) => [name, index] as const))("cannot do without %s", (name, index) => {
-    const error = refusal(rebuilt((list) => list.splice(index, 1)));
+    const error = manifestRefusal(rebuilt((list) => list.splice(index, 1)));
     expect(error.code).toBe("EPROTO");
     expect(error.why).toContain(`the record "${name}" is missing`);
   });
 
   it.each(names.map((name, index) => [name, index] as const))("cannot have %s twice", (name, index) => {
-    const error = refusal(
+    const error = manifestRefusal(
       rebuilt((list) => {
         const record = list[index];
         if (record !== undefined) list.splice(index, 0, record);
@@ -301,33 +304,33 @@ describe("the records", () => {
   });
 
   it("come in their order", () => {
-    expect(refusal(rebuilt((list) => list.reverse())).why).toContain(
+    expect(manifestRefusal(rebuilt((list) => list.reverse())).why).toContain(
       'the record "writer" is missing: the record "sockets" is in its place',
     );
   });
 
   it.each([0, 2, 5, 6])("of an unknown number are refused, at place %i", (place) => {
-    const error = refusal(rebuilt((list) => list.splice(place, 0, [7, Uint8Array.of(1, 2, 3)])));
+    const error = manifestRefusal(rebuilt((list) => list.splice(place, 0, [7, Uint8Array.of(1, 2, 3)])));
     expect(error).toMatchObject({ code: "EPROTO", why: "unknown record 7 in version 2 of the format" });
   });
 
   it.each([0, 2, 5])("of a later version are unknown in an older one, at place %i", (place) => {
     const list = recordsOf(version1.manifestBytes);
     list.splice(place, 0, [6, Uint8Array.of(0, 0, 0, 0)]);
-    const error = refusal(documentOf(version1.manifestBytes, list), version1.descriptorCount);
+    const error = manifestRefusal(documentOf(version1.manifestBytes, list), version1.descriptorCount);
     expect(error).toMatchObject({ code: "EPROTO", why: "unknown record 6 in version 1 of the format" });
   });
 
   it("of an older version do not make a later one", () => {
     const relabelled = patched(version1.manifestBytes, 12, 2);
-    expect(refusal(relabelled, version1.descriptorCount)).toMatchObject({
+    expect(manifestRefusal(relabelled, version1.descriptorCount)).toMatchObject({
       code: "EPROTO",
       why: 'the record "sockets" is missing',
     });
   });
 
   it("are read to their ends", () => {
-    const error = refusal(
+    const error = manifestRefusal(
       rebuilt((list) => list.splice(4, 1, [5, Buffer.concat([records[4]?.[1] ?? new Uint8Array(), Buffer.alloc(3)])])),
     );
     expect(error.why).toBe('3 bytes are left over in the record "descriptors"');
@@ -336,7 +339,7 @@ describe("the records", () => {
   it("end where they say", () => {
     const longer = Uint8Array.from(bytes);
     longer.set([0xff, 0xff], HEADER + 4);
-    expect(refusal(sealed(longer)).why).toContain('the record "writer" ends too early: 65535 bytes are needed');
+    expect(manifestRefusal(sealed(longer)).why).toContain('the record "writer" ends too early: 65535 bytes are needed');
   });
 });
 
@@ -412,7 +415,7 @@ describe("a value", () => {
       },
     ],
   ])("of an unknown %s is refused", (_, why, change) => {
-    const error = refusal(patched(bytes, placeOf(change), 99));
+    const error = manifestRefusal(patched(bytes, placeOf(change), 99));
     expect(error.code).toBe("EPROTO");
     expect(error.why).toContain(why);
   });
@@ -421,7 +424,7 @@ describe("a value", () => {
     const place = placeOf(({ sockets: [first] }) => {
       if (first !== undefined) first.trustServer = true;
     });
-    expect(refusal(patched(bytes, place, 0x15)).why).toBe(
+    expect(manifestRefusal(patched(bytes, place, 0x15)).why).toBe(
       'the field "bits" in the record "sockets" is 0x15, of which the bits 0xf are known',
     );
   });
@@ -430,7 +433,7 @@ describe("a value", () => {
     const place = placeOf(({ sockets: [, , third] }) => {
       if (third !== undefined) third.trustServer = false;
     });
-    const error = refusal(patched(bytes, place, 1 | 2 | 8));
+    const error = manifestRefusal(patched(bytes, place, 1 | 2 | 8));
     expect(error).toMatchObject({ code: "EPROTO" });
     expect(error.why).toBe('the socket of container "passed" is in the abstract namespace, and has no name');
   });
@@ -439,7 +442,9 @@ describe("a value", () => {
     const place = placeOf((m) => {
       container(m).mode = "type1";
     });
-    expect(refusal(patched(bytes, place, 6)).why).toContain('the field "mode" in the record "containers" is 6,');
+    expect(manifestRefusal(patched(bytes, place, 6)).why).toContain(
+      'the field "mode" in the record "containers" is 6,',
+    );
   });
 
   it("of 2^53 or more is refused where it must be a number", () => {
@@ -448,12 +453,14 @@ describe("a value", () => {
     });
     // The highest byte of the length's eight.
     const length = patched(bytes, place + 2, 0xff);
-    expect(refusal(length).why).toContain('the field "length" in the record "memory" is 2^53 or more');
+    expect(manifestRefusal(length).why).toContain('the field "length" in the record "memory" is 2^53 or more');
     const mapping = placeOf((m) => {
       const [first] = container(m).mappings;
       if (first !== undefined) first.offset = 1;
     });
-    expect(refusal(patched(bytes, mapping + 7, 0xff)).why).toContain("a mapping's length or offset is 2^53 or more");
+    expect(manifestRefusal(patched(bytes, mapping + 7, 0xff)).why).toContain(
+      "a mapping's length or offset is 2^53 or more",
+    );
   });
 
   it("that must be there is not left out", () => {
@@ -461,11 +468,11 @@ describe("a value", () => {
     const descriptor = placeOf((m) => {
       container(m).descriptor = 99;
     });
-    expect(refusal(patched(bytes, descriptor, ...none)).why).toContain('the field "descriptor" is missing');
+    expect(manifestRefusal(patched(bytes, descriptor, ...none)).why).toContain('the field "descriptor" is missing');
     const ioas = placeOf((m) => {
       container(m, 1).ioas = 99;
     });
-    expect(refusal(patched(bytes, ioas, ...none)).why).toContain('the field "ioas" is missing');
+    expect(manifestRefusal(patched(bytes, ioas, ...none)).why).toContain('the field "ioas" is missing');
   });
 });
 
@@ -490,7 +497,7 @@ describe("a text", () => {
     ["missing", withName(0xffff, new Uint8Array()), 'the field "name" is missing'],
     ["longer than its record", withName(4000, new Uint8Array(8)), 'the record "descriptors" ends too early'],
   ])("that is %s is refused", (_, changed, why) => {
-    const error = refusal(changed);
+    const error = manifestRefusal(changed);
     expect(error.code).toBe("EPROTO");
     expect(error.why).toContain(why);
   });
@@ -528,7 +535,7 @@ describe("a count", () => {
           n === number ? Buffer.concat([Uint8Array.from(huge), payload.subarray(4)]) : payload,
         ],
       );
-      expect(refusal(documentOf(bytes, records)).why).toContain(
+      expect(manifestRefusal(documentOf(bytes, records)).why).toContain(
         `the list in the record "${name}" has 4294967295 items, which do not fit`,
       );
     }
@@ -571,7 +578,7 @@ describe("a count", () => {
     const records = recordsOf(bytes).map(
       ([number, payload]): RawRecord => [number, number === 3 ? new Uint8Array(view.buffer) : payload],
     );
-    expect(refusal(documentOf(bytes, records)).why).toContain(
+    expect(manifestRefusal(documentOf(bytes, records)).why).toContain(
       `the field "groups" in the record "containers" has 1048576 items, more than`,
     );
   });
@@ -620,7 +627,7 @@ describe("a vfio-user container", () => {
   it("has a descriptor, so there are no more of them", () => {
     const payload = new Uint8Array(4 + 1000 * smallestSocket);
     payload.set([0xe8, 3]);
-    expect(refusal(withSockets(payload)).why).toBe(
+    expect(manifestRefusal(withSockets(payload)).why).toBe(
       `the list in the record "sockets" has 1000 items, more than ${descriptorCount}`,
     );
   });
@@ -629,7 +636,7 @@ describe("a vfio-user container", () => {
     const other = sample().manifest;
     const socket = other.sockets[0] ?? expect.unreachable();
     socket.port.posted = new Array<boolean>(1 << 20).fill(true);
-    expect(refusal(writeManifest(other)).why).toBe(
+    expect(manifestRefusal(writeManifest(other)).why).toBe(
       'the field "posted" in the record "sockets" has 1048576 items, more than 3',
     );
   });

@@ -3,13 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
-import { VfioError } from "../../../lib/base/errors.js";
+import type { VfioError } from "../../../lib/base/errors.js";
 import { OwnedFd } from "../../../lib/kernel/fd.js";
 import { native } from "../../../lib/kernel/native.js";
 import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 import { checkDescriptor, type DescriptorKind } from "../../../lib/live-update/descriptor-kind.js";
 import { DmaBuffer } from "../../../lib/memory/dma-buffer.js";
-import { errorOf, Tree } from "../pci/tree.js";
+import { refusal } from "../../helpers/refusal.js";
+import { Tree } from "../pci/tree.js";
 
 const eventfd: DescriptorKind = { kind: "eventfd" };
 const page: DescriptorKind = { kind: "memory", length: 4096 };
@@ -32,9 +33,8 @@ function makeEventfd(): number {
   return fd.number;
 }
 
-function refusal(fd: number, expected: DescriptorKind, sysfs?: string): VfioError {
-  const error = errorOf(() => checkDescriptor(fd, expected, "the thing", sysfs === undefined ? {} : { sysfs }));
-  if (!(error instanceof VfioError)) throw error;
+function kindRefusal(fd: number, expected: DescriptorKind, sysfs?: string): VfioError {
+  const error = refusal(() => checkDescriptor(fd, expected, "the thing", sysfs === undefined ? {} : { sysfs }));
   expect(error).toMatchObject({ code: "EBADF", object: "the thing", args: { fd } });
   return error;
 }
@@ -54,7 +54,7 @@ describe("a descriptor's kind", () => {
   it("refuses what is not open", () => {
     const fd = 0x7fff_0000;
     for (const kind of [eventfd, page, { kind: "any" }, { kind: "iommufd" }] as const) {
-      expect(refusal(fd, kind).why).toContain(`${fd} is no open descriptor of this process`);
+      expect(kindRefusal(fd, kind).why).toContain(`${fd} is no open descriptor of this process`);
     }
   });
 
@@ -69,20 +69,20 @@ describe("a descriptor's kind", () => {
       [{ kind: "device", address: "0000:01:00.0", through: "group" }, "the VFIO device 0000:01:00.0, opened through"],
       [{ kind: "device", address: "0000:01:00.0", through: "cdev" }, "the VFIO device 0000:01:00.0, opened by its own"],
     ] as const) {
-      const { why } = refusal(fd, kind);
+      const { why } = kindRefusal(fd, kind);
       expect(why).toContain(`it must be ${words}`);
       expect(why).toContain("it is an eventfd");
     }
   });
 
   it("refuses files, sockets, directories and devices where an eventfd should be", () => {
-    expect(refusal(open(fileURLToPath(import.meta.url), "r"), eventfd).why).toMatch(
+    expect(kindRefusal(open(fileURLToPath(import.meta.url), "r"), eventfd).why).toMatch(
       /a file of \d+ bytes, ".*test\.ts"/,
     );
-    expect(refusal(open(".", "r"), eventfd).why).toContain("a directory, ");
-    expect(refusal(open("/dev/null"), eventfd).why).toContain('the character device 1:3, "/dev/null"');
+    expect(kindRefusal(open(".", "r"), eventfd).why).toContain("a directory, ");
+    expect(kindRefusal(open("/dev/null"), eventfd).why).toContain('the character device 1:3, "/dev/null"');
     const [near, far] = UnixSocket.pair("stream");
-    expect(refusal(near.fd, eventfd).why).toContain("it is a socket");
+    expect(kindRefusal(near.fd, eventfd).why).toContain("it is a socket");
     near.close();
     far.close();
   });
@@ -92,8 +92,8 @@ describe("a descriptor's kind", () => {
     checkDescriptor(near.fd, { kind: "socket" }, "it");
     near.close();
     far.close();
-    expect(refusal(makeEventfd(), { kind: "socket" }).why).toBe("it must be a socket: it is an eventfd");
-    expect(refusal(open("/dev/null"), { kind: "socket" }).why).toContain(
+    expect(kindRefusal(makeEventfd(), { kind: "socket" }).why).toBe("it must be a socket: it is an eventfd");
+    expect(kindRefusal(open("/dev/null"), { kind: "socket" }).why).toContain(
       "it must be a socket: it is the character device",
     );
   });
@@ -103,10 +103,10 @@ describe("a descriptor's kind", () => {
     try {
       const path = join(directory, "anon_inode:[eventfd]");
       writeFileSync(path, "");
-      expect(refusal(open(path), eventfd).why).toContain("a file of 0 bytes");
+      expect(kindRefusal(open(path), eventfd).why).toContain("a file of 0 bytes");
       const escaping = join(directory, "memfd:\u001b[2J");
       writeFileSync(escaping, "x");
-      const { message } = refusal(open(escaping), eventfd);
+      const { message } = kindRefusal(open(escaping), eventfd);
       expect(message).not.toContain("\u001b");
     } finally {
       rmSync(directory, { recursive: true });
@@ -119,7 +119,7 @@ describe("a memory file", () => {
     using memfd = new OwnedFd(native.memfdCreate("ram", 0), "memfd");
     const fd = memfd.number;
     expect(native.ftruncate(fd, 4096)).toBe(0);
-    expect(refusal(fd, { kind: "memory", length: 4097 }).why).toMatch(
+    expect(kindRefusal(fd, { kind: "memory", length: 4097 }).why).toMatch(
       /^it must be a memory file of 4097 bytes or more: it is a file of 4096 bytes, "\/memfd:/,
     );
     expect(native.ftruncate(fd, 8192)).toBe(0);
@@ -127,7 +127,7 @@ describe("a memory file", () => {
   });
 
   it("is in memory", () => {
-    expect(refusal(open(fileURLToPath(import.meta.url), "r"), { kind: "memory", length: 1 }).why).toContain(
+    expect(kindRefusal(open(fileURLToPath(import.meta.url), "r"), { kind: "memory", length: 1 }).why).toContain(
       "which is not in memory",
     );
   });
@@ -135,7 +135,7 @@ describe("a memory file", () => {
   it("can be written", () => {
     using buffer = DmaBuffer.allocate(4096);
     const fd = open(`/proc/self/fd/${buffer.backing()?.fd}`, "r");
-    expect(refusal(fd, page).why).toContain("it is not open for reading and writing");
+    expect(kindRefusal(fd, page).why).toContain("it is not open for reading and writing");
   });
 
   it("can have a name in a memory file system", () => {
@@ -164,23 +164,23 @@ describe("a device number", () => {
   ])("of %o is compared with the kernel's", (kind, attribute) => {
     using tree = new Tree();
     const { sysfs } = tree.paths;
-    expect(refusal(null13, kind, sysfs).why).toContain(`/sys/${attribute}`);
+    expect(kindRefusal(null13, kind, sysfs).why).toContain(`/sys/${attribute}`);
     tree.file(`sys/${attribute}`, "1:3\n");
     checkDescriptor(null13, kind, "it", { sysfs });
-    expect(refusal(zero15, kind, sysfs).why).toContain(
+    expect(kindRefusal(zero15, kind, sysfs).why).toContain(
       'it is the character device 1:5, "/dev/zero", and that is the character device 1:3',
     );
     tree.file("sys/class/vfio/13/dev", "1:5\n");
-    refusal(zero15, kind, sysfs);
+    kindRefusal(zero15, kind, sysfs);
   });
 
   it("of a device's own node leads to exactly that device", () => {
     using tree = new Tree();
     const { sysfs } = tree.paths;
     const kind: DescriptorKind = { kind: "device", address: "0000:01:00.0", through: "cdev" };
-    expect(refusal(null13, kind, sysfs).why).toContain("there is no ");
+    expect(kindRefusal(null13, kind, sysfs).why).toContain("there is no ");
     const place = tree.pci("0000:01:00.0", { driver: "vfio-pci" });
-    expect(refusal(null13, kind, sysfs).why).toContain('it is the character device 1:3, "/dev/null"');
+    expect(kindRefusal(null13, kind, sysfs).why).toContain('it is the character device 1:3, "/dev/null"');
     for (const [address, number] of [
       ["0000:01:00.0", "1:3"],
       ["0000:02:00.0", "1:5"],
@@ -189,9 +189,9 @@ describe("a device number", () => {
       tree.link(`sys/dev/char/${number}`, `sys/devices/pci0000:00/${address}/vfio-dev/vfio0`);
     }
     checkDescriptor(null13, kind, "it", { sysfs });
-    expect(refusal(zero15, kind, sysfs).why).toContain("it is the VFIO device 0000:02:00.0");
+    expect(kindRefusal(zero15, kind, sysfs).why).toContain("it is the VFIO device 0000:02:00.0");
     // A device below, with a node that is not VFIO's.
     tree.link("sys/dev/char/1:3", place);
-    refusal(null13, kind, sysfs);
+    kindRefusal(null13, kind, sysfs);
   });
 });

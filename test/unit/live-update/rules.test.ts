@@ -1,6 +1,6 @@
 /** Every rule of a manifest, broken once: both by its writer and for its reader. */
 import { describe, expect, it } from "vitest";
-import { VfioError } from "../../../lib/base/errors.js";
+import type { VfioError } from "../../../lib/base/errors.js";
 import { decodeFrozen, encodeFrozen, type FrozenPart } from "../../../lib/live-update/manifest/frozen.js";
 import {
   decodeManifest,
@@ -8,17 +8,11 @@ import {
   type Manifest,
   writeManifest,
 } from "../../../lib/live-update/manifest/manifest.js";
-import { errorOf } from "../pci/tree.js";
+import { refusal } from "../../helpers/refusal.js";
 import { frozenSample, type Mutable, sample } from "./manifests.js";
 
 type Broken = Mutable<Manifest>;
 type Case = readonly [rule: string, why: string, breakIt: (manifest: Broken) => void];
-
-function refusalOf(act: () => unknown): VfioError {
-  const error = errorOf(act);
-  if (!(error instanceof VfioError)) throw error;
-  return error;
-}
 
 function broken(breakIt: (manifest: Broken) => void): Broken {
   const { manifest } = sample();
@@ -27,13 +21,13 @@ function broken(breakIt: (manifest: Broken) => void): Broken {
 }
 
 function writerRefuses(breakIt: (manifest: Broken) => void): VfioError {
-  const error = refusalOf(() => encodeManifest(broken(breakIt)));
+  const error = refusal(() => encodeManifest(broken(breakIt)));
   expect(error).toMatchObject({ code: "EINVAL", syscall: "encode", object: "the manifest" });
   return error;
 }
 
 function readerRefuses(breakIt: (manifest: Broken) => void): VfioError {
-  const error = refusalOf(() => decodeManifest(writeManifest(broken(breakIt)), sample().descriptorCount));
+  const error = refusal(() => decodeManifest(writeManifest(broken(breakIt)), sample().descriptorCount));
   expect(error).toMatchObject({ syscall: "decode", object: "the manifest" });
   expect(["EINVAL", "EPROTO"]).toContain(error.code);
   expect(error.fix).toBeTypeOf("string");
@@ -601,16 +595,16 @@ describe("a descriptor", () => {
 
   it("that did not come is refused", () => {
     const bytes = encodeManifest(sample().manifest);
-    const error = refusalOf(() => decodeManifest(bytes, descriptorCount - 1));
+    const error = refusal(() => decodeManifest(bytes, descriptorCount - 1));
     expect(error).toMatchObject({ code: "EINVAL", object: "the manifest" });
     expect(error.why).toBe(
       `descriptor "prise réseau" is descriptor ${descriptorCount - 1}, and ${descriptorCount - 1} came`,
     );
-    expect(refusalOf(() => decodeManifest(bytes, 0)).code).toBe("EPROTO");
+    expect(refusal(() => decodeManifest(bytes, 0)).code).toBe("EPROTO");
   });
 
   it("that nothing speaks of is refused", () => {
-    const error = refusalOf(() => decodeManifest(encodeManifest(sample().manifest), descriptorCount + 1));
+    const error = refusal(() => decodeManifest(encodeManifest(sample().manifest), descriptorCount + 1));
     expect(error.why).toBe(
       `descriptor ${descriptorCount} of ${descriptorCount + 1} came, and the manifest does not name it`,
     );
@@ -663,7 +657,7 @@ describe("a frozen part is refused", () => {
   const reader = (breakIt: (part: Mutable<FrozenPart>) => void): VfioError => {
     const part = frozenSample();
     breakIt(part);
-    const error = refusalOf(() => decodeFrozen(encodeFrozen(part), manifest));
+    const error = refusal(() => decodeFrozen(encodeFrozen(part), manifest));
     expect(error).toMatchObject({ syscall: "decode", object: "the manifest's frozen part" });
     return error;
   };
@@ -728,7 +722,7 @@ describe("a frozen part is refused", () => {
   ])("by its writer %s", (_, why, breakIt) => {
     const part = frozenSample();
     breakIt(part);
-    const error = refusalOf(() => encodeFrozen(part));
+    const error = refusal(() => encodeFrozen(part));
     expect(error).toMatchObject({ code: "EINVAL", syscall: "encode", object: "the manifest's frozen part" });
     expect(error.why).toContain(why);
   });

@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { VfioError } from "../../../lib/base/errors.js";
 import { bindDriver, formerDriver, planBinding, planRelease, setNumVfs } from "../../../lib/pci/index.js";
-import { errorOf, Tree } from "./tree.js";
+import { errorOf } from "../../helpers/refusal.js";
+import { Tree } from "./tree.js";
 
 const address = "0000:01:00.0";
 const override = `sys/bus/pci/devices/${address}/driver_override`;

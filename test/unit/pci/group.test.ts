@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { groupViability, leavesDmaAlone, listIommuGroups, readIommuGroup } from "../../../lib/pci/index.js";
-import { errorOf, Tree } from "./tree.js";
+import { errorOf } from "../../helpers/refusal.js";
+import { Tree } from "./tree.js";
 
 describe("IOMMU groups", () => {
   test("members and reserved regions", () => {

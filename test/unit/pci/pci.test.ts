@@ -10,7 +10,8 @@ import {
   vfioCdevPath,
   vfioGroupPath,
 } from "../../../lib/pci/index.js";
-import { errorOf, Tree } from "./tree.js";
+import { errorOf } from "../../helpers/refusal.js";
+import { Tree } from "./tree.js";
 
 // As an igb shows it, in hexadecimal: BARs 0, 2 and 3, the ROM, and the BARs of the virtual functions.
 const resource = [

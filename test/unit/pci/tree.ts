@@ -100,13 +100,3 @@ export class Tree implements Disposable {
     rmSync(this.root, { recursive: true, force: true });
   }
 }
-
-/** The error that a call throws. */
-export function errorOf(call: () => unknown): Error {
-  try {
-    call();
-  } catch (error) {
-    if (error instanceof Error) return error;
-  }
-  throw new Error("the call did not throw an Error");
-}

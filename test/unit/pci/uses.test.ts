@@ -1,7 +1,8 @@
 import { closeSync, openSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { bindDriver, findDeviceUses } from "../../../lib/pci/index.js";
-import { errorOf, Tree } from "./tree.js";
+import { errorOf } from "../../helpers/refusal.js";
+import { Tree } from "./tree.js";
 
 /** An NVMe controller with a disk, two partitions, and a device-mapper volume on the second. */
 function withDisk(tree: Tree): void {
