@@ -66,6 +66,11 @@ export function measuredRow(benchmark: Benchmark, where: Place, result: Result):
   return { ...about(benchmark, where), result, ...met };
 }
 
+/** The message of what was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
 /** The row of one that did not run. */
 export function failedRow(benchmark: Benchmark, where: Place, error: string): Row {
   return { ...about(benchmark, where), error };

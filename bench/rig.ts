@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { type ProgressListener, runInGuest } from "vfio/rig";
 import { buildAll } from "./floor.js";
 import type { Effort } from "./measure.js";
-import { type Machine, type Row, readMachine, readRow } from "./results.js";
+import { type Machine, messageOf, type Row, readMachine, readRow } from "./results.js";
 import type { GuestRun, RunListener } from "./run.js";
 
 /** What the guest is told. */
@@ -95,7 +95,7 @@ export async function runInRig(
   } catch (cause) {
     options.signal?.throwIfAborted();
     if (silence.signal.aborted) error = `${running} did not end within ${MOST_SILENCE / 60_000} minutes`;
-    else error = cause instanceof Error ? cause.message : String(cause);
+    else error = messageOf(cause);
   } finally {
     clearTimeout(timer);
   }

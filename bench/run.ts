@@ -5,7 +5,16 @@
  */
 import { watchMachine } from "./machine.js";
 import { type Benchmark, type Effort, measure } from "./measure.js";
-import { failedRow, type Machine, measuredRow, missingRow, type Place, type Results, type Row } from "./results.js";
+import {
+  failedRow,
+  type Machine,
+  measuredRow,
+  messageOf,
+  missingRow,
+  type Place,
+  type Results,
+  type Row,
+} from "./results.js";
 
 /** Long enough for numbers. */
 export const longEffort: Effort = { rounds: 9, slice: 150 };
@@ -42,7 +51,7 @@ export async function runOne(benchmark: Benchmark, effort: Effort, where: Place)
     if (missing !== undefined) return missingRow(benchmark, where, missing);
     return measuredRow(benchmark, where, await measure(benchmark, effort));
   } catch (error) {
-    return failedRow(benchmark, where, error instanceof Error ? error.message : String(error));
+    return failedRow(benchmark, where, messageOf(error));
   }
 }
 
