@@ -22,10 +22,12 @@ import {
   oneOf,
 } from "../base/arguments.js";
 import { type ChangeLock, refuseChange } from "../base/change-lock.js";
-import { check, outOfRangeError, VfioError } from "../base/errors.js";
+import { outOfRangeError } from "../base/errors.js";
+import type { CallName } from "../kernel/calls.js";
 import type { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { openNode } from "../kernel/open-node.js";
+import { type About, ask, refusal } from "../kernel/refusal.js";
 import * as uapi from "../kernel/uapi.js";
 import { type IovaRange, toIova } from "../memory/iova.js";
 
@@ -46,58 +48,10 @@ export interface IoasRanges {
   readonly alignment: bigint;
 }
 
-const { EADDRINUSE, EBUSY, EEXIST, EFAULT, EINVAL, EMSGSIZE, ENODEV, ENOENT, ENOMEM, ENOSPC, EOVERFLOW, EPERM } =
-  os.errno;
+const { EMSGSIZE, ENODEV, ENOENT, EPERM } = os.errno;
 
-/** What an errno means for a request: why, and what to do about it. */
-type Meanings = ReadonlyMap<number, { readonly why: string; readonly fix?: string }>;
-
-const ofMap: Meanings = new Map([
-  [EEXIST, { why: "a part of the range is mapped already", fix: "unmap it first, or leave the IOVA to the kernel" }],
-  [
-    EINVAL,
-    {
-      why: "the range is not usable, nothing may be done with it, or something is not a multiple of the alignment or ends too early",
-      fix: "compare with ranges(), and with the length of the file or the dma-buf",
-    },
-  ],
-  [EOVERFLOW, { why: "the range, or the memory, goes beyond the last address" }],
-  [EFAULT, { why: "the memory is not there, or this process may not access it in that way" }],
-  [ENOSPC, { why: "no range that is free (and allowed) is large enough" }],
-  [
-    ENOMEM,
-    {
-      why: "it would exceed the locked-memory limit, or the kernel has no memory left",
-      fix: "raise the limit (ulimit -l), or run with the host's CAP_IPC_LOCK",
-    },
-  ],
-  [ENODEV, { why: "the dma-buf was revoked by its exporter", fix: "map it again when its device works again" }],
-]);
-
-const ofCopy: Meanings = new Map([
-  ...ofMap,
-  [ENOENT, { why: "a part of the source is not mapped" }],
-  [EPERM, { why: "the source is mapped for reading only", fix: "copy it with write: false" }],
-]);
-
-const ofUnmap: Meanings = new Map([
-  [
-    ENOENT,
-    {
-      why: "nothing is mapped there, or a mapping would be cut (those before it are gone then)",
-      fix: "unmap whole mappings",
-    },
-  ],
-  [EBUSY, { why: "hardware has a queue in it", fix: "destroy the queue first" }],
-  [EOVERFLOW, { why: "the range goes beyond the last address" }],
-]);
-
-const ofAllow: Meanings = new Map([
-  [EADDRINUSE, { why: "a device needs a part of a range for itself", fix: "leave out what ranges() leaves out" }],
-  [EINVAL, { why: "a range has less than two addresses, or overlaps another" }],
-]);
-
-const nothing: Meanings = new Map();
+/** The object of an {@link Iommufd}'s refusals. */
+const self = { object: "iommufd" };
 
 const checkId = integer(0, 0xffff_ffff);
 const checkAccounting = oneOf(["user", "process"]);
@@ -178,12 +132,7 @@ export class Iommufd implements Disposable {
   /** A new, empty I/O address space. */
   allocIoas(): Ioas {
     this.refuseLocked();
-    const id = check(native.iommufdIoasAlloc(this.fd), () => ({
-      syscall: "ioctl",
-      request: "IOMMU_IOAS_ALLOC",
-      object: "iommufd",
-    }));
-    return new Ioas(this, id);
+    return new Ioas(this, ask("iommufdIoasAlloc", self, this.fd));
   }
 
   /**
@@ -194,13 +143,7 @@ export class Iommufd implements Disposable {
   destroy(id: number): void {
     checkId("id", id);
     this.refuseLocked();
-    check(native.iommufdDestroy(this.fd, id), (errno) => ({
-      syscall: "ioctl",
-      request: "IOMMU_DESTROY",
-      args: { id },
-      object: "iommufd",
-      ...(errno === os.errno.EBUSY ? { why: "another object still needs it: a device is attached to it" } : {}),
-    }));
+    ask("iommufdDestroy", { ...self, args: { id } }, this.fd, id);
   }
 
   /**
@@ -208,10 +151,8 @@ export class Iommufd implements Disposable {
    * while the file has no objects.
    */
   get accounting(): "user" | "process" {
-    const mode = check(
-      native.iommufdOption(this.fd, uapi.IOMMU_OPTION_RLIMIT_MODE, uapi.IOMMU_OPTION_OP_GET, 0, 0),
-      () => ({ syscall: "ioctl", request: "IOMMU_OPTION", object: "iommufd" }),
-    );
+    const { IOMMU_OPTION_RLIMIT_MODE: option, IOMMU_OPTION_OP_GET: get } = uapi;
+    const mode = ask("iommufdOption", self, this.fd, option, get, 0, 0);
     return mode === 1 ? "process" : "user";
   }
 
@@ -220,23 +161,23 @@ export class Iommufd implements Disposable {
     checkAccounting("accounting", mode);
     this.refuseLocked();
     const value = mode === "process" ? 1 : 0;
-    const option = uapi.IOMMU_OPTION_RLIMIT_MODE;
-    check(native.iommufdOption(this.fd, option, uapi.IOMMU_OPTION_OP_SET, 0, value), (errno) => ({
-      syscall: "ioctl",
-      request: "IOMMU_OPTION",
+    const { IOMMU_OPTION_RLIMIT_MODE: option, IOMMU_OPTION_OP_SET: set } = uapi;
+    const about = (errno: number): About => ({
+      ...self,
       args: { option, value },
-      object: "iommufd",
-      ...(errno === os.errno.EPERM
+      ...(errno === EPERM
         ? { why: "only root (CAP_SYS_RESOURCE on the host) may change the accounting" }
         : { why: "the file has objects already", fix: "set it right after opening" }),
-    }));
+    });
+    ask("iommufdOption", about, this.fd, option, set, 0, value);
   }
 
   /** The address space that legacy requests on this descriptor go to (its compatibility container), if there is one. */
   get compatIoas(): number | undefined {
     const id = native.iommufdVfioIoas(this.fd, uapi.IOMMU_VFIO_IOAS_GET, 0);
     if (id === -ENODEV) return undefined;
-    return check(id, () => ({ syscall: "ioctl", request: "IOMMU_VFIO_IOAS", object: "iommufd" }));
+    if (id < 0) throw refusal("iommufdVfioIoas", id, self);
+    return id;
   }
 
   /** Sets it, or clears it with `undefined`. */
@@ -244,12 +185,7 @@ export class Iommufd implements Disposable {
     if (ioas !== undefined) checkId("compatIoas", ioas);
     this.refuseLocked();
     const operation = ioas === undefined ? uapi.IOMMU_VFIO_IOAS_CLEAR : uapi.IOMMU_VFIO_IOAS_SET;
-    check(native.iommufdVfioIoas(this.fd, operation, ioas ?? 0), () => ({
-      syscall: "ioctl",
-      request: "IOMMU_VFIO_IOAS",
-      args: { ioas: ioas ?? "none" },
-      object: "iommufd",
-    }));
+    ask("iommufdVfioIoas", { ...self, args: { ioas: ioas ?? "none" } }, this.fd, operation, ioas ?? 0);
   }
 
   /**
@@ -266,24 +202,7 @@ export class Iommufd implements Disposable {
 
   /** {@link changeProcess} as a step of a hand-over, for which the iommufd is locked. @internal */
   becomeOwner(): void {
-    check(native.iommufdIoasChangeProcess(this.fd), (errno) => ({
-      syscall: "ioctl",
-      request: "IOMMU_IOAS_CHANGE_PROCESS",
-      object: "iommufd",
-      ...(errno === os.errno.EINVAL
-        ? {
-            why: "some memory is mapped by address (or from a BAR) and not by file",
-            fix: "map memory that has a descriptor (DmaBuffer's default), and unmap BARs first",
-          }
-        : errno === os.errno.ENOTTY
-          ? { why: "this kernel is older than Linux 6.14" }
-          : errno === os.errno.ENOMEM
-            ? {
-                why: "the pinned memory exceeds the locked-memory limit; with accounting per user it counts twice meanwhile",
-                fix: "raise the limit (ulimit -l)",
-              }
-            : {}),
-    }));
+    ask("iommufdIoasChangeProcess", self, this.fd);
   }
 
   /** Whether it has been closed. */
@@ -320,14 +239,8 @@ export class Ioas implements Disposable {
     this.id = id;
   }
 
-  #context(request: string, args: Record<string, number | bigint | string>, meanings: Meanings = nothing) {
-    return (errno: number) => ({
-      syscall: "ioctl",
-      request,
-      args,
-      object: `IOAS ${this.id}`,
-      ...meanings.get(errno),
-    });
+  #about(args: NonNullable<About["args"]>): About {
+    return { args, object: `IOAS ${this.id}` };
   }
 
   /** The usable addresses. They shrink when a device is attached. */
@@ -338,7 +251,7 @@ export class Ioas implements Disposable {
       const words = new BigUint64Array(2 * room);
       const { status, count, alignment } = native.iommufdIoasIovaRanges(this.iommufd.fd, this.id, words);
       if (status !== -EMSGSIZE) {
-        check(status, this.#context("IOMMU_IOAS_IOVA_RANGES", {}));
+        if (status < 0) throw refusal("iommufdIoasIovaRanges", status, this.#about({}));
         const ranges = Array.from({ length: count }, (_, i) => ({
           start: words[2 * i] ?? 0n,
           last: words[2 * i + 1] ?? 0n,
@@ -347,11 +260,8 @@ export class Ioas implements Disposable {
       }
       room = count;
     }
-    throw new VfioError({
-      errno: EMSGSIZE,
-      ...this.#context("IOMMU_IOAS_IOVA_RANGES", { room })(EMSGSIZE),
-      why: "the number of ranges kept growing",
-    });
+    const why = "the number of ranges kept growing";
+    throw refusal("iommufdIoasIovaRanges", EMSGSIZE, { ...this.#about({ room }), why });
   }
 
   /**
@@ -364,10 +274,8 @@ export class Ioas implements Disposable {
     checkArray("ranges", ranges);
     for (const [index, range] of ranges.entries()) checkObject(`ranges[${index}]`, range);
     this.iommufd.refuseLocked();
-    check(
-      native.iommufdIoasAllowIovas(this.iommufd.fd, this.id, packRanges(ranges)),
-      this.#context("IOMMU_IOAS_ALLOW_IOVAS", { count: ranges.length }, ofAllow),
-    );
+    const about = this.#about({ count: ranges.length });
+    ask("iommufdIoasAllowIovas", about, this.iommufd.fd, this.id, packRanges(ranges));
   }
 
   /**
@@ -385,7 +293,7 @@ export class Ioas implements Disposable {
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
     const [from, size] = [toIova("address", address), toIova("length", length)];
     const mapped = native.iommufdIoasMap(this.iommufd.fd, mapFlags(options), this.id, from, iova, size);
-    return this.#mapped(mapped, "IOMMU_IOAS_MAP", { ...place(options), length, address }, ofMap);
+    return this.#mapped("iommufdIoasMap", mapped, { ...place(options), length, address });
   }
 
   /**
@@ -402,7 +310,7 @@ export class Ioas implements Disposable {
     const iova = options.iova === undefined ? 0n : toIova("iova", options.iova);
     const [from, size] = [toIova("start", start), toIova("length", length)];
     const mapped = native.iommufdIoasMapFile(this.iommufd.fd, mapFlags(options), this.id, fd, from, iova, size);
-    return this.#mapped(mapped, "IOMMU_IOAS_MAP_FILE", { fd, start, ...place(options), length }, ofMap);
+    return this.#mapped("iommufdIoasMapFile", mapped, { fd, start, ...place(options), length });
   }
 
   /**
@@ -420,17 +328,12 @@ export class Ioas implements Disposable {
     const [source, size] = [toIova("fromIova", fromIova), toIova("length", length)];
     const { fd } = this.iommufd;
     const copied = native.iommufdIoasCopy(fd, mapFlags(options), this.id, from.id, iova, source, size);
-    return this.#mapped(copied, "IOMMU_IOAS_COPY", { from: from.id, fromIova, ...place(options), length }, ofCopy);
+    return this.#mapped("iommufdIoasCopy", copied, { from: from.id, fromIova, ...place(options), length });
   }
 
-  #mapped(
-    result: number | bigint,
-    request: string,
-    args: Record<string, number | bigint | string>,
-    meanings: Meanings,
-  ): bigint {
-    if (typeof result === "bigint") return result;
-    return BigInt(check(result, this.#context(request, args, meanings)));
+  #mapped(call: CallName, result: number | bigint, args: NonNullable<About["args"]>): bigint {
+    if (result < 0) throw refusal(call, Number(result), this.#about(args));
+    return BigInt(result);
   }
 
   /**
@@ -441,8 +344,11 @@ export class Ioas implements Disposable {
    */
   unmap(iova: number | bigint, length: number | bigint): number {
     this.iommufd.refuseLocked();
-    const removed = native.iommufdIoasUnmap(this.iommufd.fd, this.id, toIova("iova", iova), toIova("length", length));
-    return check(Number(removed), this.#context("IOMMU_IOAS_UNMAP", { iova, length }, ofUnmap));
+    const removed = Number(
+      native.iommufdIoasUnmap(this.iommufd.fd, this.id, toIova("iova", iova), toIova("length", length)),
+    );
+    if (removed < 0) throw refusal("iommufdIoasUnmap", removed, this.#about({ iova, length }));
+    return removed;
   }
 
   /** Unmaps everything; 0 bytes if there was nothing. */
@@ -454,7 +360,7 @@ export class Ioas implements Disposable {
   get hugePages(): boolean {
     const { fd } = this.iommufd;
     const { IOMMU_OPTION_HUGE_PAGES: option, IOMMU_OPTION_OP_GET: get } = uapi;
-    return check(native.iommufdOption(fd, option, get, this.id, 0), this.#context("IOMMU_OPTION", { option })) === 1;
+    return ask("iommufdOption", this.#about({ option }), fd, option, get, this.id, 0) === 1;
   }
 
   /** To be set before anything that larger pages could be used for is mapped. */
@@ -463,7 +369,7 @@ export class Ioas implements Disposable {
     this.iommufd.refuseLocked();
     const { IOMMU_OPTION_HUGE_PAGES: option, IOMMU_OPTION_OP_SET: set } = uapi;
     const value = on ? 1 : 0;
-    check(native.iommufdOption(this.iommufd.fd, option, set, this.id, value), this.#context("IOMMU_OPTION", { value }));
+    ask("iommufdOption", this.#about({ value }), this.iommufd.fd, option, set, this.id, value);
   }
 
   /**

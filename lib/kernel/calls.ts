@@ -4,8 +4,9 @@
  * @module
  */
 
+import type { Native } from "./contract.js";
+import * as errnos from "./errnos.js";
 import * as names from "./names.js";
-import type { Native } from "./native.js";
 import { IOMMU_IOAS_MAP_FIXED_IOVA, VFIO_DEVICE_FEATURE_MASK, VFIO_IRQ_SET_DATA_EVENTFD } from "./uapi.js";
 import {
   answer,
@@ -35,6 +36,8 @@ export interface CallSpec {
   readonly structure: boolean;
   /** How a result is shown that is no refusal; "" for a function without one. */
   readonly result: Show;
+  /** Meanings of errnos, by name, that are the same for every caller. */
+  readonly errnos?: errnos.Errnos;
   /** The program ends with it, unless it is refused: it is told before. */
   readonly ends?: true;
 }
@@ -62,8 +65,14 @@ function call(syscall: string, args: readonly ArgumentSpec[], result: Show = dec
 }
 
 /** An ioctl with a structure. The first argument is the descriptor. */
-function ioctl(request: string, args: readonly ArgumentSpec[], result: Show = decimal): CallSpec {
-  return { of: "kernel", syscall: "ioctl", request, args: [["fd", descriptor], ...args], structure: true, result };
+function ioctl(
+  request: string,
+  args: readonly ArgumentSpec[],
+  result: Show = decimal,
+  meanings: errnos.Errnos = {},
+): CallSpec {
+  const all: readonly ArgumentSpec[] = [["fd", descriptor], ...args];
+  return { of: "kernel", syscall: "ioctl", request, args: all, structure: true, result, errnos: meanings };
 }
 
 /** An ioctl whose argument is a number, or nothing. */
@@ -167,8 +176,7 @@ function registerWrite(width: number): CallSpec {
   );
 }
 
-/** Every function of the addon. */
-export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | LocalSpec>> = {
+const table = {
   open: call(
     "open",
     [
@@ -365,14 +373,19 @@ export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | L
   vfioDeviceAttachIommufdPt: ioctl("VFIO_DEVICE_ATTACH_IOMMUFD_PT", [["pt_id", decimal]]),
   vfioDeviceDetachIommufdPt: ioctl("VFIO_DEVICE_DETACH_IOMMUFD_PT", []),
 
-  iommufdDestroy: ioctl("IOMMU_DESTROY", [["id", decimal]]),
+  iommufdDestroy: ioctl("IOMMU_DESTROY", [["id", decimal]], decimal, errnos.destroy),
   iommufdIoasAlloc: ioctl("IOMMU_IOAS_ALLOC", []),
   iommufdIoasIovaRanges: ioctl("IOMMU_IOAS_IOVA_RANGES", [ioas, ["num_iovas", countOf(16)]], answer()),
-  iommufdIoasAllowIovas: ioctl("IOMMU_IOAS_ALLOW_IOVAS", [ioas, ["num_iovas", countOf(16)]]),
-  iommufdIoasMap: ioctl("IOMMU_IOAS_MAP", ioasMap(mapFlags), hex),
-  iommufdIoasMapFixedAsync: ioctl("IOMMU_IOAS_MAP", ioasMap(fixedFlags)),
-  iommufdIoasMapFile: ioctl("IOMMU_IOAS_MAP_FILE", ioasMapFile(mapFlags), hex),
-  iommufdIoasMapFileFixedAsync: ioctl("IOMMU_IOAS_MAP_FILE", ioasMapFile(fixedFlags)),
+  iommufdIoasAllowIovas: ioctl(
+    "IOMMU_IOAS_ALLOW_IOVAS",
+    [ioas, ["num_iovas", countOf(16)]],
+    decimal,
+    errnos.allowIovas,
+  ),
+  iommufdIoasMap: ioctl("IOMMU_IOAS_MAP", ioasMap(mapFlags), hex, errnos.ioasMap),
+  iommufdIoasMapFixedAsync: ioctl("IOMMU_IOAS_MAP", ioasMap(fixedFlags), decimal, errnos.ioasMap),
+  iommufdIoasMapFile: ioctl("IOMMU_IOAS_MAP_FILE", ioasMapFile(mapFlags), hex, errnos.ioasMap),
+  iommufdIoasMapFileFixedAsync: ioctl("IOMMU_IOAS_MAP_FILE", ioasMapFile(fixedFlags), decimal, errnos.ioasMap),
   iommufdIoasMapBatch: {
     of: "batch",
     split: ([iommufd, id, batch, count]) =>
@@ -401,9 +414,10 @@ export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | L
       length,
     ],
     hex,
+    errnos.ioasCopy,
   ),
-  iommufdIoasUnmap: ioctl("IOMMU_IOAS_UNMAP", [ioas, iova, length], hex),
-  iommufdIoasUnmapAsync: ioctl("IOMMU_IOAS_UNMAP", [ioas, iova, length], hex),
+  iommufdIoasUnmap: ioctl("IOMMU_IOAS_UNMAP", [ioas, iova, length], hex, errnos.ioasUnmap),
+  iommufdIoasUnmapAsync: ioctl("IOMMU_IOAS_UNMAP", [ioas, iova, length], hex, errnos.ioasUnmap),
   iommufdOption: ioctl("IOMMU_OPTION", [
     ["option_id", oneOf(names.iommuOptions)],
     ["op", oneOf(names.iommuOptionOperations)],
@@ -411,7 +425,7 @@ export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | L
     ["val64", hex],
   ]),
   iommufdVfioIoas: ioctl("IOMMU_VFIO_IOAS", [["op", oneOf(names.vfioIoasOperations)], ioas]),
-  iommufdIoasChangeProcess: ioctl("IOMMU_IOAS_CHANGE_PROCESS", []),
+  iommufdIoasChangeProcess: ioctl("IOMMU_IOAS_CHANGE_PROCESS", [], decimal, errnos.changeProcess),
 
   kvmGetApiVersion: bare("KVM_GET_API_VERSION", []),
   kvmCheckExtension: bare("KVM_CHECK_EXTENSION", [kvmCapability]),
@@ -454,4 +468,14 @@ export const nativeCalls: Readonly<Record<keyof Native, CallSpec | BatchSpec | L
     ["attr", hex],
     ["fd", descriptor],
   ]),
-};
+} satisfies Record<keyof Native, CallSpec | BatchSpec | LocalSpec>;
+
+/** The functions that make one call into the kernel, which may refuse it. */
+export type CallName = Exclude<
+  { [K in keyof typeof table]: (typeof table)[K] extends CallSpec ? K : never }[keyof typeof table],
+  "ioctl"
+>;
+
+/** Every function of the addon. */
+export const nativeCalls: Readonly<Record<CallName, CallSpec>> &
+  Readonly<Record<keyof Native, CallSpec | BatchSpec | LocalSpec>> = table;

@@ -9,7 +9,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { codeOf, messageOf } from "../base/errors.js";
 import { packageRoot } from "../base/package-root.js";
-import type { Native } from "./native.js";
+import type { Native } from "./contract.js";
 
 /** Why the package does not work here. */
 export interface Unsupported {

@@ -8,7 +8,7 @@ import { type Channel, channel } from "node:diagnostics_channel";
 import { debuglog } from "node:util";
 import { errnoName, errnoText } from "../base/errors.js";
 import { type ArgumentSpec, type BatchSpec, type CallSpec, nativeCalls } from "../kernel/calls.js";
-import type { Native } from "../kernel/native.js";
+import type { Native } from "../kernel/contract.js";
 import type { Shown } from "../kernel/values.js";
 import { formatCall } from "./format.js";
 import { writeLine } from "./line.js";

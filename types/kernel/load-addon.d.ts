@@ -1,4 +1,4 @@
-import type { Native } from "./native.js";
+import type { Native } from "./contract.js";
 /** Why the package does not work here. */
 export interface Unsupported {
     readonly supported: false;
