@@ -13,6 +13,7 @@
 #include <napi.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <optional>
@@ -371,20 +372,43 @@ struct AsyncBinder<shim> {
   }
 };
 
+// The arguments of a shim, each by what it must be.
+template <typename R, typename... A>
+constexpr std::array<const char*, sizeof...(A)> parameters_of(R (*)(A...)) {
+  return {Arg<A>::expected...};
+}
+
+template <typename R, typename... A>
+constexpr std::array<const char*, sizeof...(A)> parameters_of(R (*)(Napi::Env, A...)) {
+  return {Arg<A>::expected...};
+}
+
+// The function has its shim's arguments as a property `parameters`: a test compares them with the table of calls.
+template <auto shim>
 inline void define_function(Napi::Object exports, const char* name, napi_callback callback) {
+  napi_env env = exports.Env();
   napi_value function = nullptr;
-  napi_create_function(exports.Env(), name, NAPI_AUTO_LENGTH, callback, const_cast<char*>(name), &function);
-  napi_set_named_property(exports.Env(), exports, name, function);
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, const_cast<char*>(name), &function);
+  constexpr auto expected = parameters_of(shim);
+  napi_value parameters = nullptr;
+  napi_create_array_with_length(env, expected.size(), &parameters);
+  for (std::size_t index = 0; index < expected.size(); index++) {
+    napi_value text = nullptr;
+    napi_create_string_latin1(env, expected[index], NAPI_AUTO_LENGTH, &text);
+    napi_set_element(env, parameters, static_cast<std::uint32_t>(index), text);
+  }
+  napi_set_named_property(env, function, "parameters", parameters);
+  napi_set_named_property(env, exports, name, function);
 }
 
 template <auto shim>
 inline void bind(Napi::Object exports, const char* name) {
-  define_function(exports, name, call<shim>);
+  define_function<shim>(exports, name, call<shim>);
 }
 
 template <auto shim>
 inline void bind_async(Napi::Object exports, const char* name) {
-  define_function(exports, name, AsyncBinder<shim>::call);
+  define_function<shim>(exports, name, AsyncBinder<shim>::call);
 }
 
 // One per source file, called from addon.cc.

@@ -23,8 +23,11 @@ import {
   text,
 } from "./values.js";
 
-/** An argument: its name, how it is shown, and whether it is only filled in by the call. */
-export type ArgumentSpec = readonly [name: string, show: Show, filled?: "filled"];
+/**
+ * An argument: its name and how it is shown. The call only fills a `filled` one in; the addon adds a `constant` one, which is no
+ * argument of its function.
+ */
+export type ArgumentSpec = readonly [name: string, show: Show, kind?: "filled" | "constant"];
 
 /** A function that is one call into the kernel, or (`register`) one access to registers. */
 export interface CallSpec {
@@ -187,7 +190,7 @@ const table = {
   ),
   close: call("close", [fd]),
   dup: call("dup", [fd], descriptor),
-  adopt: call("fcntl", [fd, ["FD_CLOEXEC", () => ""]]),
+  adopt: call("fcntl", [fd, ["FD_CLOEXEC", () => "", "constant"]]),
   pread: call("pread", [fd, ["bytes", bytes, "filled"], ["position", hex]]),
   pwrite: call("pwrite", [fd, ["bytes", bytes], ["position", hex]]),
   ftruncate: call("ftruncate", [fd, length]),
@@ -297,7 +300,7 @@ const table = {
   ]),
   pidfdOpen: call("pidfd_open", [["pid", decimal]], descriptor),
   addSeals: call("fcntl", [fd, ["F_ADD_SEALS", flags(names.seals)]]),
-  getSeals: call("fcntl", [fd, ["F_GET_SEALS", () => ""]], flags(names.seals)),
+  getSeals: call("fcntl", [fd, ["F_GET_SEALS", () => "", "constant"]], flags(names.seals)),
 
   vfioGetApiVersion: bare("VFIO_GET_API_VERSION", []),
   vfioCheckExtension: bare("VFIO_CHECK_EXTENSION", [["extension", oneOf(names.vfioExtensions)]]),

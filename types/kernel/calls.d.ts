@@ -6,8 +6,11 @@
 import type { Native } from "./contract.js";
 import * as errnos from "./errnos.js";
 import { type Show } from "./values.js";
-/** An argument: its name, how it is shown, and whether it is only filled in by the call. */
-export type ArgumentSpec = readonly [name: string, show: Show, filled?: "filled"];
+/**
+ * An argument: its name and how it is shown. The call only fills a `filled` one in; the addon adds a `constant` one, which is no
+ * argument of its function.
+ */
+export type ArgumentSpec = readonly [name: string, show: Show, kind?: "filled" | "constant"];
 /** A function that is one call into the kernel, or (`register`) one access to registers. */
 export interface CallSpec {
     readonly of: "kernel" | "register";
