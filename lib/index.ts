@@ -28,7 +28,7 @@ export {
 } from "./memory/address-space.js";
 export { type DirtyRange, dirtyRanges } from "./memory/dirty-bitmap.js";
 export { DmaBuffer, type DmaBufferOptions, type DmaMemory, type ForeignMemoryOptions } from "./memory/dma-buffer.js";
-export { DmaBlock, DmaPool, type DmaPoolOptions } from "./memory/dma-pool.js";
+export { DmaBlock, DmaPool, type DmaPoolMapping, type DmaPoolOptions } from "./memory/dma-pool.js";
 export {
   type IovaAllocateOptions,
   IovaAllocator,

@@ -14,7 +14,6 @@ import { Interrupt } from "./device/interrupt.js";
 import { Ioeventfd } from "./device/ioeventfd.js";
 import { IrqIndex } from "./device/irq-index.js";
 import { Region } from "./device/region.js";
-import { RegionMap } from "./device/region-map.js";
 import { Ioas, Iommufd } from "./iommufd/iommufd.js";
 import { OwnedFd } from "./kernel/fd.js";
 import { UnixListener, UnixSocket } from "./kernel/unix-socket.js";
@@ -27,9 +26,6 @@ import { ConnectedVector, MessageConnection } from "./kvm/message-connection.js"
 import { GsiRouting } from "./kvm/routing.js";
 import { Vcpu } from "./kvm/vcpu.js";
 import { Vm } from "./kvm/vm.js";
-import { AddressSpace } from "./memory/address-space.js";
-import { DmaBuffer } from "./memory/dma-buffer.js";
-import { DmaBlock, DmaPool } from "./memory/dma-pool.js";
 import { Binding } from "./pci/bind.js";
 
 const hex = (value: number | bigint) => `0x${value.toString(16)}`;
@@ -37,15 +33,10 @@ const list = (names: Iterable<string>) => [...names].join(", ") || "none";
 
 // ---- memory and address spaces --------------------------------------------------------------------------------------
 
-showAs(DmaBuffer, (buffer) => `${buffer.label}, pages of ${buffer.pageSize}, ${openOrClosed(buffer)}`);
-showAs(RegionMap, (map) => `${map.label}, ${map.length} bytes, ${openOrClosed(map)}`);
 showAs(DmaMapping, (mapping) => {
   const may = list([mapping.read ? "read" : "", mapping.write ? "write" : ""].filter(Boolean));
   return `IOVA ${hex(mapping.iova)}, ${hex(mapping.length)} bytes of ${mapping.memory.label}, devices may ${may}${mapping.mapped ? "" : ", unmapped"}`;
 });
-showAs(DmaPool, (pool) => `${pool.allocated} of ${counted(pool.capacity, "block")} of ${pool.blockSize} bytes in use`);
-showAs(DmaBlock, (block) => `IOVA ${hex(block.iova)}, ${block.length} bytes`);
-showAs(AddressSpace, (space) => counted(space.size, "section"));
 showAs(Container, (container) => {
   const devices = `devices: ${list(container.devices.keys())}`;
   return `${container.mode}, ${devices}, ${counted(container.mappingCount, "mapping")}, ${openOrClosed(container)}`;

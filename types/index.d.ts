@@ -19,7 +19,7 @@ export * from "./live-update/index.js";
 export { AddressSpace, type AddressSpaceListener, type Section, SectionError, type SectionInit, type Subscription, type UndoFailure, } from "./memory/address-space.js";
 export { type DirtyRange, dirtyRanges } from "./memory/dirty-bitmap.js";
 export { DmaBuffer, type DmaBufferOptions, type DmaMemory, type ForeignMemoryOptions } from "./memory/dma-buffer.js";
-export { DmaBlock, DmaPool, type DmaPoolOptions } from "./memory/dma-pool.js";
+export { DmaBlock, DmaPool, type DmaPoolMapping, type DmaPoolOptions } from "./memory/dma-pool.js";
 export { type IovaAllocateOptions, IovaAllocator, type IovaAllocatorOptions, type IovaRange, type IovaStatistics, } from "./memory/iova.js";
 export * from "./pci/index.js";
 export * from "./trace/index.js";

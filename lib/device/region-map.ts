@@ -7,6 +7,7 @@
 import { constants } from "node:os";
 import { checkPart } from "../base/arguments.js";
 import { invalidStateError, VfioError } from "../base/errors.js";
+import { openOrClosed, showAs } from "../base/inspect.js";
 import { watchForLeak } from "../base/leak.js";
 import type { Blocker, UpdateScope } from "../base/preserve.js";
 import type { OwnedFd } from "../kernel/fd.js";
@@ -16,7 +17,6 @@ import { type DmaMemory, dmaMemory, type PreservedMemory } from "../memory/dma-b
 import { exportDmaBuf } from "./dma-buf.js";
 import { memorySpaceOff, switchMemoryOn } from "./memory-space.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";
-import type { Region } from "./region.js";
 import {
   checkProgram,
   checkRegister,
@@ -47,6 +47,20 @@ export function largestPage(offset: number, length: number, basePage: number): n
   return basePage;
 }
 
+/** The region that a {@link RegionMap} maps; a `Region` is one. */
+export interface MappedRegion {
+  /** The index in `VFIO_DEVICE_GET_REGION_INFO`. */
+  readonly index: number;
+  /** Where it begins in the device's file, in bytes. */
+  readonly fileOffset: bigint;
+  /** The device's address and the region's name, for messages. */
+  readonly label: string;
+  /** In bytes. */
+  readonly size: number;
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
 /**
  * A device's memory in this process, for its registers and as memory that other devices can be given.
  *
@@ -64,7 +78,7 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
   readonly length: number;
   readonly pageSize: number;
   /** The region. */
-  readonly region: Region;
+  readonly region: MappedRegion;
   /** Where in the region the mapping begins, in bytes. */
   readonly offset: number;
   readonly #device: OpenDevice;
@@ -77,7 +91,7 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
   #dmaBuf: OwnedFd | undefined;
 
   /** @internal */
-  constructor(device: OpenDevice, region: Region, offset: number, length: number) {
+  constructor(device: OpenDevice, region: MappedRegion, offset: number, length: number) {
     const prot = (region.readable ? PROT_READ : 0) | (region.writable ? PROT_WRITE : 0);
     const file = device.port.regionFile(region);
     const mapping =
@@ -362,3 +376,5 @@ export class RegionMap implements DmaMemory, Registers, Disposable {
     return this.label;
   }
 }
+
+showAs(RegionMap, (map) => `${map.label}, ${map.length} bytes, ${openOrClosed(map)}`);

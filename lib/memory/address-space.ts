@@ -27,6 +27,7 @@ import {
   knownOptions,
 } from "../base/arguments.js";
 import { argTypeError, invalidStateError, messageOf, VfioError } from "../base/errors.js";
+import { counted, showAs } from "../base/inspect.js";
 import { lastIova, showRange, toIova, toLength } from "./iova-range.js";
 import { MappingTable, rangeOf } from "./mapping-table.js";
 
@@ -467,3 +468,5 @@ export class AddressSpace<M> implements Iterable<Section<M>> {
     if (this.#depth > 0) throw invalidStateError("listeners cannot be attached or detached within a transaction");
   }
 }
+
+showAs(AddressSpace, (space) => counted(space.size, "section"));

@@ -18,6 +18,7 @@ import {
   oneOf,
 } from "../base/arguments.js";
 import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
+import { openOrClosed, showAs } from "../base/inspect.js";
 import { watchForLeak } from "../base/leak.js";
 import { type AddDescriptor, type Blocker, closedBlocker, type UpdateScope } from "../base/preserve.js";
 import { OwnedFd } from "../kernel/fd.js";
@@ -506,3 +507,5 @@ function makeMemfd(name: string, length: number, pages: NonNullable<DmaBufferOpt
     throw error;
   }
 }
+
+showAs(DmaBuffer, (buffer) => `${buffer.label}, pages of ${buffer.pageSize}, ${openOrClosed(buffer)}`);

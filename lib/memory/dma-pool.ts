@@ -5,10 +5,26 @@
  */
 
 import { constants } from "node:os";
-import { checkPart, checkRequired, instanceOf, integer, knownOptions } from "../base/arguments.js";
+import { checkObject, checkPart, checkRequired, integer, knownOptions } from "../base/arguments.js";
 import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
-import { DmaMapping } from "../container/mapping.js";
-import { DmaBuffer } from "./dma-buffer.js";
+import { counted, showAs } from "../base/inspect.js";
+import { DmaBuffer, type DmaMemory } from "./dma-buffer.js";
+
+/** The mapping that a {@link DmaPool} needs; a `DmaMapping` of a container is one. */
+export interface DmaPoolMapping {
+  /** The first I/O virtual address. */
+  readonly iova: bigint;
+  /** In bytes. */
+  readonly length: number;
+  /** The memory that is mapped: a {@link DmaBuffer}. */
+  readonly memory: DmaMemory;
+  /** Where in the memory the mapping begins, in bytes. */
+  readonly offset: number;
+  /** Whether devices can still reach it. */
+  readonly mapped: boolean;
+  /** Names the mapping in errors. */
+  toString(): string;
+}
 
 /** How a {@link DmaPool} cuts its mapping. */
 export interface DmaPoolOptions {
@@ -86,7 +102,6 @@ export class DmaBlock implements Disposable {
   }
 }
 
-const checkMapping = instanceOf(DmaMapping, "a mapping (DmaMapping)");
 const poolOptions = knownOptions<DmaPoolOptions>({
   blockSize: integer(),
   alignment: integer(),
@@ -111,7 +126,7 @@ const poolOptions = knownOptions<DmaPoolOptions>({
  */
 export class DmaPool {
   /** The mapping that it cuts. */
-  readonly mapping: DmaMapping;
+  readonly mapping: DmaPoolMapping;
   /** The length of each block, in bytes. */
   readonly blockSize: number;
   /** How many blocks there are. */
@@ -128,11 +143,11 @@ export class DmaPool {
    * @param mapping of a {@link DmaBuffer}
    * @throws TypeError, RangeError for a mapping of something else, and for options that leave no room for a block
    */
-  constructor(mapping: DmaMapping, options: DmaPoolOptions) {
-    checkMapping("mapping", mapping);
+  constructor(mapping: DmaPoolMapping, options: DmaPoolOptions) {
+    checkObject("mapping", mapping);
     checkRequired("options", options, poolOptions, "blockSize");
     const { memory } = mapping;
-    if (!(memory instanceof DmaBuffer)) throw argTypeError("mapping", "a mapping of a DmaBuffer", memory);
+    if (!(memory instanceof DmaBuffer)) throw argTypeError("mapping", "a mapping of a DmaBuffer", mapping);
     const { blockSize, alignment = 64, offset = 0, length = mapping.length - offset } = options;
     if (alignment < 1 || !Number.isInteger(Math.log2(alignment))) {
       throw outOfRangeError("alignment", "a power of two", alignment);
@@ -202,3 +217,6 @@ export class DmaPool {
     return new DmaBlock(this.#blocks, this.mapping.iova + BigInt(offset), offset, this.blockSize);
   }
 }
+
+showAs(DmaPool, (pool) => `${pool.allocated} of ${counted(pool.capacity, "block")} of ${pool.blockSize} bytes in use`);
+showAs(DmaBlock, (block) => `IOVA 0x${block.iova.toString(16)}, ${block.length} bytes`);

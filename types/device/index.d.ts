@@ -17,6 +17,6 @@ export { Notification } from "./notification.js";
 export { type ConfigReader, type PciCapability, type PciCapabilityName, type PciExtendedCapabilityName, pciCapabilityIds, pciExtendedCapabilityIds, } from "./pci-capabilities.js";
 export { Region } from "./region.js";
 export type { RegionArea, RegionName, RegionType } from "./region-info.js";
-export { RegionMap } from "./region-map.js";
+export { type MappedRegion, RegionMap } from "./region-map.js";
 export { type ProgramRead, RegisterProgram, type Registers, type Width } from "./registers.js";
 export type { HotResetDevice, HotResetInfo } from "./reset.js";

@@ -4,7 +4,6 @@
  * @module
  */
 import { type DmaMemory, dmaMemory } from "../memory/dma-buffer.js";
-import type { Region } from "./region.js";
 import { type RegisterProgram, type Registers } from "./registers.js";
 /**
  * The alignment at which the kernel can use its largest pages for a mapping: the largest power of two in the length, up
@@ -13,6 +12,19 @@ import { type RegisterProgram, type Registers } from "./registers.js";
 export declare function hugeAlignment(length: number): number;
 /** The largest page that can map something of this length at this offset of a naturally aligned BAR. */
 export declare function largestPage(offset: number, length: number, basePage: number): number;
+/** The region that a {@link RegionMap} maps; a `Region` is one. */
+export interface MappedRegion {
+    /** The index in `VFIO_DEVICE_GET_REGION_INFO`. */
+    readonly index: number;
+    /** Where it begins in the device's file, in bytes. */
+    readonly fileOffset: bigint;
+    /** The device's address and the region's name, for messages. */
+    readonly label: string;
+    /** In bytes. */
+    readonly size: number;
+    readonly readable: boolean;
+    readonly writable: boolean;
+}
 /**
  * A device's memory in this process, for its registers and as memory that other devices can be given.
  *
@@ -31,7 +43,7 @@ export declare class RegionMap implements DmaMemory, Registers, Disposable {
     readonly length: number;
     readonly pageSize: number;
     /** The region. */
-    readonly region: Region;
+    readonly region: MappedRegion;
     /** Where in the region the mapping begins, in bytes. */
     readonly offset: number;
     /** Whether it has been closed. */

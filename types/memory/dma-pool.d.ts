@@ -3,7 +3,22 @@
  *
  * @module
  */
-import { DmaMapping } from "../container/mapping.js";
+import { type DmaMemory } from "./dma-buffer.js";
+/** The mapping that a {@link DmaPool} needs; a `DmaMapping` of a container is one. */
+export interface DmaPoolMapping {
+    /** The first I/O virtual address. */
+    readonly iova: bigint;
+    /** In bytes. */
+    readonly length: number;
+    /** The memory that is mapped: a {@link DmaBuffer}. */
+    readonly memory: DmaMemory;
+    /** Where in the memory the mapping begins, in bytes. */
+    readonly offset: number;
+    /** Whether devices can still reach it. */
+    readonly mapped: boolean;
+    /** Names the mapping in errors. */
+    toString(): string;
+}
 /** How a {@link DmaPool} cuts its mapping. */
 export interface DmaPoolOptions {
     /** The length of each block, in bytes. */
@@ -58,7 +73,7 @@ export declare class DmaBlock implements Disposable {
 export declare class DmaPool {
     #private;
     /** The mapping that it cuts. */
-    readonly mapping: DmaMapping;
+    readonly mapping: DmaPoolMapping;
     /** The length of each block, in bytes. */
     readonly blockSize: number;
     /** How many blocks there are. */
@@ -67,7 +82,7 @@ export declare class DmaPool {
      * @param mapping of a {@link DmaBuffer}
      * @throws TypeError, RangeError for a mapping of something else, and for options that leave no room for a block
      */
-    constructor(mapping: DmaMapping, options: DmaPoolOptions);
+    constructor(mapping: DmaPoolMapping, options: DmaPoolOptions);
     /** How many blocks are handed out. */
     get allocated(): number;
     /**
