@@ -3,8 +3,13 @@ import { defineConfig } from "vitest/config";
 import { guestPool } from "./test/guest-pool/pool.js";
 import { inRig, selectFiles } from "./test/rig/selection.js";
 
-// The examples import the package by its name, as a user would; under vitest that name is the TypeScript source.
-const alias = { vfio: fileURLToPath(new URL("./lib/index.ts", import.meta.url)) };
+// The examples import the package by its names, as a user would; under vitest these names are the TypeScript sources.
+const entries = { kvm: "kvm", "live-update": "live-update", pci: "pci", rig: "rig", user: "vfio-user" };
+const source = (path: string) => fileURLToPath(new URL(`./lib/${path}`, import.meta.url));
+const alias = [
+  { find: /^vfio$/, replacement: source("index.ts") },
+  ...Object.entries(entries).map(([name, room]) => ({ find: `vfio/${name}`, replacement: source(`${room}/index.ts`) })),
+];
 
 // `npm run rig -- npx vitest ...` is there already.
 const inGuest = process.env.VFIO_RIG === "1";

@@ -4,7 +4,7 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { openContainer } from "vfio";
+import { UserContainer } from "vfio/user";
 import { native } from "../kernel/native.js";
 
 /** How a thread hears of an interrupt. */
@@ -23,7 +23,7 @@ export interface InterruptWork {
 export type InterruptOrder = { readonly operations: number } | "end";
 
 function serve(port: NonNullable<typeof parentPort>, { socket, hearing, answer }: InterruptWork): void {
-  const container = openContainer({ mode: "vfio-user", socket });
+  const container = UserContainer.open({ socket });
   const vector = container.attach().msix.enableVector(0);
   let left = 0;
   const heard = () => {

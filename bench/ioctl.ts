@@ -6,7 +6,8 @@
  */
 import { accessSync, constants } from "node:fs";
 import os from "node:os";
-import { Kvm, VfioError, type Vm } from "vfio";
+import { VfioError } from "vfio";
+import { Kvm, type Vm } from "vfio/kvm";
 import { native } from "../kernel/native.js";
 import { onHost } from "./host.js";
 import type { Benchmark, Sides } from "./measure.js";

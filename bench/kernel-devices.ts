@@ -4,7 +4,7 @@
  * @module
  */
 import { existsSync } from "node:fs";
-import { listPciDevices, type PciAddress, pciAddress, readIommuGroup } from "vfio";
+import { listPciDevices, type PciAddress, pciAddress, readIommuGroup } from "vfio/pci";
 
 /** Who has which. */
 export interface Devices {

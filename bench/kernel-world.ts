@@ -4,7 +4,6 @@
  * @module
  */
 import {
-  bindDriver,
   type ContainerMode,
   type Device,
   DmaBuffer,
@@ -12,9 +11,8 @@ import {
   IommufdContainer,
   type LegacyContainer,
   openContainer,
-  vfioCdevPath,
-  vfioGroupPath,
 } from "vfio";
+import { bindDriver, vfioCdevPath, vfioGroupPath } from "vfio/pci";
 import { Cleanup } from "./cleanup.js";
 import { Floor } from "./floor.js";
 import { findDevices } from "./kernel-devices.js";

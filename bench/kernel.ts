@@ -4,18 +4,8 @@
  * @module
  */
 import { readdirSync, readlinkSync } from "node:fs";
-import {
-  type Container,
-  DmaBuffer,
-  IommufdContainer,
-  type LegacyContainer,
-  LiveUpdate,
-  openContainer,
-  receiveLiveUpdate,
-  socketFromOldProcess,
-  socketToSuccessor,
-  UnixSocket,
-} from "vfio";
+import { type Container, DmaBuffer, IommufdContainer, type LegacyContainer, openContainer } from "vfio";
+import { LiveUpdate, receiveLiveUpdate, socketFromOldProcess, socketToSuccessor, UnixSocket } from "vfio/live-update";
 import { native } from "../kernel/native.js";
 import { lacksDevices, lacksEdu } from "./kernel-devices.js";
 import { openWorld, shareMemory, type World } from "./kernel-world.js";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { AddressSpace, type DmaBlock, DmaBuffer, DmaPool, dirtyRanges, IovaAllocator, openContainer } from "vfio";
+import { AddressSpace, type DmaBlock, DmaBuffer, DmaPool, dirtyRanges, IovaAllocator } from "vfio";
+import { UserContainer } from "vfio/user";
 import { MappingTable } from "../memory/mapping-table.js";
 import type { Cleanup } from "./cleanup.js";
 import { DeviceProcess } from "./device-process.js";
@@ -50,7 +51,7 @@ async function makePool(stack: Cleanup): Promise<DmaPool> {
   stack.defer(() => server[Symbol.asyncDispose]());
   const buffer = DmaBuffer.allocate(MiB);
   stack.defer(() => buffer.close());
-  const container = openContainer({ mode: "vfio-user", socket: server.socket });
+  const container = UserContainer.open({ socket: server.socket });
   stack.defer(() => container.close());
   container.attach();
   return new DmaPool(container.map(buffer), { blockSize: 256 });

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { openContainer, RegisterProgram, type Registers } from "vfio";
+import { RegisterProgram, type Registers } from "vfio";
+import { UserContainer } from "vfio/user";
 import { DeviceProcess } from "./device-process.js";
 import { onHost } from "./host.js";
 import type { Benchmark, Target } from "./measure.js";
@@ -29,7 +30,7 @@ function define({ name, order, accesses = 1, prepare, ...rest }: RegisterBenchma
     async prepare(stack) {
       const server = await DeviceProcess.start("page-device.js");
       stack.defer(() => server[Symbol.asyncDispose]());
-      const container = openContainer({ mode: "vfio-user", socket: server.socket });
+      const container = UserContainer.open({ socket: server.socket });
       stack.defer(() => container.close());
       const map = container.attach().region("bar0").map();
       stack.defer(() => map.close());

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type Container, type Device, DmaBuffer, openContainer, RegisterProgram, type Registers } from "vfio";
+import { type Container, type Device, DmaBuffer, RegisterProgram, type Registers } from "vfio";
+import { UserContainer } from "vfio/user";
 import { Cleanup } from "./cleanup.js";
 import { DeviceProcess } from "./device-process.js";
 import { Floor } from "./floor.js";
@@ -54,7 +55,7 @@ function define({ name, what, bytes, target, answered = false, floor, prepare }:
       const server = await DeviceProcess.start("vfio-user-device.js");
       stack.defer(() => server[Symbol.asyncDispose]());
       const { socket } = server;
-      const container = openContainer({ mode: "vfio-user", socket, timeout: TIMEOUT, postedWrites: !answered });
+      const container = UserContainer.open({ socket, timeout: TIMEOUT, postedWrites: !answered });
       stack.defer(() => container.close());
       const device = container.attach();
       const { run, end } = prepare({ container, device, registers: device.region("bar0").registers() });

@@ -16,20 +16,10 @@ import path from "node:path";
 import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import pc from "picocolors";
-import {
-  bindDriver,
-  type Container,
-  type Device,
-  DmaBuffer,
-  LiveUpdate,
-  listPciDevices,
-  openContainer,
-  receiveLiveUpdate,
-  socketFromOldProcess,
-  socketToSuccessor,
-  UnixSocket,
-} from "vfio";
-import { eduDevice, VfioUserServer } from "vfio/user";
+import { type Container, type Device, DmaBuffer, openContainer } from "vfio";
+import { LiveUpdate, receiveLiveUpdate, socketFromOldProcess, socketToSuccessor, UnixSocket } from "vfio/live-update";
+import { bindDriver, listPciDevices } from "vfio/pci";
+import { eduDevice, UserContainer, VfioUserServer } from "vfio/user";
 
 // edu's registers (QEMU's docs/specs/edu), its commands, and where its own memory begins.
 const [IDENTIFICATION, LIVENESS, FACTORIAL, STATUS] = [0x00, 0x04, 0x08, 0x20] as const;
@@ -171,7 +161,7 @@ async function emulated(): Promise<void> {
   const server: ChildProcess = fork(self, ["--serve", socket]);
   try {
     await once(server, "message");
-    await drive(openContainer({ mode: "vfio-user", socket }), "edu", startSuccessor());
+    await drive(UserContainer.open({ socket }), "edu", startSuccessor());
   } finally {
     server.disconnect();
     await once(server, "exit");

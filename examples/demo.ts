@@ -11,15 +11,8 @@ import { createHash, randomFillSync } from "node:crypto";
 import { release } from "node:os";
 import { performance } from "node:perf_hooks";
 import pc from "picocolors";
-import {
-  bindDriver,
-  type Container,
-  containerModes,
-  DmaBuffer,
-  type DmaMapping,
-  listPciDevices,
-  openContainer,
-} from "vfio";
+import { type Container, containerModes, DmaBuffer, type DmaMapping, openContainer } from "vfio";
+import { bindDriver, listPciDevices } from "vfio/pci";
 import { Edu } from "./edu.js";
 import { Igb } from "./igb.js";
 import { Nvme } from "./nvme.js";

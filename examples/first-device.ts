@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { bindDriver, DmaBuffer, listPciDevices, openContainer } from "vfio";
+import { DmaBuffer, openContainer } from "vfio";
+import { bindDriver, listPciDevices } from "vfio/pci";
 
 // QEMU's "edu" device: docs/specs/edu.rst in QEMU's sources.
 const address = listPciDevices().find((device) => device.vendorId === 0x1234 && device.deviceId === 0x11e8)?.address;

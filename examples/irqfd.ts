@@ -10,7 +10,9 @@
  * @module
  */
 import { writeSync } from "node:fs";
-import { bindDriver, Kvm, openContainer, type Vm } from "vfio";
+import { openContainer } from "vfio";
+import { Kvm, type Vm } from "vfio/kvm";
+import { bindDriver } from "vfio/pci";
 
 const VECTOR = 0x41;
 const [address] = process.argv.slice(2);

@@ -19,23 +19,18 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { deserialize, serialize } from "node:v8";
 import pc from "picocolors";
+import { type Container, type ContainerMode, DmaBuffer, openContainer, VfioError } from "vfio";
 import {
-  bindDriver,
-  type Container,
-  type ContainerMode,
-  DmaBuffer,
   execInPlace,
   type IncomingCarrier,
   incomingExec,
   LiveUpdate,
   type LiveUpdateReport,
-  listPciDevices,
-  openContainer,
   receiveLiveUpdate,
   socketFromOldProcess,
   socketToSuccessor,
-  VfioError,
-} from "vfio";
+} from "vfio/live-update";
+import { bindDriver, listPciDevices } from "vfio/pci";
 import { Igb, type IgbState } from "./igb.js";
 import { BLOCK, Traffic, type TrafficState } from "./live-update-traffic.js";
 import { Nvme, type NvmeState } from "./nvme.js";

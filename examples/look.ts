@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { bindDriver, DmaBuffer, openContainer } from "vfio";
+import { DmaBuffer, openContainer } from "vfio";
+import { bindDriver } from "vfio/pci";
 
 const [address = "01:00.0"] = process.argv.slice(2);
 

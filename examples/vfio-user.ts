@@ -12,8 +12,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { DmaBuffer, openContainer } from "vfio";
-import { eduDevice, VfioUserServer } from "vfio/user";
+import { DmaBuffer } from "vfio";
+import { eduDevice, UserContainer, VfioUserServer } from "vfio/user";
 import { Edu } from "./edu.js";
 
 // A register of edu's: it reads as the inverse of what was written.
@@ -28,7 +28,7 @@ function serve(socket: string): void {
 
 /** This one: the driver. */
 async function drive(socket: string): Promise<void> {
-  using container = openContainer({ mode: "vfio-user", socket });
+  using container = UserContainer.open({ socket });
   container.on("lost", ({ message }) => console.error(message));
   using edu = Edu.open(container, "edu");
   const { device } = edu;

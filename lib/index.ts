@@ -1,10 +1,8 @@
 /**
- * `vfio`: user-space devices for Node.js.
+ * `vfio`: containers, devices and memory, for user-space drivers in Node.js.
  *
  * @module
  */
-import "./inspection.js";
-
 export { errnoName, VfioError, type VfioErrorInit } from "./base/errors.js";
 export type { Reason } from "./base/reasons.js";
 export * from "./container/index.js";
@@ -15,8 +13,6 @@ export { OwnedFd } from "./kernel/fd.js";
 export type { Unsupported } from "./kernel/load-addon.js";
 export { type LockedMemory, lockedMemory } from "./kernel/memlock.js";
 export { type Support, support } from "./kernel/native.js";
-export * from "./kvm/index.js";
-export * from "./live-update/index.js";
 export {
   AddressSpace,
   type AddressSpaceListener,
@@ -36,5 +32,4 @@ export {
   type IovaRange,
   type IovaStatistics,
 } from "./memory/iova.js";
-export * from "./pci/index.js";
 export * from "./trace/index.js";

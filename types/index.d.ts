@@ -1,9 +1,8 @@
 /**
- * `vfio`: user-space devices for Node.js.
+ * `vfio`: containers, devices and memory, for user-space drivers in Node.js.
  *
  * @module
  */
-import "./inspection.js";
 export { errnoName, VfioError, type VfioErrorInit } from "./base/errors.js";
 export type { Reason } from "./base/reasons.js";
 export * from "./container/index.js";
@@ -14,12 +13,9 @@ export { OwnedFd } from "./kernel/fd.js";
 export type { Unsupported } from "./kernel/load-addon.js";
 export { type LockedMemory, lockedMemory } from "./kernel/memlock.js";
 export { type Support, support } from "./kernel/native.js";
-export * from "./kvm/index.js";
-export * from "./live-update/index.js";
 export { AddressSpace, type AddressSpaceListener, type Section, SectionError, type SectionInit, type Subscription, type UndoFailure, } from "./memory/address-space.js";
 export { type DirtyRange, dirtyRanges } from "./memory/dirty-bitmap.js";
 export { DmaBuffer, type DmaBufferOptions, type DmaMemory, type ForeignMemoryOptions } from "./memory/dma-buffer.js";
 export { DmaBlock, DmaPool, type DmaPoolMapping, type DmaPoolOptions } from "./memory/dma-pool.js";
 export { type IovaAllocateOptions, IovaAllocator, type IovaAllocatorOptions, type IovaRange, type IovaStatistics, } from "./memory/iova.js";
-export * from "./pci/index.js";
 export * from "./trace/index.js";

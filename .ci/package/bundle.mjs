@@ -6,8 +6,7 @@
  *
  * ```text
  *  dist/index.js             exports what it did from   dist/core/all.js   the library
- *  dist/vfio-user/index.js                         "    dist/server/all.js what only devices of one's own need
- *  dist/rig/index.js                               "    dist/rig/all.js   the rig
+ *  dist/kvm/index.js                               "    dist/kvm/all.js   what KVM needs beside the library; so each other entry
  *  dist/trace/preload.js     imports                    dist/trace/all.js what `vfio trace` loads into a program
  *  dist/cli/main.js                                "    dist/cli/all.js   the command
  * ```
@@ -23,7 +22,8 @@ import { rolldown } from "rolldown";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const dist = join(root, "dist");
 /** What programs import, and what they run. */
-const libraries = ["index.js", "vfio-user/index.js", "rig/index.js"];
+const rooms = ["pci", "kvm", "live-update", "vfio-user", "rig"];
+const libraries = ["index.js", ...rooms.map((room) => `${room}/index.js`)];
 const programs = ["cli/main.js", "cli/start.js", "trace/preload.js"];
 
 /** @type {import("rolldown").InputOptions} */
@@ -54,11 +54,9 @@ const group = (name, priority, has) => ({ name, priority, test: (id) => has(rela
 const within = (directory) => (path) => path.startsWith(`${directory}/`) && !programs.includes(path);
 // Each is as deep as the modules in it that ask where they are.
 const groups = [
-  group("trace/all", 5, (path) => tracer.has(path) && !programs.includes(path)),
-  group("core/all", 4, (path) => core.has(path)),
-  group("server/all", 3, within("vfio-user")),
-  group("rig/all", 2, within("rig")),
-  group("cli/all", 1, within("cli")),
+  group("trace/all", 8, (path) => tracer.has(path) && !programs.includes(path)),
+  group("core/all", 7, (path) => core.has(path)),
+  ...[...rooms, "cli"].map((room, index, all) => group(`${room}/all`, all.length - index, within(room))),
 ];
 
 const bundle = await rolldown({

@@ -26,6 +26,11 @@ export function counted(count: number, thing: string): string {
   return `${count} ${thing}${count === 1 ? "" : "s"}`;
 }
 
+/** Names in a row: `a, b`, or `none`. */
+export function listed(names: Iterable<string>): string {
+  return [...names].join(", ") || "none";
+}
+
 /** Whether something is closed. */
 export function openOrClosed({ closed }: { readonly closed: boolean }): string {
   return closed ? "closed" : "open";

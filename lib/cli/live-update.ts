@@ -88,7 +88,8 @@ interface Result {
 
 async function checkDevices(output: Output, addresses: readonly string[], options: Options): Promise<number> {
   for (const address of addresses) requireDevice(address);
-  const { containerModes, DmaBuffer, LiveUpdate, openContainer } = await loaded(import("../index.js"));
+  const { containerModes, DmaBuffer, openContainer } = await loaded(import("../index.js"));
+  const { LiveUpdate } = await loaded(import("../live-update/index.js"));
   const modes = options.mode === undefined ? containerModes : [options.mode];
   const results = modes.map((mode): Result => {
     try {

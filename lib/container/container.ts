@@ -33,6 +33,7 @@ import {
 } from "../base/arguments.js";
 import { type ChangeKind, type ChangeLock, refuseChange } from "../base/change-lock.js";
 import { argTypeError, invalidStateError, type Meaning, VfioError } from "../base/errors.js";
+import { counted, listed, openOrClosed, showAs } from "../base/inspect.js";
 import { watchForLeak } from "../base/leak.js";
 import type { AddDescriptor } from "../base/preserve.js";
 import type { Reason } from "../base/reasons.js";
@@ -1111,3 +1112,8 @@ export abstract class Container implements Disposable {
     return `container (${this.mode})`;
   }
 }
+
+showAs(Container, (container) => {
+  const devices = `devices: ${listed(container.devices.keys())}`;
+  return `${container.mode}, ${devices}, ${counted(container.mappingCount, "mapping")}, ${openOrClosed(container)}`;
+});

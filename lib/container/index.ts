@@ -1,7 +1,5 @@
 /** Containers. @module */
 
-export type { Blocker } from "../base/preserve.js";
-export { UserContainer, type UserContainerEvents, type UserContainerOptions } from "../vfio-user/client/container.js";
 export {
   type AnyContainerMode,
   type AttachOptions,

@@ -3,7 +3,9 @@
  *
  * @module
  */
+
 import { checkInteger } from "../base/arguments.js";
+import { listed, showAs } from "../base/inspect.js";
 import type { DmaMemory } from "../memory/dma-buffer.js";
 
 /** What a mapping needs of the container that made it. @internal */
@@ -108,3 +110,9 @@ export class DmaMapping implements Disposable {
     return this.#owner === undefined ? `${where} (unmapped)` : `${where} of ${this.#owner}`;
   }
 }
+
+showAs(DmaMapping, ({ iova, length, memory, read, write, mapped }) => {
+  const may = listed([read ? "read" : "", write ? "write" : ""].filter(Boolean));
+  const where = `IOVA 0x${iova.toString(16)}, 0x${length.toString(16)} bytes of ${memory.label}`;
+  return `${where}, devices may ${may}${mapped ? "" : ", unmapped"}`;
+});

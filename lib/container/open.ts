@@ -6,7 +6,6 @@
 
 import { existsSync } from "node:fs";
 import { checkOptions, knownOptions, oneOf } from "../base/arguments.js";
-import { UserContainer, type UserContainerOptions } from "../vfio-user/client/container.js";
 import { type ContainerMode, containerModes, type LegacyMode } from "./container.js";
 import { IommufdContainer } from "./iommufd.js";
 import { LegacyContainer } from "./legacy.js";
@@ -20,23 +19,21 @@ export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {
 /**
  * Opens an empty container. Devices are attached to it, then memory is mapped in it.
  *
- * @param options.mode one of the kernel's modes; or `vfio-user`, for a device that another process emulates
+ * These are the kernel's. A device that another process emulates is behind a `UserContainer` of `vfio/user`.
+ *
+ * @param options.mode one of the kernel's modes
  * @throws VfioError where the kernel does not have the mode, or the process may not use it
  */
 export function openContainer(options?: ContainerOptions<"iommufd">): IommufdContainer;
 export function openContainer(options: ContainerOptions<LegacyMode>): LegacyContainer;
-export function openContainer(options: UserContainerOptions): UserContainer;
 export function openContainer(options?: ContainerOptions): IommufdContainer | LegacyContainer;
-export function openContainer(
-  options: ContainerOptions | UserContainerOptions = {},
-): IommufdContainer | LegacyContainer | UserContainer {
-  if (options !== null && options.mode === "vfio-user") return UserContainer.open(options);
+export function openContainer(options: ContainerOptions = {}): IommufdContainer | LegacyContainer {
   checkOptions("options", options, containerOptions);
   const { mode = defaultMode() } = options;
   return mode === "iommufd" ? IommufdContainer.open() : LegacyContainer.open(mode);
 }
 
-const containerOptions = knownOptions<ContainerOptions>({ mode: oneOf([...containerModes, "vfio-user"]) });
+const containerOptions = knownOptions<ContainerOptions>({ mode: oneOf(containerModes) });
 
 function defaultMode(): ContainerMode {
   // The class exists where the kernel was built with CONFIG_VFIO_DEVICE_CDEV; a device's group can always be used instead.

@@ -3,7 +3,9 @@
  *
  * @module
  */
+
 import { checkInteger, oneOf } from "../base/arguments.js";
+import { showAs } from "../base/inspect.js";
 import {
   type PciCapability,
   type PciCapabilityName,
@@ -244,3 +246,5 @@ function capabilityId<Name extends string>(which: Name | number, ids: Readonly<R
   oneOf(Object.keys(ids))("which", which);
   return ids[which];
 }
+
+showAs(ConfigSpace, (config) => config.label);

@@ -16,6 +16,7 @@ import { constants } from "node:os";
 import { checkBoolean, checkInteger, checkObject, checkString } from "../base/arguments.js";
 import type { ChangeLock } from "../base/change-lock.js";
 import { VfioError } from "../base/errors.js";
+import { openOrClosed, showAs } from "../base/inspect.js";
 import { watchForLeak } from "../base/leak.js";
 import type { AddDescriptor, Blocker, Preservable } from "../base/preserve.js";
 import { runAll } from "../base/run-all.js";
@@ -380,3 +381,5 @@ export class Device implements Preservable<PreservedDevice>, Disposable {
     return this.address;
   }
 }
+
+showAs(Device, (device) => `${device.address}, ${openOrClosed(device)}`);

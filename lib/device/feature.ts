@@ -7,6 +7,7 @@
 import { constants } from "node:os";
 import { checkBytes, checkInteger, oneOf } from "../base/arguments.js";
 import { VfioError } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import type { OwnedFd } from "../kernel/fd.js";
 import {
   VFIO_DEVICE_FEATURE_GET,
@@ -128,3 +129,5 @@ export class DeviceFeatures {
 function checkFeature(feature: number): number {
   return checkInteger("feature", feature, 0, VFIO_DEVICE_FEATURE_MASK);
 }
+
+showAs(DeviceFeatures, () => "device features");

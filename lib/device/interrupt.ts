@@ -9,6 +9,7 @@ import { constants } from "node:os";
 import { checkListener, checkOptions, checkSignal, checkString, knownOptions } from "../base/arguments.js";
 import type { ChangeKind } from "../base/change-lock.js";
 import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
+import { openOrClosed, showAs } from "../base/inspect.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { native, type PollHandle } from "../kernel/native.js";
 
@@ -454,3 +455,5 @@ function checkTimeout(name: string, timeout: unknown): void {
 
 const waitOptions = knownOptions<WaitOptions>({ timeout: checkTimeout, signal: checkSignal });
 const iterateOptions = knownOptions<Pick<WaitOptions, "signal">>({ signal: checkSignal });
+
+showAs(Interrupt, (interrupt) => `${interrupt.label}, ${openOrClosed(interrupt)}`);

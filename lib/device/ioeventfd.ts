@@ -7,6 +7,7 @@
 import { constants } from "node:os";
 import { checkDescriptor } from "../base/arguments.js";
 import { check, VfioError } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";
@@ -164,3 +165,5 @@ export class Ioeventfd implements DevicePart, Disposable {
     this.close();
   }
 }
+
+showAs(Ioeventfd, (ioeventfd) => ioeventfd.label);

@@ -3,9 +3,11 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
 import type { ChangeKind } from "../base/change-lock.js";
 import { VfioError } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import type { OwnedFd } from "../kernel/fd.js";
 import {
   VFIO_IRQ_INFO_AUTOMASKED,
@@ -239,3 +241,5 @@ function phrase(action: keyof typeof actions, form: "none" | "bool" | "eventfd",
   if (action === "TRIGGER") return count === 0 ? "switch off every vector" : "raise the loopback interrupt";
   return action === "MASK" ? "mask the line" : "unmask the line";
 }
+
+showAs(IrqIndex, (irq) => String(irq));

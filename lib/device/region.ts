@@ -3,9 +3,11 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
 import { anything, checkBytes, checkPart, checkRequired, knownOptions } from "../base/arguments.js";
 import { outOfRangeError, VfioError } from "../base/errors.js";
+import { listed, showAs } from "../base/inspect.js";
 import type { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { VFIO_PCI_CONFIG_REGION_INDEX } from "../kernel/uapi.js";
@@ -368,3 +370,8 @@ export class Region implements Registers {
     return this.label;
   }
 }
+
+showAs(Region, (region) => {
+  const may = [region.readable ? "read" : "", region.writable ? "write" : "", region.mappable ? "map" : ""];
+  return `${region.label}, ${region.size} bytes, ${listed(may.filter(Boolean))}`;
+});

@@ -23,6 +23,7 @@ import {
 } from "../base/arguments.js";
 import { type ChangeLock, refuseChange } from "../base/change-lock.js";
 import { outOfRangeError } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import type { CallName } from "../kernel/calls.js";
 import type { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
@@ -388,3 +389,7 @@ export class Ioas implements Disposable {
     this.destroy();
   }
 }
+
+showAs(Iommufd, (iommufd) => (iommufd.closed ? "closed" : `descriptor ${iommufd.fd}`));
+
+showAs(Ioas, (ioas) => `id ${ioas.id}`);

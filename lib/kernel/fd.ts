@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { checkDescriptor, checkString } from "../base/arguments.js";
 import { check, invalidStateError } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import { watchForLeak } from "../base/leak.js";
 import { native } from "./native.js";
 
@@ -82,3 +84,5 @@ export class OwnedFd implements Disposable {
     this.close();
   }
 }
+
+showAs(OwnedFd, (fd) => `${fd.label}, ${fd.closed ? "closed" : `descriptor ${fd.number}`}`);

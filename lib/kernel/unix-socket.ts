@@ -22,6 +22,7 @@ import {
   oneOf,
 } from "../base/arguments.js";
 import { check, VfioError, type VfioErrorInit } from "../base/errors.js";
+import { openOrClosed, showAs } from "../base/inspect.js";
 import { OwnedFd } from "./fd.js";
 import { native } from "./native.js";
 import { READABLE, Readiness, WRITABLE } from "./readiness.js";
@@ -483,3 +484,7 @@ function isAbandoned(path: string): boolean {
   probe.close();
   return status === -ECONNREFUSED;
 }
+
+showAs(UnixSocket, (socket) => `${socket.label}, ${socket.type}, ${openOrClosed(socket)}`);
+
+showAs(UnixListener, (listener) => `${listener.path}, ${listener.type}`);

@@ -9,8 +9,10 @@
  *
  * @module
  */
+
 import { checkFunction, checkRequired, instanceOf, knownOptions } from "../base/arguments.js";
 import { check, invalidStateError, VfioError } from "../base/errors.js";
+import { openOrClosed, showAs } from "../base/inspect.js";
 import type { Blocker, UpdateScope } from "../base/preserve.js";
 import { runAll } from "../base/run-all.js";
 import { IntxLine } from "../device/intx.js";
@@ -381,3 +383,5 @@ function signal(eventfd: number, object: string): void {
   const status = native.eventfdWrite(eventfd, 1);
   if (status < 0) throw new VfioError({ errno: status, syscall: "write", object });
 }
+
+showAs(IntxConnection, (connection) => `${connection.label}, GSI ${connection.gsi}, ${openOrClosed(connection)}`);

@@ -7,6 +7,7 @@
 import { constants } from "node:os";
 import { type Check, checkDescriptor, checkRequired, checkU64, knownOptions, oneOf } from "../base/arguments.js";
 import { argTypeError, check, outOfRangeError, VfioError } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { KVM_IOEVENTFD_FLAG_DATAMATCH, KVM_IOEVENTFD_FLAG_DEASSIGN, KVM_IOEVENTFD_FLAG_PIO } from "../kernel/uapi.js";
@@ -124,3 +125,5 @@ export class KvmIoeventfd implements VmPart, Disposable {
     this.close();
   }
 }
+
+showAs(KvmIoeventfd, (ioeventfd) => ioeventfd.label);

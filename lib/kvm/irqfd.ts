@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { checkDescriptor, checkRequired, checkString, knownOptions } from "../base/arguments.js";
 import { check, invalidStateError, VfioError } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { KVM_IRQFD_FLAG_DEASSIGN, KVM_IRQFD_FLAG_RESAMPLE } from "../kernel/uapi.js";
@@ -254,3 +255,9 @@ function explain(
   const stranger = [eventfd, resample].find((each) => each !== undefined && eventfdId(each.number) === undefined);
   return stranger === undefined ? {} : { why: `the descriptor of ${stranger.label} is no eventfd` };
 }
+
+showAs(
+  IrqFd,
+  (irqfd) =>
+    `${irqfd.label}, GSI ${irqfd.gsi}, ${irqfd.closed ? "closed" : irqfd.assigned ? "assigned" : "deassigned"}`,
+);

@@ -9,6 +9,7 @@
 import { constants } from "node:os";
 import { checkDescriptor } from "../base/arguments.js";
 import { check, VfioError } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { KVM_DEV_TYPE_VFIO, KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_ADD, KVM_DEV_VFIO_FILE_DEL } from "../kernel/uapi.js";
@@ -129,3 +130,5 @@ export class KvmVfioDevice implements VmPart, Disposable {
     this.close();
   }
 }
+
+showAs(KvmVfioDevice, (device) => device.label);

@@ -7,6 +7,7 @@
 import { constants } from "node:os";
 import { checkInteger, checkString } from "../base/arguments.js";
 import { check, VfioError } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import type { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { openNode } from "../kernel/open-node.js";
@@ -111,3 +112,5 @@ function explainOpen(errno: number): { why?: string; fix?: string } {
       return {};
   }
 }
+
+showAs(Kvm, () => "/dev/kvm");

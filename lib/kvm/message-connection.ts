@@ -23,6 +23,7 @@ import {
   oneOf,
 } from "../base/arguments.js";
 import { check, invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
+import { openOrClosed, showAs } from "../base/inspect.js";
 import type { AddDescriptor, Blocker, UpdateScope } from "../base/preserve.js";
 import { runAll } from "../base/run-all.js";
 import type { Interrupt } from "../device/interrupt.js";
@@ -753,3 +754,7 @@ function move(from: number, to: number, object: string): void {
   const status = count < 0 ? Number(count) : native.eventfdWrite(to, count);
   if (status < 0) throw new VfioError({ errno: status, syscall: count < 0 ? "read" : "write", object });
 }
+
+showAs(MessageConnection, (connection) => `${connection.label}, ${openOrClosed(connection)}`);
+
+showAs(ConnectedVector, (vector) => `vector ${vector.index}`);

@@ -16,6 +16,7 @@ import {
   oneOf,
 } from "../base/arguments.js";
 import { invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
+import { counted, showAs } from "../base/inspect.js";
 import { native } from "../kernel/native.js";
 import {
   KVM_IRQ_ROUTING_IRQCHIP,
@@ -260,3 +261,5 @@ function entriesOf(gsi: number, route: GsiRoute): number[][] {
   const words = [Number(wide & 0xffff_ffffn), Number(wide >> 32n), data, deviceId ?? 0];
   return [[gsi, KVM_IRQ_ROUTING_MSI, flags, 0, ...words]];
 }
+
+showAs(GsiRouting, (routing) => (routing.known ? counted(routing.routes.size, "route") : "unknown routes"));

@@ -7,6 +7,7 @@
 import { constants } from "node:os";
 import { instanceOf } from "../base/arguments.js";
 import { check, type VfioErrorInit } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { LocalApic } from "./local-apic.js";
@@ -79,3 +80,5 @@ export class Vcpu implements VmPart, Disposable {
     this.close();
   }
 }
+
+showAs(Vcpu, (vcpu) => vcpu.label);

@@ -26,6 +26,7 @@ import {
   oneOf,
 } from "../base/arguments.js";
 import { argTypeError, check, type VfioErrorInit } from "../base/errors.js";
+import { openOrClosed, showAs } from "../base/inspect.js";
 import { runAll } from "../base/run-all.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
@@ -294,3 +295,5 @@ function refuseIrqchip(request: string, errno: number, object: string): Omit<Vfi
   ]).get(errno);
   return { syscall: "ioctl", request, object, ...(why === undefined ? {} : { why }) };
 }
+
+showAs(Vm, (vm) => `${vm.label}, ${openOrClosed(vm)}`);

@@ -10,10 +10,12 @@
  *
  * @module
  */
+
 import { accessSync, constants } from "node:fs";
 import { constants as os } from "node:os";
 import { join } from "node:path";
 import { argTypeError, argValueError, errnoName, VfioError } from "../base/errors.js";
+import { showAs } from "../base/inspect.js";
 import { failuresOf } from "../base/run-all.js";
 import {
   errnoOf,
@@ -400,3 +402,8 @@ function isBridge(path: string): boolean {
   // Base class 6, subclass 4: a PCI-to-PCI bridge.
   return (readNumber(join(path, "class")) ?? 0) >> 8 === 0x0604;
 }
+
+showAs(Binding, ({ address, driver, previousDriver, active }) => {
+  const drivers = `${driver ?? "no driver"}, before that ${previousDriver ?? "no driver"}`;
+  return `${address}: ${drivers}${active ? "" : ", restored"}`;
+});

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import "./inspection.js";
-
+export { UserContainer, type UserContainerEvents, type UserContainerOptions } from "./client/container.js";
 export type { AccessWidth, BarArea, BarOptions, DeviceBar, Doorbell } from "./device/bar.js";
 export type { DeviceClient } from "./device/device-client.js";
 export type { ClientMemory, ClientRange } from "./device/dma.js";

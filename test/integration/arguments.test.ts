@@ -4,9 +4,12 @@
  */
 import path from "node:path";
 import * as vfio from "vfio";
+import * as kvm from "vfio/kvm";
+import * as update from "vfio/live-update";
+import * as pci from "vfio/pci";
+import * as rig from "vfio/rig";
+import * as user from "vfio/user";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import * as rig from "../../lib/rig/index.js";
-import * as user from "../../lib/vfio-user/index.js";
 import { type EduProcess, socketDirectory, startEdu } from "./vfio-user-client/edu-process.js";
 
 const type = "ERR_INVALID_ARG_TYPE";
@@ -59,28 +62,28 @@ const address = "0000:01:00.0";
 
 const directory = socketDirectory();
 let server: EduProcess;
-let container: vfio.UserContainer;
+let container: user.UserContainer;
 let device: vfio.Device;
 let buffer: vfio.DmaBuffer;
 let mapping: vfio.DmaMapping;
 let interrupt: vfio.Interrupt;
-let sockets: readonly [vfio.UnixSocket, vfio.UnixSocket];
+let sockets: readonly [update.UnixSocket, update.UnixSocket];
 let fd: vfio.OwnedFd;
 const pciDevice = new user.PciDevice({ vendorId: 1, deviceId: 2, classCode: 0xff0000, interrupts: { msi: 1 } });
 const allocator = new vfio.IovaAllocator([{ start: 0n, last: 0xffff_ffffn }]);
 const space = new vfio.AddressSpace<unknown>();
-const names = new vfio.PciNames("");
+const names = new pci.PciNames("");
 
 beforeAll(async () => {
   server = await startEdu(path.join(directory.path, "edu.sock"));
-  container = vfio.openContainer({ mode: "vfio-user", socket: server.socket });
+  container = user.UserContainer.open({ socket: server.socket });
   device = container.attach();
   buffer = vfio.DmaBuffer.allocate(4096);
   mapping = container.map(buffer);
   const [first] = device.msi.enable(1);
   if (first === undefined) throw new Error("no vector");
   interrupt = first;
-  sockets = vfio.UnixSocket.pair("stream");
+  sockets = update.UnixSocket.pair("stream");
   fd = vfio.OwnedFd.adopt(sockets[0].fd, "a socket").duplicate();
 });
 
@@ -141,14 +144,12 @@ const wrong: Readonly<Record<string, readonly Row[]>> = {
     row("{ mod }", value, 'Did you mean "mode"', () => call(vfio.openContainer, { mod: "iommufd" })),
     row("{ mode: 5 }", type, "mode", () => call(vfio.openContainer, { mode: 5 })),
     row("{ mode: 'iommfd' }", value, 'Did you mean "iommufd"', () => call(vfio.openContainer, { mode: "iommfd" })),
-    row("no socket", type, "socket", () => call(vfio.openContainer, { mode: "vfio-user" })),
-    row("{ socket: -1 }", range, "socket", () => call(vfio.openContainer, { mode: "vfio-user", socket: -1 })),
-    row("{ timeout: 0 }", range, "timeout", () =>
-      call(vfio.openContainer, { mode: "vfio-user", socket: "/x", timeout: 0 }),
-    ),
+    row("no socket", type, "socket", () => call(user.UserContainer.open, {})),
+    row("{ socket: -1 }", range, "socket", () => call(user.UserContainer.open, { socket: -1 })),
+    row("{ timeout: 0 }", range, "timeout", () => call(user.UserContainer.open, { socket: "/x", timeout: 0 })),
   ],
   Container: attached,
-  UserContainer: [
+  "user.UserContainer": [
     row("on('close')", value, "event", () => on(container, "on", "close", () => {})),
     row("on('lost')", type, "listener", () => on(container, "on", "lost")),
   ],
@@ -208,13 +209,13 @@ const wrong: Readonly<Record<string, readonly Row[]>> = {
     row("no label", type, "label", () => call(vfio.OwnedFd.adopt, 0)),
   ],
   UnixSocket: [
-    row("connect()", type, "path", () => call(vfio.UnixSocket.connect)),
-    row("connect of a type", value, "type", () => call(vfio.UnixSocket.connect, "/x", "dgram")),
+    row("connect()", type, "path", () => call(update.UnixSocket.connect)),
+    row("connect of a type", value, "type", () => call(update.UnixSocket.connect, "/x", "dgram")),
     row("connect { sinal }", value, 'Did you mean "signal"', () =>
-      call(vfio.UnixSocket.connect, "/x", "stream", { sinal: 1 }),
+      call(update.UnixSocket.connect, "/x", "stream", { sinal: 1 }),
     ),
-    row("pair()", type, "type", () => call(vfio.UnixSocket.pair)),
-    row("adopt('3')", type, "fd", () => call(vfio.UnixSocket.adopt, "3")),
+    row("pair()", type, "type", () => call(update.UnixSocket.pair)),
+    row("adopt('3')", type, "fd", () => call(update.UnixSocket.adopt, "3")),
     row("trySend('x')", type, "bytes", () => on(sockets[0], "trySend", "x")),
     row("send('x')", type, "bytes", () => on(sockets[0], "send", "x")),
     row("tryReceive()", type, "into", () => on(sockets[0], "tryReceive")),
@@ -281,95 +282,97 @@ const wrong: Readonly<Record<string, readonly Row[]>> = {
   decodeCapability: [row("nothing", type, "config", () => call(vfio.decodeCapability))],
   errnoName: [row("'EINVAL'", type, "errno", () => call(vfio.errnoName, "EINVAL"))],
   // ---- KVM: what needs no machine; the others are in test/integration/kvm.test.ts
-  Kvm: [row("open(5)", type, "path", () => call(vfio.Kvm.open, 5))],
+  Kvm: [row("open(5)", type, "path", () => call(kvm.Kvm.open, 5))],
   Vm: [
-    row("adopt('3')", type, "fd", () => call(vfio.Vm.adopt, "3", { irqchip: "full" })),
-    row("adopt(3)", type, "options", () => call(vfio.Vm.adopt, 3)),
-    row("{ irqchip: 'ful' }", value, 'Did you mean "full"', () => call(vfio.Vm.adopt, 3, { irqchip: "ful" })),
+    row("adopt('3')", type, "fd", () => call(kvm.Vm.adopt, "3", { irqchip: "full" })),
+    row("adopt(3)", type, "options", () => call(kvm.Vm.adopt, 3)),
+    row("{ irqchip: 'ful' }", value, 'Did you mean "full"', () => call(kvm.Vm.adopt, 3, { irqchip: "ful" })),
   ],
   LocalApic: [
-    row("isRequested('1')", type, "vector", () => on(new vfio.LocalApic(new Uint8Array(1024)), "isRequested", "1")),
-    row("clearRequest(256)", range, "vector", () => on(new vfio.LocalApic(new Uint8Array(1024)), "clearRequest", 256)),
+    row("isRequested('1')", type, "vector", () => on(new kvm.LocalApic(new Uint8Array(1024)), "isRequested", "1")),
+    row("clearRequest(256)", range, "vector", () => on(new kvm.LocalApic(new Uint8Array(1024)), "clearRequest", 256)),
   ],
-  connectIntx: [row("an interrupt", type, "line", () => call(vfio.connectIntx, interrupt))],
+  connectIntx: [row("an interrupt", type, "line", () => call(kvm.connectIntx, interrupt))],
   connectMessages: [
-    row("a vector", type, "irq", () => call(vfio.connectMessages, interrupt)),
-    row("no machine", type, "vm", () => call(vfio.connectMessages, device.msi)),
+    row("a vector", type, "irq", () => call(kvm.connectMessages, interrupt)),
+    row("no machine", type, "vm", () => call(kvm.connectMessages, device.msi)),
   ],
   // ---- live update
   LiveUpdate: [
-    row("nothing", type, "options", () => make(vfio.LiveUpdate)),
-    row("no containers", type, "containers", () => make(vfio.LiveUpdate, {})),
-    row("a buffer", type, "containers.a", () => make(vfio.LiveUpdate, { containers: { a: buffer } })),
-    row("{ machine }", value, 'Did you mean "machines"', () => make(vfio.LiveUpdate, { containers: {}, machine: {} })),
-    row("{ stop: 1 }", type, "stop", () => make(vfio.LiveUpdate, { containers: {}, stop: 1 })),
-    row("handOver()", type, "carrier", () => on(new vfio.LiveUpdate({ containers: {} }), "handOver")),
+    row("nothing", type, "options", () => make(update.LiveUpdate)),
+    row("no containers", type, "containers", () => make(update.LiveUpdate, {})),
+    row("a buffer", type, "containers.a", () => make(update.LiveUpdate, { containers: { a: buffer } })),
+    row("{ machine }", value, 'Did you mean "machines"', () =>
+      make(update.LiveUpdate, { containers: {}, machine: {} }),
+    ),
+    row("{ stop: 1 }", type, "stop", () => make(update.LiveUpdate, { containers: {}, stop: 1 })),
+    row("handOver()", type, "carrier", () => on(new update.LiveUpdate({ containers: {} }), "handOver")),
     row("handOver { signal: 1 }", type, "signal", () =>
-      on(new vfio.LiveUpdate({ containers: {} }), "handOver", vfio.execInPlace(), { signal: 1 }),
+      on(new update.LiveUpdate({ containers: {} }), "handOver", update.execInPlace(), { signal: 1 }),
     ),
   ],
-  receiveLiveUpdate: [row("nothing", type, "carrier", () => call(vfio.receiveLiveUpdate))],
+  receiveLiveUpdate: [row("nothing", type, "carrier", () => call(update.receiveLiveUpdate))],
   execInPlace: [
-    row("{ arg }", value, 'Did you mean "args"', () => call(vfio.execInPlace, { arg: [] })),
-    row("{ args: 'x' }", type, "args", () => call(vfio.execInPlace, { args: "x" })),
+    row("{ arg }", value, 'Did you mean "args"', () => call(update.execInPlace, { arg: [] })),
+    row("{ args: 'x' }", type, "args", () => call(update.execInPlace, { args: "x" })),
   ],
-  incomingExec: [row("{ limit }", value, 'Did you mean "limits"', () => call(vfio.incomingExec, { limit: {} }))],
+  incomingExec: [row("{ limit }", value, 'Did you mean "limits"', () => call(update.incomingExec, { limit: {} }))],
   socketToSuccessor: [
-    row("a path", type, "place", () => call(vfio.socketToSuccessor, "/x")),
-    row("{ lisen }", value, 'Did you mean "listen"', () => call(vfio.socketToSuccessor, { lisen: "/x" })),
-    row("{}", type, "place", () => call(vfio.socketToSuccessor, {})),
-    row("{ allow: true }", type, "allow", () => call(vfio.socketToSuccessor, { listen: "/x" }, { allow: true })),
+    row("a path", type, "place", () => call(update.socketToSuccessor, "/x")),
+    row("{ lisen }", value, 'Did you mean "listen"', () => call(update.socketToSuccessor, { lisen: "/x" })),
+    row("{}", type, "place", () => call(update.socketToSuccessor, {})),
+    row("{ allow: true }", type, "allow", () => call(update.socketToSuccessor, { listen: "/x" }, { allow: true })),
   ],
-  socketFromOldProcess: [row("{ fd: '3' }", type, "fd", () => call(vfio.socketFromOldProcess, { fd: "3" }))],
+  socketFromOldProcess: [row("{ fd: '3' }", type, "fd", () => call(update.socketFromOldProcess, { fd: "3" }))],
   // ---- the host
   bindDriver: [
-    ...withAddress(vfio.bindDriver),
-    row("{ drvier }", value, 'Did you mean "driver"', () => call(vfio.bindDriver, address, { drvier: "x" })),
-    row("{ driver: 5 }", type, "driver", () => call(vfio.bindDriver, address, { driver: 5 })),
-    row("{ force: 1 }", type, "force", () => call(vfio.bindDriver, address, { force: 1 })),
+    ...withAddress(pci.bindDriver),
+    row("{ drvier }", value, 'Did you mean "driver"', () => call(pci.bindDriver, address, { drvier: "x" })),
+    row("{ driver: 5 }", type, "driver", () => call(pci.bindDriver, address, { driver: 5 })),
+    row("{ force: 1 }", type, "force", () => call(pci.bindDriver, address, { force: 1 })),
   ],
-  planBinding: withAddress(vfio.planBinding),
-  planRelease: withAddress(vfio.planRelease),
+  planBinding: withAddress(pci.planBinding),
+  planRelease: withAddress(pci.planRelease),
   releaseDevice: [
-    ...withAddress(vfio.releaseDevice),
-    row("{ runs }", value, 'Did you mean "run"', () => call(vfio.releaseDevice, address, { runs: "/run" })),
+    ...withAddress(pci.releaseDevice),
+    row("{ runs }", value, 'Did you mean "run"', () => call(pci.releaseDevice, address, { runs: "/run" })),
   ],
-  formerDriver: withAddress(vfio.formerDriver),
+  formerDriver: withAddress(pci.formerDriver),
   setNumVfs: [
-    row("no count", type, "count", () => call(vfio.setNumVfs, address)),
-    row("-1", range, "count", () => call(vfio.setNumVfs, address, -1)),
-    row("{ autoProbe }", value, 'Did you mean "autoprobe"', () => call(vfio.setNumVfs, address, 1, { autoProbe: 1 })),
+    row("no count", type, "count", () => call(pci.setNumVfs, address)),
+    row("-1", range, "count", () => call(pci.setNumVfs, address, -1)),
+    row("{ autoProbe }", value, 'Did you mean "autoprobe"', () => call(pci.setNumVfs, address, 1, { autoProbe: 1 })),
   ],
-  findDeviceUses: [...withAddress(vfio.findDeviceUses), ...withPaths(vfio.findDeviceUses, address)],
-  readPciDevice: [...withAddress(vfio.readPciDevice), ...withPaths(vfio.readPciDevice, address)],
-  readPciConfig: [...withAddress(vfio.readPciConfig), ...withPaths(vfio.readPciConfig, address)],
-  listPciDevices: withPaths(vfio.listPciDevices),
-  listIommuGroups: withPaths(vfio.listIommuGroups),
-  listMdevDevices: withPaths(vfio.listMdevDevices),
+  findDeviceUses: [...withAddress(pci.findDeviceUses), ...withPaths(pci.findDeviceUses, address)],
+  readPciDevice: [...withAddress(pci.readPciDevice), ...withPaths(pci.readPciDevice, address)],
+  readPciConfig: [...withAddress(pci.readPciConfig), ...withPaths(pci.readPciConfig, address)],
+  listPciDevices: withPaths(pci.listPciDevices),
+  listIommuGroups: withPaths(pci.listIommuGroups),
+  listMdevDevices: withPaths(pci.listMdevDevices),
   readIommuGroup: [
-    row("nothing", type, "group", () => call(vfio.readIommuGroup)),
-    row("-1", range, "group", () => call(vfio.readIommuGroup, -1)),
-    ...withPaths(vfio.readIommuGroup, 1),
+    row("nothing", type, "group", () => call(pci.readIommuGroup)),
+    row("-1", range, "group", () => call(pci.readIommuGroup, -1)),
+    ...withPaths(pci.readIommuGroup, 1),
   ],
-  groupViability: [row("null", type, "group", () => call(vfio.groupViability, null))],
-  leavesDmaAlone: [row("nothing", type, "driver", () => call(vfio.leavesDmaAlone))],
+  groupViability: [row("null", type, "group", () => call(pci.groupViability, null))],
+  leavesDmaAlone: [row("nothing", type, "driver", () => call(pci.leavesDmaAlone))],
   readMdevDevice: [
-    row("5", type, "uuid", () => call(vfio.readMdevDevice, 5)),
-    row("'x'", value, "uuid", () => call(vfio.readMdevDevice, "x")),
+    row("5", type, "uuid", () => call(pci.readMdevDevice, 5)),
+    row("'x'", value, "uuid", () => call(pci.readMdevDevice, "x")),
   ],
-  readVfioNodes: [row("5", type, "device", () => call(vfio.readVfioNodes, 5))],
-  vfioCdevPath: [row("5", type, "device", () => call(vfio.vfioCdevPath, 5))],
-  vfioGroupPath: [row("5", type, "device", () => call(vfio.vfioGroupPath, 5))],
-  parsePciAddress: withAddress(vfio.parsePciAddress),
-  pciAddress: withAddress(vfio.pciAddress),
+  readVfioNodes: [row("5", type, "device", () => call(pci.readVfioNodes, 5))],
+  vfioCdevPath: [row("5", type, "device", () => call(pci.vfioCdevPath, 5))],
+  vfioGroupPath: [row("5", type, "device", () => call(pci.vfioGroupPath, 5))],
+  parsePciAddress: withAddress(pci.parsePciAddress),
+  pciAddress: withAddress(pci.pciAddress),
   formatPciAddress: [
-    row("nothing", type, "parts", () => call(vfio.formatPciAddress)),
-    row("{}", type, "domain", () => call(vfio.formatPciAddress, {})),
-    row("bus 256", range, "bus", () => call(vfio.formatPciAddress, { domain: 0, bus: 256, device: 0, function: 0 })),
+    row("nothing", type, "parts", () => call(pci.formatPciAddress)),
+    row("{}", type, "domain", () => call(pci.formatPciAddress, {})),
+    row("bus 256", range, "bus", () => call(pci.formatPciAddress, { domain: 0, bus: 256, device: 0, function: 0 })),
   ],
   PciNames: [
-    row("nothing", type, "text", () => make(vfio.PciNames)),
-    row("read(5)", type, "path", () => call(vfio.PciNames.read, 5)),
+    row("nothing", type, "text", () => make(pci.PciNames)),
+    row("read(5)", type, "path", () => call(pci.PciNames.read, 5)),
     row("vendor('1')", type, "vendorId", () => on(names, "vendor", "1")),
     row("device(1, -1)", range, "deviceId", () => on(names, "device", 1, -1)),
   ],
@@ -489,7 +492,11 @@ function functionsOf(module: object, prefix: string): readonly string[] {
 }
 
 test("every export has a row, or takes nothing", () => {
-  const exported = [...functionsOf(vfio, ""), ...functionsOf(user, "user."), ...functionsOf(rig, "rig.")];
+  const exported = [
+    ...[vfio, kvm, update, pci].flatMap((entry) => functionsOf(entry, "")),
+    ...functionsOf(user, "user."),
+    ...functionsOf(rig, "rig."),
+  ];
   expect([...Object.keys(wrong), ...Object.keys(takesNothing)].sort()).toEqual([...exported].sort());
 });
 

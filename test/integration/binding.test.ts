@@ -10,7 +10,7 @@ import { bindDriver, formerDriver, planRelease } from "../../lib/pci/index.js";
 import { Tree } from "../unit/pci/tree.js";
 
 const address = "0000:01:00.0";
-const library = new URL("../../dist/index.js", import.meta.url);
+const library = new URL("../../dist/pci/index.js", import.meta.url);
 const program = `
   import { bindDriver } from ${JSON.stringify(library.href)};
   const { plan } = bindDriver(${JSON.stringify(address)}, JSON.parse(process.argv[1]));

@@ -5,6 +5,9 @@ import { fileURLToPath } from "node:url";
 import { inspect, promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as library from "../../lib/index.js";
+import * as kvm from "../../lib/kvm/index.js";
+import * as update from "../../lib/live-update/index.js";
+import * as pci from "../../lib/pci/index.js";
 import * as user from "../../lib/vfio-user/index.js";
 import { type EduProcess, socketDirectory, startEdu } from "./vfio-user-client/edu-process.js";
 
@@ -14,7 +17,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 /** Classes whose objects have nothing inside but what they show. */
 const plain = ["IovaAllocator", "LocalApic", "PciNames", "RegisterProgram"];
 
-const classes = Object.entries({ ...library, ...user }).filter(
+const classes = Object.entries({ ...library, ...kvm, ...update, ...pci, ...user }).filter(
   ([name, value]) =>
     /^class\b/.test(String(value)) &&
     !plain.includes(name) &&
@@ -29,12 +32,12 @@ test.each(classes)("%s says in one line what it is", (_, type) => {
 describe("a device behind a socket", () => {
   let directory: ReturnType<typeof socketDirectory>;
   let server: EduProcess;
-  let container: library.UserContainer;
+  let container: user.UserContainer;
   let device: library.Device;
   beforeAll(async () => {
     directory = socketDirectory();
     server = await startEdu(join(directory.path, "edu.sock"));
-    container = library.openContainer({ mode: "vfio-user", socket: server.socket });
+    container = user.UserContainer.open({ socket: server.socket });
     device = container.attach();
   });
   afterAll(async () => {

@@ -1,7 +1,7 @@
 /** KVM's side of an interrupt, on the machine's own /dev/kvm: an eventfd stands for the device. */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { type GsiRoute, Kvm, Vm } from "vfio";
+import { type GsiRoute, Kvm, Vm } from "vfio/kvm";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../lib/kernel/native.js";
 import { refusal } from "../helpers/refusal.js";
@@ -35,7 +35,7 @@ describe("opening KVM", () => {
   });
 
   test.skipIf(missing !== undefined || process.getuid?.() !== 0)("without permission says how to get it", () => {
-    const library = new URL("../../dist/index.js", import.meta.url).href;
+    const library = new URL("../../dist/kvm/index.js", import.meta.url).href;
     const program = `
       const { Kvm } = await import(${JSON.stringify(library)});
       process.setuid(65534);

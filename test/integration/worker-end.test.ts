@@ -32,7 +32,7 @@ test.each(
 
 test.each(endings)("a client listens to an interrupt, ended by %s", async (ending) => {
   const ended = await runInWorkersOnly(
-    `const container = vfio.openContainer({ mode: "vfio-user", socket: ${JSON.stringify(socket)} });
+    `const container = user.UserContainer.open({ socket: ${JSON.stringify(socket)} });
      const device = container.attach();
      container.map(vfio.DmaBuffer.allocate(1 << 20));
      const [vector] = device.msi.enable(1);

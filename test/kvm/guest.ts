@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { DmaBuffer, type Vcpu, type Vm } from "vfio";
+import { DmaBuffer } from "vfio";
+import type { Vcpu, Vm } from "vfio/kvm";
 import { native } from "../../lib/kernel/native.js";
 
 const KVM_GET_VCPU_MMAP_SIZE = 0xae04;

@@ -6,7 +6,7 @@
 import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
 import { Worker } from "node:worker_threads";
-import type { Kvm, MsiMessage, Vcpu, Vm, VmOptions } from "vfio";
+import type { Kvm, MsiMessage, Vcpu, Vm, VmOptions } from "vfio/kvm";
 
 /** Why KVM cannot be used here; undefined if it can. */
 export function noKvm(): string | undefined {

@@ -1,16 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
-import {
-  bindDriver,
-  type Container,
-  DmaBuffer,
-  type DmaMemory,
-  IommufdContainer,
-  LegacyContainer,
-  listPciDevices,
-  openContainer,
-  readIommuGroup,
-  readPciDevice,
-} from "vfio";
+import { type Container, DmaBuffer, type DmaMemory, IommufdContainer, LegacyContainer, openContainer } from "vfio";
+import { bindDriver, listPciDevices, readIommuGroup, readPciDevice } from "vfio/pci";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, type TestContext } from "vitest";
 import { native } from "../../lib/kernel/native.js";
 import { dmaMemory } from "../../lib/memory/dma-buffer.js";

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { readIommuGroup, vfioCdevPath, vfioGroupPath } from "vfio";
+import { readIommuGroup, vfioCdevPath, vfioGroupPath } from "vfio/pci";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { OwnedFd } from "../../lib/kernel/fd.js";
 import { native } from "../../lib/kernel/native.js";

@@ -11,8 +11,8 @@ import {
   RegionMap,
   RegisterProgram,
   type Registers,
-  readPciDevice,
 } from "vfio";
+import { readPciDevice } from "vfio/pci";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as uapi from "../../lib/kernel/uapi.js";
 import { expectMistakesRefused, expectMistakesRefusedInPrograms } from "../register-mistakes.js";

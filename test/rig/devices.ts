@@ -5,7 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
-import { type Binding, bindDriver, listPciDevices, pciAddress, type ReservedRegion, readIommuGroup } from "vfio";
+import { type Binding, bindDriver, listPciDevices, pciAddress, type ReservedRegion, readIommuGroup } from "vfio/pci";
 import type { TestContext, TestOptions } from "vitest";
 import { devicesOf, inRig, type Kind, named, whyNotKind } from "./selection.js";
 

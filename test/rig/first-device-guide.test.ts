@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { listPciDevices } from "vfio";
+import { listPciDevices } from "vfio/pci";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { blocks, root } from "../integration/docs/blocks.js";
 import { devices } from "./devices.js";

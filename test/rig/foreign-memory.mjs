@@ -2,8 +2,8 @@
 // at the other end of the socket that is descriptor 3. Its end by a signal is what the test looks for.
 //
 // usage: node foreign-memory.mjs server | client [trust]
-import { DmaBuffer, openContainer } from "../../dist/index.js";
-import { PciDevice, VfioUserServer } from "../../dist/vfio-user/index.js";
+import { DmaBuffer } from "../../dist/index.js";
+import { PciDevice, UserContainer, VfioUserServer } from "../../dist/vfio-user/index.js";
 
 const [role, trust] = process.argv.slice(2);
 const SOCKET = 3;
@@ -31,8 +31,7 @@ function serve() {
 
 /** A driver that reads a register of BAR 0, and a byte of its memory, at each message. */
 function drive() {
-  const container = openContainer({
-    mode: "vfio-user",
+  const container = UserContainer.open({
     socket: SOCKET,
     trustServer: trust === "trust",
     // The other side runs in an emulated machine, beside this one.

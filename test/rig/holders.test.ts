@@ -1,14 +1,7 @@
 /** What the error says if another process, or another container, has the device that is to be attached. */
 import { chmodSync, statSync } from "node:fs";
-import {
-  type ContainerMode,
-  openContainer,
-  readIommuGroup,
-  readMdevDevice,
-  readVfioNodes,
-  type VfioError,
-  vfioGroupPath,
-} from "vfio";
+import { type ContainerMode, openContainer, type VfioError } from "vfio";
+import { readIommuGroup, readMdevDevice, readVfioNodes, vfioGroupPath } from "vfio/pci";
 import { describe, expect, test } from "vitest";
 import { refusal } from "../helpers/refusal.js";
 import { bind, devices, Mdev } from "./devices.js";

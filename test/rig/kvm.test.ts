@@ -1,18 +1,8 @@
 /** Real interrupts of real devices in a guest: nothing of this process runs in between. */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import {
-  type Container,
-  connectIntx,
-  connectMessages,
-  type Device,
-  type GuestVector,
-  type IntxLine,
-  Kvm,
-  openContainer,
-  type Registers,
-  type Vm,
-} from "vfio";
+import { type Container, type Device, type IntxLine, openContainer, type Registers } from "vfio";
+import { connectIntx, connectMessages, type GuestVector, Kvm, type Vm } from "vfio/kvm";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Igb } from "../../examples/igb.js";
 import { native } from "../../lib/kernel/native.js";

@@ -1,6 +1,7 @@
 /** Resets of a function, and of all that share its slot or bus. */
 import { writeFileSync } from "node:fs";
-import { type Container, openContainer, readIommuGroup, setNumVfs } from "vfio";
+import { type Container, openContainer } from "vfio";
+import { readIommuGroup, setNumVfs } from "vfio/pci";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { refusal } from "../helpers/refusal.js";
 import { bind, devices, leaveOut, needs, rigOnly } from "./devices.js";

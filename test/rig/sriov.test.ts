@@ -1,6 +1,7 @@
 /** SR-IOV: virtual functions in user space, with the kernel's driver or VFIO behind their physical function. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { type Container, type Device, openContainer, readPciDevice, setNumVfs } from "vfio";
+import { type Container, type Device, openContainer } from "vfio";
+import { readPciDevice, setNumVfs } from "vfio/pci";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { refusal } from "../helpers/refusal.js";
 import { bind, devices } from "./devices.js";

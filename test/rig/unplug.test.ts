@@ -5,17 +5,8 @@
 import { execFile } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { promisify } from "node:util";
-import {
-  AddressSpace,
-  type Binding,
-  bindDriver,
-  type Container,
-  type Device,
-  DmaBuffer,
-  type MemoryPart,
-  openContainer,
-  readIommuGroup,
-} from "vfio";
+import { AddressSpace, type Container, type Device, DmaBuffer, type MemoryPart, openContainer } from "vfio";
+import { type Binding, bindDriver, readIommuGroup } from "vfio/pci";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { native } from "../../lib/kernel/native.js";
 import { devices, needs, rigOnly } from "./devices.js";

@@ -9,6 +9,8 @@ export declare function showAs<T extends object>(type: {
 }, tell: (object: T) => string): void;
 /** A number of things: `1 device`, `2 devices`. */
 export declare function counted(count: number, thing: string): string;
+/** Names in a row: `a, b`, or `none`. */
+export declare function listed(names: Iterable<string>): string;
 /** Whether something is closed. */
 export declare function openOrClosed({ closed }: {
     readonly closed: boolean;

@@ -1,3 +1,8 @@
+/**
+ * One mapping: memory of ours that a device may reach at an IOVA.
+ *
+ * @module
+ */
 import type { DmaMemory } from "../memory/dma-buffer.js";
 /**
  * Memory that the devices of a container can reach at {@link iova}, until {@link unmap}.

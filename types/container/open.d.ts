@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { UserContainer, type UserContainerOptions } from "../vfio-user/client/container.js";
 import { type ContainerMode, type LegacyMode } from "./container.js";
 import { IommufdContainer } from "./iommufd.js";
 import { LegacyContainer } from "./legacy.js";
@@ -15,10 +14,11 @@ export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {
 /**
  * Opens an empty container. Devices are attached to it, then memory is mapped in it.
  *
- * @param options.mode one of the kernel's modes; or `vfio-user`, for a device that another process emulates
+ * These are the kernel's. A device that another process emulates is behind a `UserContainer` of `vfio/user`.
+ *
+ * @param options.mode one of the kernel's modes
  * @throws VfioError where the kernel does not have the mode, or the process may not use it
  */
 export declare function openContainer(options?: ContainerOptions<"iommufd">): IommufdContainer;
 export declare function openContainer(options: ContainerOptions<LegacyMode>): LegacyContainer;
-export declare function openContainer(options: UserContainerOptions): UserContainer;
 export declare function openContainer(options?: ContainerOptions): IommufdContainer | LegacyContainer;

@@ -1,3 +1,8 @@
+/**
+ * PCI config space.
+ *
+ * @module
+ */
 import { type PciCapability, type PciCapabilityName, type PciExtendedCapabilityName } from "./pci-capabilities.js";
 /** The bits of {@link ConfigSpace.command}. */
 export declare const PciCommand: {

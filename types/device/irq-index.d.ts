@@ -1,3 +1,8 @@
+/**
+ * One kind of interrupt of a device: what the kernel says of it, and the `VFIO_DEVICE_SET_IRQS` calls on it.
+ *
+ * @module
+ */
 /** The kinds of interrupt of a PCI device. */
 export type IrqName = "intx" | "msi" | "msix" | "err" | "req";
 /** What the kernel says of one kind of interrupt (`VFIO_DEVICE_GET_IRQ_INFO`). */

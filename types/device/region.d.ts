@@ -1,3 +1,8 @@
+/**
+ * A device's region: a BAR, the ROM, config space, or something of the device's own.
+ *
+ * @module
+ */
 import type { OwnedFd } from "../kernel/fd.js";
 import { Ioeventfd, type IoeventfdOptions } from "./ioeventfd.js";
 import { type RegionArea, type RegionType } from "./region-info.js";

@@ -1,3 +1,8 @@
+/**
+ * Descriptors that the package owns: closed once, never retried, and reported (not closed) when forgotten.
+ *
+ * @module
+ */
 /** A file descriptor with one owner. Close-on-exec, and closed with the thread that made it. */
 export declare class OwnedFd implements Disposable {
     #private;

@@ -1,3 +1,14 @@
+/**
+ * INTx of a device as an interrupt of a guest.
+ *
+ * ```text
+ *  device --> kernel, which masks the line --> eventfd --> irqfd --> GSI, raised --> vCPU
+ *               ^                                                                    |
+ *               +---- unmask eventfd <--- KVM: GSI lowered <--- the guest's EOI -----+
+ * ```
+ *
+ * @module
+ */
 import { IntxLine } from "../device/intx.js";
 import type { GuestConnection, VmPart } from "./part.js";
 import { Vm } from "./vm.js";

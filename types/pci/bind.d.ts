@@ -1,3 +1,15 @@
+/**
+ * Giving a PCI device to another driver, and back.
+ *
+ * The means is `driver_override`, which names the one driver that may have this one device. (`new_id`, the older way,
+ * makes the driver take every device of the kind, now and later.) A plan of writes is made first; binding executes
+ * exactly that plan, and every write carries the one that undoes it.
+ *
+ * The driver is bound by its own `bind` file and not by the bus' `drivers_probe`: the latter answers "success" if no
+ * driver wanted the device and EINVAL for every failure, `bind` answers with the driver's own error.
+ *
+ * @module
+ */
 import { type HostPaths } from "../kernel/files.js";
 import { type PciAddress } from "./address.js";
 import { type NotePaths } from "./note.js";

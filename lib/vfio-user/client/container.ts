@@ -44,7 +44,6 @@ import type { ConnectionState, PortState } from "./state.js";
 
 /** How a vfio-user container is opened. */
 export interface UserContainerOptions {
-  readonly mode: "vfio-user";
   /**
    * Where the server listens: a path, or a name in the abstract namespace (which begins with NUL). Or the descriptor of a
    * stream socket that is connected already, which belongs to the container from here on and serves one attach.
@@ -114,7 +113,6 @@ const DEFAULT_TIMEOUT = 5000;
 const QUEUE_PAUSE_MS = 10;
 
 const userOptions = knownOptions<UserContainerOptions>({
-  mode: anything,
   socket: anything,
   timeout: integer(1, LONGEST),
   postedWrites: checkBoolean,
@@ -132,7 +130,7 @@ function pause(milliseconds: number): void {
 }
 
 /**
- * A container with the device of one vfio-user server. Made by {@link openContainer}.
+ * A container with the device of one vfio-user server. Made by {@link UserContainer.open}.
  *
  * Calls block until the server has answered, as system calls do; what the server asks meanwhile is answered too. So the server runs
  * in another process, or at least on another thread.
@@ -170,7 +168,12 @@ export class UserContainer extends Container {
     finish: () => this.#attachedConnection().resume(),
   };
 
-  /** @internal */
+  /**
+   * Opens an empty container. The first attach connects to the server.
+   *
+   * @param options.socket where the server listens, or a connected socket, which belongs to the container from here on
+   * @throws TypeError, RangeError for wrong options
+   */
   static open(options: UserContainerOptions): UserContainer {
     checkOptions("options", options, userOptions);
     const { socket, timeout = DEFAULT_TIMEOUT, postedWrites = true, trustServer = false } = options;

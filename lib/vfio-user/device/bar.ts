@@ -3,6 +3,7 @@
  *
  * @module
  */
+
 import {
   anything,
   type Check,
@@ -16,6 +17,7 @@ import {
   oneOf,
 } from "../../base/arguments.js";
 import { check, invalidStateError, outOfRangeError, VfioError } from "../../base/errors.js";
+import { showAs } from "../../base/inspect.js";
 import { OwnedFd } from "../../kernel/fd.js";
 import { native, PAGE_SIZE, type PollHandle } from "../../kernel/native.js";
 import { SharedMemory } from "../server/shared-memory.js";
@@ -380,3 +382,5 @@ function store(view: DataView, at: number, width: AccessWidth, value: number): v
   else if (width === 2) view.setUint16(at, value, true);
   else view.setUint8(at, value);
 }
+
+showAs(DeviceBar, (bar) => `BAR ${bar.index}, ${bar.size} bytes of ${bar.space}`);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { counted, showAs } from "../../base/inspect.js";
 import {
   VFIO_PCI_ERR_IRQ_INDEX,
   VFIO_PCI_INTX_IRQ_INDEX,
@@ -104,3 +105,8 @@ export class DeviceClient {
     this.intx.release();
   }
 }
+
+showAs(
+  DeviceClient,
+  (client) => `${counted(client.dma.ranges.length, "range")} of memory${client.signal.aborted ? ", gone" : ""}`,
+);

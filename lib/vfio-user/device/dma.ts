@@ -7,6 +7,7 @@
 import { constants } from "node:os";
 import { checkBytes, checkInteger } from "../../base/arguments.js";
 import { VfioError } from "../../base/errors.js";
+import { counted, showAs } from "../../base/inspect.js";
 import type { OwnedFd } from "../../kernel/fd.js";
 import { toIova } from "../../memory/iova-range.js";
 import { MappingTable } from "../../memory/mapping-table.js";
@@ -381,3 +382,5 @@ function checkLength(length: number): number {
   // What one ArrayBuffer can hold everywhere (Node 20: 4 GiB).
   return checkInteger("length", length, 0, 0xffff_ffff);
 }
+
+showAs(ClientMemory, (memory) => counted(memory.ranges.length, "range"));

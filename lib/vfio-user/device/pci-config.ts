@@ -4,8 +4,10 @@
  *
  * @module
  */
+
 import { checkBytes, checkInteger } from "../../base/arguments.js";
 import { outOfRangeError } from "../../base/errors.js";
+import { showAs } from "../../base/inspect.js";
 
 /** Who a device is. */
 export interface PciIdentity {
@@ -345,3 +347,13 @@ export class PciConfig {
     for (const [offset, bytes] of kept) this.bytes.set(bytes, offset);
   }
 }
+
+const hex16 = (value: number) => value.toString(16).padStart(4, "0");
+
+/** The vendor and the device, as `lspci` writes them: `1234:11e8`. */
+export function idsOf({ bytes }: PciConfig): string {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return `${hex16(view.getUint16(0, true))}:${hex16(view.getUint16(2, true))}`;
+}
+
+showAs(PciConfig, (config) => `${idsOf(config)}, ${config.bytes.length} bytes`);

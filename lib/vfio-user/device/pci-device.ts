@@ -12,6 +12,7 @@
  *
  * @module
  */
+
 import { constants } from "node:os";
 import {
   type Check,
@@ -29,6 +30,7 @@ import {
   optionsOf,
 } from "../../base/arguments.js";
 import { invalidStateError, outOfRangeError } from "../../base/errors.js";
+import { showAs } from "../../base/inspect.js";
 import { failuresOfEach } from "../../base/run-all.js";
 import { ProtocolError } from "../protocol/constants.js";
 import { type BarOptions, DeviceBar } from "./bar.js";
@@ -39,6 +41,7 @@ import { type Migration, MigrationMachine } from "./migration.js";
 import {
   type CapabilityImage,
   type ExtendedCapabilityImage,
+  idsOf,
   PciConfig,
   type PciConfigInit,
   type PciIdentity,
@@ -525,3 +528,5 @@ function checkPlaces(bars: readonly (DeviceBar | undefined)[]): void {
     }
   }
 }
+
+showAs(PciDevice, (device) => `${device.name}, ${idsOf(device.config)}`);

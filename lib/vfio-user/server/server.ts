@@ -17,6 +17,7 @@ import {
   knownOptions,
 } from "../../base/arguments.js";
 import { VfioError } from "../../base/errors.js";
+import { showAs } from "../../base/inspect.js";
 import { show, UnixListener, UnixSocket } from "../../kernel/unix-socket.js";
 import { type DeviceServer, PciDevice } from "../device/pci-device.js";
 import { Session, type SessionOptions } from "./session.js";
@@ -299,3 +300,8 @@ export class VfioUserServer implements Disposable, AsyncDisposable {
     await this.idle();
   }
 }
+
+showAs(
+  VfioUserServer,
+  (server) => `${server.device.name}, ${server.connected ? "a client is connected" : "no client"}`,
+);

@@ -1,5 +1,6 @@
 /** What the fragments of the documents take for granted: the package, and some objects that a reader knows by their names. */
-import type { Container, Device, DmaBuffer, Interrupt, Kvm, Registers, Vm } from "vfio";
+import type { Container, Device, DmaBuffer, Interrupt, Registers } from "vfio";
+import type { Kvm, Vm } from "vfio/kvm";
 
 export * from "vfio";
 export { describe, test } from "vitest";

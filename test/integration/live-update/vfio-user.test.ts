@@ -1,15 +1,14 @@
 /** A client hands its connection with a vfio-user server over. The server notices nothing. */
 import path from "node:path";
+import { DmaBuffer } from "vfio";
 import {
-  DmaBuffer,
   type IncomingUpdate,
   LiveUpdate,
-  openContainer,
   receiveLiveUpdate,
   socketFromOldProcess,
   socketToSuccessor,
-  UserContainer,
-} from "vfio";
+} from "vfio/live-update";
+import { UserContainer } from "vfio/user";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { native } from "../../../lib/kernel/native.js";
 import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
@@ -61,7 +60,7 @@ async function copy(container: Parameters<typeof registersOf>[0], direction: "in
 
 /** A container with the device, an interrupt, and memory of which the device has a copy. */
 async function attached(backing: "memfd" | "anonymous" = "memfd", at: string | number = socket) {
-  const container = openContainer({ mode: "vfio-user", socket: at });
+  const container = UserContainer.open({ socket: at });
   const device = container.attach("edu");
   device.busMaster = true;
   registersOf(container).write32(ACKNOWLEDGE, 0xffff_ffff);
@@ -317,9 +316,9 @@ describe("a vfio-user container", () => {
     ]);
     container.close();
     buffer.close();
-    expect(
-      new LiveUpdate({ containers: { main: openContainer({ mode: "vfio-user", socket }) } }).blockers(),
-    ).toMatchObject([{ why: "no device is attached to it" }]);
+    expect(new LiveUpdate({ containers: { main: UserContainer.open({ socket }) } }).blockers()).toMatchObject([
+      { why: "no device is attached to it" },
+    ]);
   });
 });
 

@@ -2,7 +2,8 @@
 // no-iommu.test.ts starts it and reads what it prints.
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { bindDriver, containerModes, diagnose, openContainer, readPciDevice, tryModes } from "../../../dist/index.js";
+import { containerModes, diagnose, openContainer, tryModes } from "../../../dist/index.js";
+import { bindDriver, readPciDevice } from "../../../dist/pci/index.js";
 import { resources } from "../../rig/resources.mjs";
 
 const edu = "0000:00:02.0";

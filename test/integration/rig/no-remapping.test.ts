@@ -4,7 +4,8 @@ import { expect, test } from "vitest";
 import { runInGuest } from "../../../lib/rig/index.js";
 
 const program = `
-  import { bindDriver, containerModes, openContainer } from "vfio";
+  import { containerModes, openContainer } from "vfio";
+  import { bindDriver } from "vfio/pci";
   bindDriver("0000:00:02.0");
   const answers = containerModes.map((mode) => {
     const container = openContainer({ mode });

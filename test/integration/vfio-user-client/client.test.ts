@@ -3,7 +3,8 @@ import { spawnSync } from "node:child_process";
 import { constants } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { AddressSpace, DmaBuffer, type MemoryPart, openContainer, RegisterProgram, VfioError } from "vfio";
+import { AddressSpace, DmaBuffer, type MemoryPart, RegisterProgram, VfioError } from "vfio";
+import { UserContainer } from "vfio/user";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../../lib/kernel/native.js";
 import { UnixListener } from "../../../lib/kernel/unix-socket.js";
@@ -97,15 +98,15 @@ describe("an introduction", () => {
     using directory = socketDirectory();
     const socket = path.join(directory.path, "own.sock");
     using _ = UnixListener.listen(socket, "stream");
-    using container = openContainer({ mode: "vfio-user", socket });
+    using container = UserContainer.open({ socket });
     expect(() => container.attach()).toThrow(/EDEADLK.*this very thread.*\n.*a process or worker of its own/);
     using abstract = UnixListener.listen("\0vfio-user-test", "stream");
-    using other = openContainer({ mode: "vfio-user", socket: abstract.path });
+    using other = UserContainer.open({ socket: abstract.path });
     expect(() => other.attach()).toThrow(/EDEADLK.*@vfio-user-test/);
   });
 
   test("where nobody listens", () => {
-    using container = openContainer({ mode: "vfio-user", socket: "/nowhere/at/all.sock" });
+    using container = UserContainer.open({ socket: "/nowhere/at/all.sock" });
     expect(() => container.attach()).toThrow(/ENOENT.*'\/nowhere\/at\/all.sock'/);
     using buffer = DmaBuffer.allocate(4096);
     expect(() => container.map(buffer)).toThrow(/ENODEV.*\n.*attach a device first/);
@@ -676,20 +677,20 @@ test("one socket has one device at a time", () => {
   device.close();
   expect(() => container.attach()).toThrow(/ENOTCONN.*was used before/);
   container.close();
-  expect(() => openContainer({ mode: "vfio-user", socket: "/x", timeout: 0 })).toThrow(RangeError);
+  expect(() => UserContainer.open({ socket: "/x", timeout: 0 })).toThrow(RangeError);
 });
 
 test("an open connection does not keep a process alive, a promise does", async () => {
   using directory = socketDirectory();
   await using server = await startEdu(path.join(directory.path, "edu.sock"));
-  const library = fileURLToPath(new URL("../../../dist/index.js", import.meta.url));
+  const library = fileURLToPath(new URL("../../../dist/vfio-user/index.js", import.meta.url));
   const { stdout, stderr, status } = spawnSync(
     process.execPath,
     [
       "--input-type=module",
       "-e",
-      `import { openContainer } from ${JSON.stringify(library)};
-       const container = openContainer({ mode: "vfio-user", socket: ${JSON.stringify(server.socket)} });
+      `import { UserContainer } from ${JSON.stringify(library)};
+       const container = UserContainer.open({ socket: ${JSON.stringify(server.socket)} });
        const device = container.attach();
        device.resetAsync().then(() => console.log("reset"));`,
     ],

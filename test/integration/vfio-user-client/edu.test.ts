@@ -1,6 +1,6 @@
 /** The rig's tests of the edu device, over a socket, against the device that is written in TypeScript. */
 import path from "node:path";
-import { openContainer } from "vfio";
+import { UserContainer } from "vfio/user";
 import { afterAll, beforeAll, describe } from "vitest";
 import { eduTests } from "../../rig/edu-tests.js";
 import { type EduProcess, socketDirectory, startEdu } from "./edu-process.js";
@@ -20,5 +20,5 @@ describe.each([
   ["memory by descriptors, posted writes", { postedWrites: true }, "memfd"],
   ["memory by messages, answered writes", { postedWrites: false }, "anonymous"],
 ] as const)("edu over vfio-user: %s", (_, options, backing) => {
-  eduTests(() => openContainer({ mode: "vfio-user", socket, ...options }), "edu", { backing });
+  eduTests(() => UserContainer.open({ socket, ...options }), "edu", { backing });
 });

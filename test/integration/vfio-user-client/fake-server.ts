@@ -1,7 +1,7 @@
 /** A server that says exactly what it is told to, on a thread of its own. */
 import { readdirSync, readlinkSync } from "node:fs";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
-import { openContainer, type UserContainer, type UserContainerOptions } from "vfio";
+import { UserContainer, type UserContainerOptions } from "vfio/user";
 import { native } from "../../../lib/kernel/native.js";
 import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 import {
@@ -232,7 +232,7 @@ export class FakeServer implements Disposable {
   }
 
   open(options: Partial<UserContainerOptions> = {}): UserContainer {
-    return openContainer({ timeout: 5000, ...options, mode: "vfio-user", socket: this.client });
+    return UserContainer.open({ timeout: 5000, ...options, socket: this.client });
   }
 
   /** Reads no more. */

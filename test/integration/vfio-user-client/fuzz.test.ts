@@ -3,7 +3,8 @@
  * answers of other lengths, requests for memory that is there and that is not, bits changed. `SEED=<n>` repeats one round.
  */
 import { constants } from "node:os";
-import { DmaBuffer, type UserContainer, VfioError } from "vfio";
+import { DmaBuffer, VfioError } from "vfio";
+import type { UserContainer } from "vfio/user";
 import { expect, test } from "vitest";
 import { HEADER_SIZE, stampHeader } from "../../../lib/vfio-user/protocol/constants.js";
 import * as messages from "../../../lib/vfio-user/protocol/messages.js";

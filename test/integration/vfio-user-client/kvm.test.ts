@@ -1,14 +1,8 @@
 /** A device of a socket whose interrupts go into a guest: neither VFIO nor this process's event loop has a part in it. */
 import path from "node:path";
-import {
-  connectIntx,
-  connectMessages,
-  type Device,
-  Kvm,
-  openContainer,
-  type Registers,
-  type UserContainer,
-} from "vfio";
+import type { Device, Registers } from "vfio";
+import { connectIntx, connectMessages, Kvm } from "vfio/kvm";
+import { UserContainer } from "vfio/user";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Machine, message, noKvm } from "../../kvm/machine.js";
 import { type EduProcess, socketDirectory, startEdu } from "./edu-process.js";
@@ -43,7 +37,7 @@ describe.skipIf(missing !== undefined)(`a vfio-user device and a guest${missing 
 
   beforeEach(() => {
     machine = new Machine(kvm);
-    container = openContainer({ mode: "vfio-user", socket });
+    container = UserContainer.open({ socket });
     device = container.attach();
     registers = device.region("bar0").registers();
   });

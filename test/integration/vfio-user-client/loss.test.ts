@@ -1,6 +1,7 @@
 /** Servers that go away. */
 import path from "node:path";
-import { DmaBuffer, openContainer, type UserContainer, VfioError } from "vfio";
+import { DmaBuffer, VfioError } from "vfio";
+import { UserContainer } from "vfio/user";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { resources } from "../../rig/resources.mjs";
 import { socketDirectory, startEdu } from "./edu-process.js";
@@ -42,7 +43,7 @@ describe.each(["before", "after", "within"] as const)("the line is cut %s the an
     for (let whole = false; !whole; dieAt++) {
       using server = new FakeServer({ dieAt, when });
       using buffer = DmaBuffer.allocate(8192, { backing: "anonymous" });
-      const container = openContainer({ mode: "vfio-user", socket: server.client, postedWrites: false });
+      const container = UserContainer.open({ socket: server.client, postedWrites: false });
       const losses: VfioError[] = [];
       container.on("lost", (error) => losses.push(error));
       const failure = await use(container, buffer).then(
@@ -76,7 +77,7 @@ describe("a server's process ends", () => {
     const socket = path.join(directory.path, "edu.sock");
     const empty = resources();
     await using server = await startEdu(socket);
-    using container = openContainer({ mode: "vfio-user", socket });
+    using container = UserContainer.open({ socket });
     const device = container.attach();
     const buffer = DmaBuffer.allocate(4096);
     container.map(buffer, { iova: 0 });
@@ -104,7 +105,7 @@ describe("a server's process ends", () => {
   test("in the middle of a promise", async () => {
     using directory = socketDirectory();
     await using server = await startEdu(path.join(directory.path, "edu.sock"));
-    using container = openContainer({ mode: "vfio-user", socket: server.socket });
+    using container = UserContainer.open({ socket: server.socket });
     container.attach();
     server.process.kill("SIGSTOP");
     using buffer = DmaBuffer.allocate(4096);
@@ -117,7 +118,7 @@ describe("a server's process ends", () => {
   test("in the middle of an unmap, which that ends", async () => {
     using directory = socketDirectory();
     await using server = await startEdu(path.join(directory.path, "edu.sock"));
-    using container = openContainer({ mode: "vfio-user", socket: server.socket });
+    using container = UserContainer.open({ socket: server.socket });
     const device = container.attach();
     using buffer = DmaBuffer.allocate(8192);
     const [mapping, other] = [container.map(buffer), container.map(buffer)];
@@ -136,7 +137,7 @@ describe("a server's process ends", () => {
     using directory = socketDirectory();
     await using server = await startEdu(path.join(directory.path, "edu.sock"));
     for (let i = 0; i < 20; i++) {
-      using container = openContainer({ mode: "vfio-user", socket: server.socket });
+      using container = UserContainer.open({ socket: server.socket });
       const device = container.attach();
       expect(device.region("bar0").read32(0)).toBe(0x0100_00ed);
       if (i % 2 === 0) container.close();
@@ -147,9 +148,9 @@ describe("a server's process ends", () => {
   test("a second client is told that the server is busy", async () => {
     using directory = socketDirectory();
     await using server = await startEdu(path.join(directory.path, "edu.sock"));
-    using first = openContainer({ mode: "vfio-user", socket: server.socket });
+    using first = UserContainer.open({ socket: server.socket });
     first.attach();
-    using second = openContainer({ mode: "vfio-user", socket: server.socket, timeout: 50 });
+    using second = UserContainer.open({ socket: server.socket, timeout: 50 });
     expect(() => second.attach()).toThrow(/ETIMEDOUT.*busy, perhaps with another client/);
     first.close();
     second.attach();

@@ -3,7 +3,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { type ConfigSpace, openContainer, type Region, type RegionMap, type UserContainer } from "vfio";
+import type { ConfigSpace, Region, RegionMap } from "vfio";
+import { UserContainer } from "vfio/user";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { expectMistakesRefused, expectMistakesRefusedInPrograms } from "../../register-mistakes.js";
 import { socketDirectory } from "./edu-process.js";
@@ -27,7 +28,7 @@ let map: RegionMap;
 
 beforeAll(async () => {
   await once(server.stdout, "data");
-  container = openContainer({ mode: "vfio-user", socket });
+  container = UserContainer.open({ socket });
   const device = container.attach();
   config = device.config;
   bar = device.region("bar0");

@@ -7,8 +7,8 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openContainer, type UserContainer } from "../../../lib/container/index.js";
 import { type RegionMap, RegisterProgram } from "../../../lib/device/index.js";
+import { UserContainer } from "../../../lib/vfio-user/index.js";
 
 const OFFSET = 64;
 // More than it takes until every tier of the compiler has had its turn.
@@ -50,7 +50,7 @@ describe.skipIf(missing !== "")(`a mapped register is touched exactly once ${mis
   beforeAll(async () => {
     server = start(process.execPath, [here("page-server.mjs"), socket]);
     expect(await server.next()).toBe("ready");
-    container = openContainer({ mode: "vfio-user", socket });
+    container = UserContainer.open({ socket });
     map = container.attach().region("bar0").map();
     watch = start(program, [String(process.pid), String(map.address + OFFSET)]);
     expect(await watch.next()).toBe("ready");

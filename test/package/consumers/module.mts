@@ -1,5 +1,6 @@
 // What a program of ECMAScript modules sees. It is only compiled.
-import { type Device, listPciDevices, openContainer, type PciDevice, support, VfioError } from "vfio";
+import { type Device, openContainer, support, VfioError } from "vfio";
+import { listPciDevices, type PciDevice } from "vfio/pci";
 import { cacheDirectory } from "vfio/rig";
 import { eduDevice, VfioUserServer } from "vfio/user";
 

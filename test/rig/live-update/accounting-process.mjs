@@ -7,20 +7,22 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import {
   DmaBuffer,
-  execInPlace,
   Iommufd,
   IommufdContainer,
-  incomingExec,
-  LiveUpdate,
   lockedMemory,
   OwnedFd,
   openContainer,
-  receiveLiveUpdate,
-  socketFromOldProcess,
-  socketToSuccessor,
   VfioError,
 } from "../../../dist/index.js";
 import { native } from "../../../dist/kernel/native.js";
+import {
+  execInPlace,
+  incomingExec,
+  LiveUpdate,
+  receiveLiveUpdate,
+  socketFromOldProcess,
+  socketToSuccessor,
+} from "../../../dist/live-update/index.js";
 
 const [role = "", kind = "", device = "", length = "0"] = process.argv.slice(2);
 const lines = createInterface({ input: process.stdin });

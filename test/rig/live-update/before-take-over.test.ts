@@ -4,20 +4,18 @@
 import {
   AddressSpace,
   type Container,
-  connectIntx,
-  connectMessages,
   type Device,
   DmaBuffer,
   type DmaMapping,
-  type IncomingUpdate,
   type Ioeventfd,
   IommufdContainer,
-  Kvm,
   LegacyContainer,
   type MemoryPart,
   openContainer,
   RegisterProgram,
 } from "vfio";
+import { connectIntx, connectMessages, Kvm } from "vfio/kvm";
+import type { IncomingUpdate } from "vfio/live-update";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../../lib/kernel/native.js";
 import { VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT } from "../../../lib/kernel/uapi.js";

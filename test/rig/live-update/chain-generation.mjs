@@ -2,17 +2,16 @@
 // holds in a line of JSON, and hands them on. chain.test.ts starts the first one, with: generations, edu, igb, Node binaries...
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { DmaBuffer, openContainer } from "../../../dist/index.js";
+import { UnixSocket } from "../../../dist/kernel/unix-socket.js";
 import {
-  DmaBuffer,
   execInPlace,
   incomingExec,
   LiveUpdate,
-  openContainer,
   receiveLiveUpdate,
   socketFromOldProcess,
   socketToSuccessor,
-} from "../../../dist/index.js";
-import { UnixSocket } from "../../../dist/kernel/unix-socket.js";
+} from "../../../dist/live-update/index.js";
 import { resources } from "../resources.mjs";
 
 const program = fileURLToPath(import.meta.url);
@@ -78,7 +77,7 @@ function first(chain) {
   return { containers: { legacy, native }, ring };
 }
 
-/** @param {import("../../../lib/index.js").IncomingUpdate} incoming */
+/** @param {import("../../../lib/live-update/index.js").IncomingUpdate} incoming */
 async function inherit(incoming) {
   await incoming.takeOver();
   const text = new TextDecoder().decode(incoming.state);

@@ -4,18 +4,15 @@
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { type Container, DmaBuffer, openContainer } from "vfio";
+import { connectMessages, Kvm } from "vfio/kvm";
 import {
-  type Container,
-  connectMessages,
-  DmaBuffer,
   execInPlace,
   type IncomingUpdate,
-  Kvm,
   LiveUpdate,
   type OutgoingCarrier,
-  openContainer,
   receiveLiveUpdate,
-} from "vfio";
+} from "vfio/live-update";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../../lib/kernel/native.js";
 import { VFIO_DMA_MAP_FLAG_VADDR } from "../../../lib/kernel/uapi.js";

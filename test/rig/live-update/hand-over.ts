@@ -13,7 +13,7 @@ import {
   socketFromOldProcess,
   socketToSuccessor,
   type TakeOverOptions,
-} from "vfio";
+} from "vfio/live-update";
 import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 
 /** The modes in which a container can be handed over. */

@@ -2,17 +2,8 @@
  * Somebody else at the other end: descriptors that are not what the manifest says, bytes that are no manifest, a peer that stalls
  * or speaks out of turn. Each is refused with a clear error, leaves nothing behind, and the old process works on.
  */
-import {
-  type Container,
-  DmaBuffer,
-  LiveUpdate,
-  type OutgoingCarrier,
-  OwnedFd,
-  openContainer,
-  receiveLiveUpdate,
-  socketToSuccessor,
-  VfioError,
-} from "vfio";
+import { type Container, DmaBuffer, OwnedFd, openContainer, VfioError } from "vfio";
+import { LiveUpdate, type OutgoingCarrier, receiveLiveUpdate, socketToSuccessor } from "vfio/live-update";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { native } from "../../../lib/kernel/native.js";
 import { UnixSocket } from "../../../lib/kernel/unix-socket.js";

@@ -1,19 +1,9 @@
 /**
  * What interrupts are at the moment of a hand-over, they are after it: masked, pending, without a message, on their way.
  */
-import {
-  type Container,
-  connectIntx,
-  connectMessages,
-  type Device,
-  type GuestVector,
-  type IntxConnection,
-  Kvm,
-  LiveUpdate,
-  MessageConnection,
-  openContainer,
-  receiveLiveUpdate,
-} from "vfio";
+import { type Container, type Device, openContainer } from "vfio";
+import { connectIntx, connectMessages, type GuestVector, type IntxConnection, Kvm, MessageConnection } from "vfio/kvm";
+import { LiveUpdate, receiveLiveUpdate } from "vfio/live-update";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../../lib/kernel/native.js";
 import { TinyGuest } from "../../kvm/guest.js";

@@ -2,7 +2,8 @@
  * No interrupt is lost, and none comes twice, over many hand-overs in a row: with irqfd and without.
  */
 import { setImmediate as turn } from "node:timers/promises";
-import { type Container, connectMessages, Kvm, openContainer } from "vfio";
+import { type Container, openContainer } from "vfio";
+import { connectMessages, Kvm } from "vfio/kvm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { native } from "../../../lib/kernel/native.js";
 import { Machine, message } from "../../kvm/machine.js";

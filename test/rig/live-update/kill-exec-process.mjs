@@ -2,14 +2,8 @@
 // "over" when the new program has it.
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import {
-  DmaBuffer,
-  execInPlace,
-  incomingExec,
-  LiveUpdate,
-  openContainer,
-  receiveLiveUpdate,
-} from "../../../dist/index.js";
+import { DmaBuffer, openContainer } from "../../../dist/index.js";
+import { execInPlace, incomingExec, LiveUpdate, receiveLiveUpdate } from "../../../dist/live-update/index.js";
 
 const [mode, address] = process.argv.slice(2);
 

@@ -2,15 +2,14 @@
 // speaks with it: a line of JSON for each command, and one for each answer.
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
+import { DmaBuffer, openContainer } from "../../../dist/index.js";
+import { native } from "../../../dist/kernel/native.js";
 import {
-  DmaBuffer,
   LiveUpdate,
-  openContainer,
   receiveLiveUpdate,
   socketFromOldProcess,
   socketToSuccessor,
-} from "../../../dist/index.js";
-import { native } from "../../../dist/kernel/native.js";
+} from "../../../dist/live-update/index.js";
 import { resources } from "../resources.mjs";
 
 /**
@@ -138,13 +137,13 @@ function disown() {
   container = undefined;
 }
 
-/** @param {import("../../../dist/index.js").IncomingUpdate} incoming */
+/** @param {import("../../../dist/live-update/index.js").IncomingUpdate} incoming */
 async function takeOver(incoming) {
   await incoming.takeOver();
   container = incoming.container("main");
 }
 
-/** @param {() => Promise<import("../../../dist/index.js").OutgoingCarrier>} open */
+/** @param {() => Promise<import("../../../dist/live-update/index.js").OutgoingCarrier>} open */
 async function handOver(open) {
   if (container === undefined) throw new Error("it is not mine");
   const update = new LiveUpdate({ containers: { main: container } });

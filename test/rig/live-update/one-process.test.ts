@@ -1,16 +1,8 @@
 /**
  * Both sides of a hand-over in one process: every object is made twice, and the kernel's own rules are the same.
  */
-import {
-  type Container,
-  DmaBuffer,
-  type DmaMapping,
-  LiveUpdate,
-  openContainer,
-  receiveLiveUpdate,
-  socketFromOldProcess,
-  socketToSuccessor,
-} from "vfio";
+import { type Container, DmaBuffer, type DmaMapping, openContainer } from "vfio";
+import { LiveUpdate, receiveLiveUpdate, socketFromOldProcess, socketToSuccessor } from "vfio/live-update";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { UnixSocket } from "../../../lib/kernel/unix-socket.js";
 import { bind, devices } from "../devices.js";

@@ -3,15 +3,15 @@
  *
  * Both sides are in this process, so that every call of either can be refused, one after the other.
  */
+import { Kvm } from "vfio/kvm";
 import {
   type IncomingCarrier,
   type IncomingUpdate,
-  Kvm,
   LiveUpdate,
   type LiveUpdateOptions,
   type OutgoingCarrier,
   receiveLiveUpdate,
-} from "vfio";
+} from "vfio/live-update";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { noKvm } from "../../kvm/machine.js";
 import { bind, devices, needs } from "../devices.js";

@@ -7,18 +7,14 @@ import { constants } from "node:os";
 import {
   AddressSpace,
   type Container,
-  connectMessages,
   DmaBuffer,
-  execInPlace,
   IommufdContainer,
-  Kvm,
   LegacyContainer,
-  LiveUpdate,
-  LiveUpdateBlockedError,
-  type LiveUpdateOptions,
   type MemoryPart,
   openContainer,
 } from "vfio";
+import { connectMessages, Kvm } from "vfio/kvm";
+import { execInPlace, LiveUpdate, LiveUpdateBlockedError, type LiveUpdateOptions } from "vfio/live-update";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../../lib/kernel/native.js";
 import * as uapi from "../../../lib/kernel/uapi.js";

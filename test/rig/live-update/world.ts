@@ -14,21 +14,15 @@ import { setTimeout as pause } from "node:timers/promises";
 import {
   type Container,
   type ContainerMode,
-  connectIntx,
-  connectMessages,
   type Device,
   DmaBuffer,
-  type IncomingUpdate,
-  IntxConnection,
-  type Kvm,
-  type LiveUpdateOptions,
-  MessageConnection,
   openContainer,
   PciCommand,
   RegionMap,
   type Registers,
-  type Vm,
 } from "vfio";
+import { connectIntx, connectMessages, IntxConnection, type Kvm, MessageConnection, type Vm } from "vfio/kvm";
+import type { IncomingUpdate, LiveUpdateOptions } from "vfio/live-update";
 import { expect } from "vitest";
 import { Igb } from "../../../examples/igb.js";
 import { native } from "../../../lib/kernel/native.js";

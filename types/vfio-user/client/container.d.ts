@@ -18,7 +18,6 @@ import { type PortOptions } from "./port.js";
 import type { ConnectionState, PortState } from "./state.js";
 /** How a vfio-user container is opened. */
 export interface UserContainerOptions {
-    readonly mode: "vfio-user";
     /**
      * Where the server listens: a path, or a name in the abstract namespace (which begins with NUL). Or the descriptor of a
      * stream socket that is connected already, which belongs to the container from here on and serves one attach.
@@ -66,7 +65,7 @@ export interface UserContainerEvents {
     lost: [error: VfioError];
 }
 /**
- * A container with the device of one vfio-user server. Made by {@link openContainer}.
+ * A container with the device of one vfio-user server. Made by {@link UserContainer.open}.
  *
  * Calls block until the server has answered, as system calls do; what the server asks meanwhile is answered too. So the server runs
  * in another process, or at least on another thread.
@@ -83,6 +82,13 @@ export declare class UserContainer extends Container {
     };
     protected readonly syscall = "vfio-user";
     protected readonly counterpart = "the server";
+    /**
+     * Opens an empty container. The first attach connects to the server.
+     *
+     * @param options.socket where the server listens, or a connected socket, which belongs to the container from here on
+     * @throws TypeError, RangeError for wrong options
+     */
+    static open(options: UserContainerOptions): UserContainer;
     private constructor();
     /** What the socket is called: its path, `@name` for one in the abstract namespace. */
     get socket(): string;

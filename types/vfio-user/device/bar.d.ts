@@ -1,3 +1,8 @@
+/**
+ * A BAR of a device that is written here: registers with handlers, memory that the client maps, or both.
+ *
+ * @module
+ */
 import type { BarRegister } from "./pci-config.js";
 /** The widths of an access that a handler sees, in bytes. Eight are made of two of four unless there is a handler for them. */
 export type AccessWidth = 1 | 2 | 4;

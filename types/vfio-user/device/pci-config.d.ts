@@ -1,3 +1,9 @@
+/**
+ * The config space of a device that is written here: the header, the BARs' registers and the capabilities, with what the
+ * client may write of each.
+ *
+ * @module
+ */
 /** Who a device is. */
 export interface PciIdentity {
     /** 16 bits. */
@@ -65,3 +71,5 @@ export declare class PciConfig {
     /** Whether the client lets the device do DMA and send MSI. */
     get busMaster(): boolean;
 }
+/** The vendor and the device, as `lspci` writes them: `1234:11e8`. */
+export declare function idsOf({ bytes }: PciConfig): string;

@@ -1,3 +1,17 @@
+/**
+ * A PCI device, written here.
+ *
+ * ```text
+ *  PciDevice --- VfioUserServer --- client (QEMU, this package's UserContainer)
+ *    |- config            who it is, capabilities
+ *    |- bar(n)            registers with handlers, memory
+ *    `- client            the client at hand
+ *         |- dma                        its memory
+ *         `- intx, msi, msix, err, req  its interrupts
+ * ```
+ *
+ * @module
+ */
 import { type BarOptions, DeviceBar } from "./bar.js";
 import { DeviceClient } from "./device-client.js";
 import type { ClientMemory, ClientRange } from "./dma.js";
