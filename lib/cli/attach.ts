@@ -8,7 +8,8 @@
  */
 import { Option } from "commander";
 import { messageOf } from "../base/errors.js";
-import type { Container, ContainerMode } from "../container/container.js";
+import type { Container } from "../container/container.js";
+import type { ContainerMode } from "../container/modes.js";
 import type { Device } from "../device/device.js";
 import type { Region } from "../device/region.js";
 import { readMdevDevice, readPciDevice } from "../pci/index.js";

@@ -7,7 +7,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { VfioError } from "../base/errors.js";
 import type { Blocker } from "../base/preserve.js";
-import type { ContainerMode } from "../container/container.js";
+import type { ContainerMode } from "../container/modes.js";
 import { type AttachOptions, loaded, modeOption, requireDevice } from "./attach.js";
 import {
   act,

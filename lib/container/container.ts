@@ -16,23 +16,9 @@
  */
 
 import { constants as os } from "node:os";
-import {
-  anything,
-  checkBoolean,
-  checkFunction,
-  checkInteger,
-  checkOptions,
-  checkPart,
-  checkRequired,
-  checkSignal,
-  checkString,
-  checkU64,
-  instanceOf,
-  integer,
-  knownOptions,
-} from "../base/arguments.js";
+import { checkInteger, checkOptions, checkPart, checkString, instanceOf } from "../base/arguments.js";
 import { type ChangeKind, type ChangeLock, refuseChange } from "../base/change-lock.js";
-import { argTypeError, invalidStateError, type Meaning, VfioError } from "../base/errors.js";
+import { invalidStateError, type Meaning, VfioError } from "../base/errors.js";
 import { counted, listed, openOrClosed, showAs } from "../base/inspect.js";
 import { watchForLeak } from "../base/leak.js";
 import type { AddDescriptor } from "../base/preserve.js";
@@ -43,7 +29,7 @@ import { Device } from "../device/device.js";
 import { RegionMap } from "../device/region-map.js";
 import type { DeviceState } from "../device/state.js";
 import type { OwnedFd } from "../kernel/fd.js";
-import { type LockedMemory, lockedMemory } from "../kernel/memlock.js";
+import { lockedMemory } from "../kernel/memlock.js";
 import { native } from "../kernel/native.js";
 import { AddressSpace, type Subscription } from "../memory/address-space.js";
 import { checkMemory, type DmaMemory } from "../memory/dma-buffer.js";
@@ -52,103 +38,23 @@ import { MappingTable } from "../memory/mapping-table.js";
 import type { HandOver, PreservedContainer } from "./hand-over.js";
 import { DmaMapping } from "./mapping.js";
 import { ContainerMirror, type MemoryPart } from "./mirror.js";
-
-/**
- * The kernel's five ways to run a container: type1 in its first and second version behind `/dev/vfio/vfio`, the same two
- * as emulated by iommufd behind `/dev/iommu`, and iommufd itself.
- */
-export type ContainerMode = "type1" | "type1v2" | "compat-type1" | "compat-type1v2" | "iommufd";
-
-/** How a container is run: in one of the kernel's ways, or by a process that emulates the device (vfio-user). */
-export type AnyContainerMode = ContainerMode | "vfio-user";
-
-/** The modes of a legacy container. */
-export type LegacyMode = Exclude<ContainerMode, "iommufd">;
-
-/** Every {@link ContainerMode}. */
-export const containerModes: readonly ContainerMode[] = [
-  "type1",
-  "type1v2",
-  "compat-type1",
-  "compat-type1v2",
-  "iommufd",
-];
-
-/** How a device is attached. */
-export interface AttachOptions {
-  /** A virtual function's shared secret with its physical function's user, as a UUID. */
-  readonly vfToken?: string;
-  /**
-   * Called with the descriptor (borrowed) of the VFIO file, the device's group or its character device, before the device is
-   * opened through it: for whoever must know the file by then, as KVM's VFIO device must. A group's is told once, with the
-   * first of its devices. If it throws, the device is not attached.
-   */
-  readonly beforeOpen?: (file: number) => void;
-}
-
-/** What is mapped, where, and what devices may do with it. */
-export interface MapOptions {
-  /** The IOVA. Left out, the container chooses one. */
-  readonly iova?: number | bigint;
-  /** Where in the memory the mapping begins, in bytes: a multiple of the page size. Default 0. */
-  readonly offset?: number;
-  /** In bytes: a multiple of the page size. Default: to the end of the memory. */
-  readonly length?: number;
-  /** Whether devices may read it. Default true. */
-  readonly read?: boolean;
-  /** Whether devices may write it. Default true. */
-  readonly write?: boolean;
-  /** What a chosen IOVA is a multiple of: a power of two. Default: as far as the length and its pages can profit. */
-  readonly alignment?: number | bigint;
-  /** The device's address mask: the highest IOVA that it can drive, for example `0xfffffff` for 28 bits. */
-  readonly mask?: number | bigint;
-}
-
-/** One of many maps. */
-export interface MapRequest extends MapOptions {
-  readonly memory: DmaMemory;
-}
-
-/** What an unmap removed. */
-export interface UnmapResult {
-  /** How many bytes: 0 when nothing was mapped there. */
-  readonly bytes: bigint;
-  /** The mappings, which have ended. */
-  readonly mappings: readonly DmaMapping[];
-}
-
-/** What a container can take. */
-export interface ContainerLimits {
-  /** How many more mappings the kernel allows; `Infinity` in the modes without such a limit. */
-  readonly entriesLeft: number;
-  /** The locked-memory limit and its use, which every mapping counts against. */
-  readonly lockedMemory: LockedMemory;
-}
-
-/** What the kernel says of an I/O address space. */
-export interface SpaceInfo {
-  readonly ranges: readonly IovaRange[];
-  /** A bitmap of page sizes; the lowest bit is the granularity. */
-  readonly pageSizes: bigint;
-  readonly entriesLeft: number;
-}
+import type { AnyContainerMode } from "./modes.js";
+import {
+  type AttachOptions,
+  attachOptions,
+  type ContainerLimits,
+  checkRequests,
+  type MapOptions,
+  type MapRequest,
+  mapAsyncOptions,
+  mapOptions,
+  type SpaceInfo,
+  type UnmapResult,
+} from "./options.js";
 
 const { EBUSY, ECANCELED, EEXIST, EFAULT, EINVAL, EIO, ENODEV, ENOMEM, ENOSPC, EOVERFLOW } = os.errno;
 const END = 1n << 64n;
 
-const attachOptions = knownOptions<AttachOptions>({ vfToken: anything, beforeOpen: checkFunction });
-const mapChecks = {
-  iova: checkU64,
-  offset: integer(),
-  length: integer(),
-  read: checkBoolean,
-  write: checkBoolean,
-  alignment: checkU64,
-  mask: checkU64,
-} as const;
-const mapOptions = knownOptions<MapOptions>(mapChecks);
-const mapAsyncOptions = knownOptions<MapOptions & { signal: AbortSignal }>({ ...mapChecks, signal: checkSignal });
-const mapRequest = knownOptions<MapRequest>({ ...mapChecks, memory: checkMemory });
 const checkSpace = instanceOf(AddressSpace, "an AddressSpace");
 
 /** Where a map is wanted; without an IOVA, anywhere. */
@@ -156,19 +62,6 @@ interface WantedRange {
   readonly iova: bigint | undefined;
   readonly length: number;
   readonly offset: number;
-}
-
-function* checkRequests(requests: readonly MapRequest[]): Generator<MapRequest, void> {
-  if (!Array.isArray(requests)) throw argTypeError("requests", "an array", requests);
-  for (const request of requests) {
-    try {
-      checkRequired("request", request, mapRequest, "memory");
-    } catch {
-      // Its place is found once it has been refused: to name each of ten thousand took a quarter of the check's time.
-      checkRequired(`requests[${requests.indexOf(request)}]`, request, mapRequest, "memory");
-    }
-    yield request;
-  }
 }
 
 function hex(value: bigint | number): string {

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Blocker } from "../base/preserve.js";
-import type { ContainerMode } from "./container.js";
+import type { ContainerMode } from "./modes.js";
 
 /**
  * One container's part in a hand-over. In the old process: `prepare`, `freeze`, and `thaw` if it is rolled back. In the successor:

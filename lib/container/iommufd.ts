@@ -19,10 +19,11 @@ import { groupHolders, whyUnseen } from "../pci/holders.js";
 import { vfioCdevPath } from "../pci/index.js";
 import { deviceName, explainBusy, explainNotOwned, explainVfToken } from "./attaching.js";
 import { BatchWriter } from "./batch-writer.js";
-import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
+import { Container } from "./container.js";
 import type { HandOver, PreservedContainer } from "./hand-over.js";
 import { IommufdHandOver } from "./iommufd-hand-over.js";
 import type { DmaMapping } from "./mapping.js";
+import type { AttachOptions, SpaceInfo } from "./options.js";
 
 const { EACCES, EBUSY, EINVAL, ENOENT, EPERM } = os.errno;
 

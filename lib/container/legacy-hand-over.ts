@@ -12,9 +12,9 @@ import { VfioError } from "../base/errors.js";
 import type { Blocker } from "../base/preserve.js";
 import { native } from "../kernel/native.js";
 import * as uapi from "../kernel/uapi.js";
-import type { LegacyMode } from "./container.js";
 import type { HandOver } from "./hand-over.js";
 import type { DmaMapping } from "./mapping.js";
+import type { LegacyMode } from "./modes.js";
 import { mapFrom, packMaps } from "./type1-batch.js";
 
 const { EBUSY, EINTR, EINVAL, ENOENT, ENOMEM } = constants.errno;

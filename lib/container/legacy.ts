@@ -22,10 +22,12 @@ import * as uapi from "../kernel/uapi.js";
 import { DmaBuffer } from "../memory/dma-buffer.js";
 import { groupViability, vfioGroupPath } from "../pci/index.js";
 import { deviceName, explainBusy, explainVfToken, isMediated, noRemapping, unsafeInterrupts } from "./attaching.js";
-import { type AttachOptions, Container, type LegacyMode, type SpaceInfo } from "./container.js";
+import { Container } from "./container.js";
 import type { HandOver, PreservedContainer } from "./hand-over.js";
 import { LegacyHandOver } from "./legacy-hand-over.js";
 import { DmaMapping } from "./mapping.js";
+import type { LegacyMode } from "./modes.js";
+import type { AttachOptions, SpaceInfo } from "./options.js";
 import { mapFrom, packMaps } from "./type1-batch.js";
 import { parseType1Info } from "./type1-info.js";
 

@@ -5,8 +5,8 @@
  */
 import type { AddressSpaceListener, Section } from "../memory/address-space.js";
 import type { DmaMemory } from "../memory/dma-buffer.js";
-import type { Container, MapRequest } from "./container.js";
 import type { DmaMapping } from "./mapping.js";
+import type { MapRequest } from "./options.js";
 
 /** What stands in a section of an address space that containers mirror: memory, from an offset on. */
 export interface MemoryPart {
@@ -15,16 +15,28 @@ export interface MemoryPart {
   readonly offset: number;
 }
 
+/** The part of a container that a mirror needs. @internal */
+export interface MirroringContainer {
+  /** All of the maps, or none. */
+  mapMany(requests: readonly MapRequest[]): readonly DmaMapping[];
+  /** Those that are still mapped when this throws are still mapped. */
+  unmapMany(mappings: readonly DmaMapping[]): void;
+  /** The mapping that a former process has left for a request, if it is not claimed yet. */
+  inherited(request: MapRequest): DmaMapping | undefined;
+  /** Takes such a mapping. */
+  claim(mapping: DmaMapping): void;
+}
+
 /** @internal */
 export class ContainerMirror implements AddressSpaceListener<MemoryPart> {
-  readonly #container: Container;
+  readonly #container: MirroringContainer;
   readonly #mappings = new Map<Section<MemoryPart>, DmaMapping>();
   #adds: Section<MemoryPart>[] = [];
   #removes: Section<MemoryPart>[] = [];
   #open = false;
   #disowned = false;
 
-  constructor(container: Container) {
+  constructor(container: MirroringContainer) {
     this.#container = container;
   }
 

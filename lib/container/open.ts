@@ -6,9 +6,9 @@
 
 import { existsSync } from "node:fs";
 import { checkOptions, knownOptions, oneOf } from "../base/arguments.js";
-import { type ContainerMode, containerModes, type LegacyMode } from "./container.js";
 import { IommufdContainer } from "./iommufd.js";
 import { LegacyContainer } from "./legacy.js";
+import { type ContainerMode, containerModes, type LegacyMode } from "./modes.js";
 
 /** How a container is opened. */
 export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {

@@ -7,7 +7,7 @@ import { walkCapabilities } from "../kernel/caps.js";
 import { native, type RawIommuInfo } from "../kernel/native.js";
 import * as uapi from "../kernel/uapi.js";
 import { type IovaRange, MAX_IOVA } from "../memory/iova.js";
-import type { SpaceInfo } from "./container.js";
+import type { SpaceInfo } from "./options.js";
 
 /** Without the capability, a container takes 65,535 mappings: the kernel's default before it was told. */
 const DEFAULT_ENTRIES = 65535;

@@ -11,7 +11,8 @@ export type { DeviceInfo } from "./info.js";
 export { Interrupt, type WaitOptions } from "./interrupt.js";
 export { Intx, IntxLine } from "./intx.js";
 export { Ioeventfd, type IoeventfdOptions } from "./ioeventfd.js";
-export { IrqIndex, type IrqInfo, type IrqName } from "./irq-index.js";
+export { IrqIndex, type IrqInfo } from "./irq-index.js";
+export type { IrqName } from "./irq-name.js";
 export { MessageInterrupts } from "./msi.js";
 export { Notification } from "./notification.js";
 export {

@@ -22,11 +22,9 @@ import {
   VFIO_IRQ_SET_DATA_NONE,
 } from "../kernel/uapi.js";
 import type { Interrupt } from "./interrupt.js";
+import type { IrqName } from "./irq-name.js";
 import type { OpenDevice } from "./open-device.js";
 import type { IrqState } from "./state.js";
-
-/** The kinds of interrupt of a PCI device. */
-export type IrqName = "intx" | "msi" | "msix" | "err" | "req";
 
 /** What the kernel says of one kind of interrupt (`VFIO_DEVICE_GET_IRQ_INFO`). */
 export interface IrqInfo {

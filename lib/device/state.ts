@@ -7,7 +7,7 @@
  * @module
  */
 import type { Interrupt } from "./interrupt.js";
-import type { IrqName } from "./irq-index.js";
+import type { IrqName } from "./irq-name.js";
 import type { Width } from "./registers.js";
 
 /** A kind of interrupt that is on. */

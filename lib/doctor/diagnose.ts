@@ -11,7 +11,7 @@ import { constants as os } from "node:os";
 import { join } from "node:path";
 import { checkArray, checkString, oneOf } from "../base/arguments.js";
 import { VfioError } from "../base/errors.js";
-import { type ContainerMode, containerModes } from "../container/container.js";
+import { type ContainerMode, containerModes } from "../container/modes.js";
 import { openContainer } from "../container/open.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { errnoOf, exists, listNames, type Roots, readNumber, readText, rootsOf } from "../kernel/files.js";

@@ -37,7 +37,8 @@ import { groupIdOf, noIommuGroup } from "./node.js";
 import { type Note, type NotePaths, noteFormerDriver, revertNote } from "./note.js";
 import { noSuchPciDevice, pciDevicePath, readDriverOverride } from "./pci.js";
 import { type BindingStep, rebindSteps, type SysfsWrite } from "./rebind.js";
-import { type DeviceUse, findDeviceUses } from "./uses.js";
+import type { DeviceUse } from "./use.js";
+import { findDeviceUses } from "./uses.js";
 
 /** What {@link bindDriver} would do, and what stands in its way. */
 export interface BindingPlan {

@@ -18,7 +18,7 @@ import {
 } from "../kernel/files.js";
 import { deviceSysfsPath, vfioGroupNode } from "./node.js";
 import { isBelow, placesOf } from "./places.js";
-import type { DeviceUse } from "./uses.js";
+import type { DeviceUse } from "./use.js";
 
 /** The devices below a place that VFIO offers: the device itself, and mediated devices that are parts of it. */
 function vfioDevices(devicePath: string, roots: Roots): string[] {

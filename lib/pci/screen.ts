@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { listNames, type Roots, readLinkName, readNumber, readText, realPath } from "../kernel/files.js";
 import { isVfioDriver } from "./group.js";
 import { isBelow } from "./places.js";
-import type { DeviceUse } from "./uses.js";
+import type { DeviceUse } from "./use.js";
 
 /** A console driver that has virtual terminals: `VGA+` (text mode), `frame buffer device`. */
 interface Console {

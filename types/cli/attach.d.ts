@@ -7,7 +7,8 @@
  * @module
  */
 import { Option } from "commander";
-import type { Container, ContainerMode } from "../container/container.js";
+import type { Container } from "../container/container.js";
+import type { ContainerMode } from "../container/modes.js";
 import type { Device } from "../device/device.js";
 import type { Region } from "../device/region.js";
 /** How a command opens its device. */

@@ -17,76 +17,13 @@
 import { type ChangeKind } from "../base/change-lock.js";
 import type { Attachment } from "../device/attachment.js";
 import { Device } from "../device/device.js";
-import { type LockedMemory } from "../kernel/memlock.js";
 import { AddressSpace, type Subscription } from "../memory/address-space.js";
 import { type DmaMemory } from "../memory/dma-buffer.js";
 import { type IovaRange } from "../memory/iova.js";
 import { DmaMapping } from "./mapping.js";
 import { type MemoryPart } from "./mirror.js";
-/**
- * The kernel's five ways to run a container: type1 in its first and second version behind `/dev/vfio/vfio`, the same two
- * as emulated by iommufd behind `/dev/iommu`, and iommufd itself.
- */
-export type ContainerMode = "type1" | "type1v2" | "compat-type1" | "compat-type1v2" | "iommufd";
-/** How a container is run: in one of the kernel's ways, or by a process that emulates the device (vfio-user). */
-export type AnyContainerMode = ContainerMode | "vfio-user";
-/** The modes of a legacy container. */
-export type LegacyMode = Exclude<ContainerMode, "iommufd">;
-/** Every {@link ContainerMode}. */
-export declare const containerModes: readonly ContainerMode[];
-/** How a device is attached. */
-export interface AttachOptions {
-    /** A virtual function's shared secret with its physical function's user, as a UUID. */
-    readonly vfToken?: string;
-    /**
-     * Called with the descriptor (borrowed) of the VFIO file, the device's group or its character device, before the device is
-     * opened through it: for whoever must know the file by then, as KVM's VFIO device must. A group's is told once, with the
-     * first of its devices. If it throws, the device is not attached.
-     */
-    readonly beforeOpen?: (file: number) => void;
-}
-/** What is mapped, where, and what devices may do with it. */
-export interface MapOptions {
-    /** The IOVA. Left out, the container chooses one. */
-    readonly iova?: number | bigint;
-    /** Where in the memory the mapping begins, in bytes: a multiple of the page size. Default 0. */
-    readonly offset?: number;
-    /** In bytes: a multiple of the page size. Default: to the end of the memory. */
-    readonly length?: number;
-    /** Whether devices may read it. Default true. */
-    readonly read?: boolean;
-    /** Whether devices may write it. Default true. */
-    readonly write?: boolean;
-    /** What a chosen IOVA is a multiple of: a power of two. Default: as far as the length and its pages can profit. */
-    readonly alignment?: number | bigint;
-    /** The device's address mask: the highest IOVA that it can drive, for example `0xfffffff` for 28 bits. */
-    readonly mask?: number | bigint;
-}
-/** One of many maps. */
-export interface MapRequest extends MapOptions {
-    readonly memory: DmaMemory;
-}
-/** What an unmap removed. */
-export interface UnmapResult {
-    /** How many bytes: 0 when nothing was mapped there. */
-    readonly bytes: bigint;
-    /** The mappings, which have ended. */
-    readonly mappings: readonly DmaMapping[];
-}
-/** What a container can take. */
-export interface ContainerLimits {
-    /** How many more mappings the kernel allows; `Infinity` in the modes without such a limit. */
-    readonly entriesLeft: number;
-    /** The locked-memory limit and its use, which every mapping counts against. */
-    readonly lockedMemory: LockedMemory;
-}
-/** What the kernel says of an I/O address space. */
-export interface SpaceInfo {
-    readonly ranges: readonly IovaRange[];
-    /** A bitmap of page sizes; the lowest bit is the granularity. */
-    readonly pageSizes: bigint;
-    readonly entriesLeft: number;
-}
+import type { AnyContainerMode } from "./modes.js";
+import { type AttachOptions, type ContainerLimits, type MapOptions, type MapRequest, type SpaceInfo, type UnmapResult } from "./options.js";
 /**
  * A container: a set of devices that share one I/O address space.
  *

@@ -1,7 +1,8 @@
 import type { Attachment } from "../device/attachment.js";
 import { type Ioas, Iommufd } from "../iommufd/iommufd.js";
-import { type AttachOptions, Container, type SpaceInfo } from "./container.js";
+import { Container } from "./container.js";
 import type { DmaMapping } from "./mapping.js";
+import type { AttachOptions, SpaceInfo } from "./options.js";
 /** A container of iommufd. Made by {@link openContainer}. */
 export declare class IommufdContainer extends Container {
     readonly mode: "iommufd";

@@ -1,7 +1,7 @@
 import type { Blocker } from "../base/preserve.js";
-import type { LegacyMode } from "./container.js";
 import type { HandOver } from "./hand-over.js";
 import type { DmaMapping } from "./mapping.js";
+import type { LegacyMode } from "./modes.js";
 /** What it needs of the container. */
 export interface LegacyHandOverOwner {
     readonly fd: number;

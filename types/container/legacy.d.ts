@@ -8,8 +8,10 @@
  * @module
  */
 import type { Attachment } from "../device/attachment.js";
-import { type AttachOptions, Container, type LegacyMode, type SpaceInfo } from "./container.js";
+import { Container } from "./container.js";
 import { DmaMapping } from "./mapping.js";
+import type { LegacyMode } from "./modes.js";
+import type { AttachOptions, SpaceInfo } from "./options.js";
 /** A container of type1, real or emulated. Made by {@link openContainer}. */
 export declare class LegacyContainer extends Container {
     #private;

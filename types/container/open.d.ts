@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { type ContainerMode, type LegacyMode } from "./container.js";
 import { IommufdContainer } from "./iommufd.js";
 import { LegacyContainer } from "./legacy.js";
+import { type ContainerMode, type LegacyMode } from "./modes.js";
 /** How a container is opened. */
 export interface ContainerOptions<Mode extends ContainerMode = ContainerMode> {
     /** Default: `iommufd` where the kernel has it with device nodes, else `type1v2`. */

@@ -3,8 +3,7 @@
  *
  * @module
  */
-/** The kinds of interrupt of a PCI device. */
-export type IrqName = "intx" | "msi" | "msix" | "err" | "req";
+import type { IrqName } from "./irq-name.js";
 /** What the kernel says of one kind of interrupt (`VFIO_DEVICE_GET_IRQ_INFO`). */
 export interface IrqInfo {
     /** Its index: for a PCI device 0 INTx, 1 MSI, 2 MSI-X, 3 ERR, 4 REQ. */

@@ -1,4 +1,4 @@
-import type { IrqName } from "./irq-index.js";
+import type { IrqName } from "./irq-name.js";
 import type { Width } from "./registers.js";
 /** A kind of interrupt that is on. */
 export interface IrqState<Fd> {

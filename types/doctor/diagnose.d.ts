@@ -6,7 +6,7 @@
  * @module
  */
 import { VfioError } from "../base/errors.js";
-import { type ContainerMode } from "../container/container.js";
+import { type ContainerMode } from "../container/modes.js";
 import { type HostPaths, type PciAddress } from "../pci/index.js";
 /**
  * - `ok`

@@ -14,7 +14,7 @@ import { type HostPaths } from "../kernel/files.js";
 import { type PciAddress } from "./address.js";
 import { type NotePaths } from "./note.js";
 import { type BindingStep } from "./rebind.js";
-import { type DeviceUse } from "./uses.js";
+import type { DeviceUse } from "./use.js";
 /** What {@link bindDriver} would do, and what stands in its way. */
 export interface BindingPlan {
     readonly address: PciAddress;

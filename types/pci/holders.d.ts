@@ -1,5 +1,5 @@
 import { type Roots } from "../kernel/files.js";
-import type { DeviceUse } from "./uses.js";
+import type { DeviceUse } from "./use.js";
 /**
  * The processes that have one of some devices open, as far as this one can see.
  *

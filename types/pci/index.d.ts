@@ -16,4 +16,5 @@ export { PciNames } from "./pci-names.js";
 export type { BindingStep, SysfsWrite } from "./rebind.js";
 export { planRelease, type ReleaseOptions, type ReleasePlan, releaseDevice } from "./release.js";
 export { type NumVfsOptions, setNumVfs } from "./sriov.js";
-export { type DeviceUse, findDeviceUses } from "./uses.js";
+export type { DeviceUse } from "./use.js";
+export { findDeviceUses } from "./uses.js";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { ContainerMode } from "../../container/container.js";
-import type { IrqName } from "../../device/irq-index.js";
+import type { ContainerMode } from "../../container/modes.js";
+import type { IrqName } from "../../device/irq-name.js";
 import { Codes } from "./bytes.js";
 
 export const modeCodes: Codes<ContainerMode> = new Codes(

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ContainerMode } from "../../container/container.js";
+import type { ContainerMode } from "../../container/modes.js";
 import type { DescriptorKind } from "../descriptor-kind.js";
 import { modeCodes } from "./codes.js";
 import { checkUnique, device } from "./device.js";

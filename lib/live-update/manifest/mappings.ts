@@ -7,7 +7,7 @@
  * @module
  */
 import { struct, u32, u64 } from "../../base/struct.js";
-import type { AnyContainerMode } from "../../container/container.js";
+import type { AnyContainerMode } from "../../container/modes.js";
 import { MAX_IOVA } from "../../memory/iova-range.js";
 import { getSize, setSize } from "./bytes.js";
 import { type MemoryItem, nameMemory } from "./memory.js";

@@ -23,9 +23,10 @@ import {
 } from "../../base/arguments.js";
 import { argTypeError, outOfRangeError, VfioError } from "../../base/errors.js";
 import type { AddDescriptor, Blocker } from "../../base/preserve.js";
-import { type AttachOptions, Container, type SpaceInfo } from "../../container/container.js";
+import { Container } from "../../container/container.js";
 import type { HandOver, PreservedContainer } from "../../container/hand-over.js";
 import type { DmaMapping } from "../../container/mapping.js";
+import type { AttachOptions, SpaceInfo } from "../../container/options.js";
 import type { Attachment } from "../../device/attachment.js";
 import type { Device } from "../../device/device.js";
 import { type DeviceState, mapDeviceState } from "../../device/state.js";

@@ -1,6 +1,6 @@
 /** Manifests for the tests of the codec: one with a bit of everything, and any number of random ones. */
 import { crc32 } from "node:zlib";
-import type { AnyContainerMode } from "../../../lib/container/container.js";
+import type { AnyContainerMode } from "../../../lib/container/modes.js";
 import type { ConnectionItem } from "../../../lib/live-update/manifest/connection.js";
 import type { DeviceItem, IoeventfdItem, IrqItem } from "../../../lib/live-update/manifest/device.js";
 import type { FrozenPart } from "../../../lib/live-update/manifest/frozen.js";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ContainerMode } from "../../container/container.js";
+import type { ContainerMode } from "../../container/modes.js";
 import { type ValueOf } from "./schema.js";
 export declare function nameContainer(container: {
     readonly name: string;

@@ -1,4 +1,4 @@
-import type { AnyContainerMode } from "../../container/container.js";
+import type { AnyContainerMode } from "../../container/modes.js";
 import { type MemoryItem } from "./memory.js";
 import { type Part, type Refuse } from "./schema.js";
 /** One recorded mapping, exactly as it was made. */

@@ -9,8 +9,9 @@
  * @module
  */
 import { VfioError } from "../../base/errors.js";
-import { type AttachOptions, Container, type SpaceInfo } from "../../container/container.js";
+import { Container } from "../../container/container.js";
 import type { DmaMapping } from "../../container/mapping.js";
+import type { AttachOptions, SpaceInfo } from "../../container/options.js";
 import type { Attachment } from "../../device/attachment.js";
 import type { Device } from "../../device/device.js";
 import { type DeviceState } from "../../device/state.js";
