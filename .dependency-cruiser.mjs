@@ -12,6 +12,7 @@ const rooms = [
   "container",
   "kvm",
   "vfio-user/protocol",
+  "vfio-user/peer",
   "vfio-user/client",
   "vfio-user/device",
   "vfio-user/server",

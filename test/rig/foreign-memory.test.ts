@@ -10,6 +10,7 @@ import { native } from "../../lib/kernel/native.js";
 import { UnixSocket } from "../../lib/kernel/unix-socket.js";
 import { DmaBuffer } from "../../lib/memory/dma-buffer.js";
 import { cannotFault } from "../../lib/memory/memory-file.js";
+import { type Answer, PeerConnection } from "../../lib/vfio-user/peer/connection.js";
 import { errorReply, HEADER_SIZE } from "../../lib/vfio-user/protocol/constants.js";
 import type { Frame } from "../../lib/vfio-user/protocol/framing.js";
 import {
@@ -23,7 +24,6 @@ import {
   regionWrite,
   version,
 } from "../../lib/vfio-user/protocol/messages.js";
-import { type Answer, Channel } from "../../lib/vfio-user/server/channel.js";
 import { RawClient } from "../integration/vfio-user/raw-client.js";
 
 const MiB = 1 << 20;
@@ -221,7 +221,11 @@ function hostileServer(peer: Peer, file: OwnedFd): Disposable & { readonly given
         return { message: errorReply(header.id, header.command, 22) };
     }
   };
-  new Channel(peer.socket, { messageSize: 1 << 16, fds: 16 }, { answer, failed: () => {}, ended: () => {} }).start();
+  new PeerConnection(
+    peer.socket,
+    { messageSize: 1 << 16, fds: 16 },
+    { answer, failed: () => {}, ended: () => {} },
+  ).start();
   return {
     given,
     [Symbol.dispose]() {

@@ -20,9 +20,9 @@ import { check, invalidStateError, outOfRangeError, VfioError } from "../../base
 import { showAs } from "../../base/inspect.js";
 import { OwnedFd } from "../../kernel/fd.js";
 import { native, PAGE_SIZE, type PollHandle } from "../../kernel/native.js";
-import { SharedMemory } from "../server/shared-memory.js";
-import { checkPresent } from "../server/work.js";
 import type { BarRegister } from "./pci-config.js";
+import { SharedMemory } from "./shared-memory.js";
+import { checkPresent } from "./work.js";
 
 /** The widths of an access that a handler sees, in bytes. Eight are made of two of four unless there is a handler for them. */
 export type AccessWidth = 1 | 2 | 4;

@@ -11,9 +11,9 @@ import {
   VFIO_PCI_MSIX_IRQ_INDEX,
   VFIO_PCI_REQ_IRQ_INDEX,
 } from "../../kernel/uapi.js";
-import { WorkUnderWay } from "../server/work.js";
 import { ClientMemory, type MemoryLink } from "./dma.js";
 import { type InterruptKind, type IntxLine, IntxSource, MessageSource, NoticeSource } from "./interrupts.js";
+import { WorkUnderWay } from "./work.js";
 
 /** The interrupts of a device. @internal */
 export interface InterruptSetup {

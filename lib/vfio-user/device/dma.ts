@@ -11,11 +11,11 @@ import { counted, showAs } from "../../base/inspect.js";
 import type { OwnedFd } from "../../kernel/fd.js";
 import { toIova } from "../../memory/iova-range.js";
 import { MappingTable } from "../../memory/mapping-table.js";
+import type { PeerConnection } from "../peer/connection.js";
 import { DMA_MAP_FILE_IO, DMA_MAP_MMAP, DMA_MAP_READ, DMA_MAP_WRITE, ProtocolError } from "../protocol/constants.js";
 import { type DmaMap, dmaRead, dmaWrite } from "../protocol/messages.js";
-import type { Channel } from "../server/channel.js";
-import { DirtyLog } from "../server/dirty-log.js";
-import { openSharedFile, type SharedFile } from "../server/shared-file.js";
+import { DirtyLog } from "./dirty-log.js";
+import { openSharedFile, type SharedFile } from "./shared-file.js";
 
 const { ECANCELED, EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, ENOTCONN, EPERM, EPROTO } = constants.errno;
 
@@ -44,7 +44,7 @@ interface Range extends ClientRange {
 
 /** How the memory of the client at hand is reached by messages. @internal */
 export interface MemoryLink {
-  readonly channel: Channel;
+  readonly connection: PeerConnection;
   /** The most bytes in one message. */
   readonly maxTransfer: number;
   /** How long an answer may take, in milliseconds. */
@@ -163,10 +163,10 @@ export class ClientMemory {
     const { maxTransfer } = link;
     const reading = inWindow(into.length, maxTransfer, (from) => {
       // Again for each message, for the same reason.
-      const { channel, timeout } = this.#connected(range, "read", iova, into.length);
+      const { connection, timeout } = this.#connected(range, "read", iova, into.length);
       const part = into.subarray(from, from + maxTransfer);
       const at = iova + BigInt(from);
-      return channel.request(dmaRead, { iova: at, count: BigInt(part.length) }, timeout, (reply) => {
+      return connection.request(dmaRead, { iova: at, count: BigInt(part.length) }, timeout, (reply) => {
         if (range.gone) throw refusal(ECANCELED, "read", iova, into.length, "the client took the memory back");
         if (reply.iova !== at || reply.data.length !== part.length) throw wrongReply(dmaRead.name);
         part.set(reply.data);
@@ -179,10 +179,10 @@ export class ClientMemory {
     const link = this.#connected(range, "write", iova, bytes.length);
     const { maxTransfer } = link;
     const writing = inWindow(bytes.length, maxTransfer, (from) => {
-      const { channel, timeout } = this.#connected(range, "write", iova, bytes.length);
+      const { connection, timeout } = this.#connected(range, "write", iova, bytes.length);
       const part = bytes.subarray(from, from + maxTransfer);
       const at = iova + BigInt(from);
-      return channel.request(dmaWrite, { iova: at, data: part }, timeout, (reply) => {
+      return connection.request(dmaWrite, { iova: at, data: part }, timeout, (reply) => {
         if (reply !== undefined && (reply.iova !== at || reply.count !== BigInt(part.length))) {
           throw wrongReply(dmaWrite.name);
         }

@@ -13,7 +13,7 @@ import {
   type MigrationStateName,
   ProtocolError,
 } from "../protocol/constants.js";
-import { checkPresent } from "../server/work.js";
+import { checkPresent } from "./work.js";
 
 const { EFBIG, EINVAL } = constants.errno;
 

@@ -31,8 +31,11 @@ import {
 import { UnixSocket } from "../../kernel/unix-socket.js";
 import type { AccessWidth, BarArea, DeviceBar } from "../device/bar.js";
 import type { DeviceClient } from "../device/device-client.js";
+import { LOG_PAGE_SIZE } from "../device/dirty-log.js";
 import type { ClientRange } from "../device/dma.js";
 import type { PciDevice } from "../device/pci-device.js";
+import { checkPresent, settledWithin } from "../device/work.js";
+import { type Answer, checkFrame, PeerConnection } from "../peer/connection.js";
 import {
   CommandNumber,
   commandName,
@@ -87,9 +90,6 @@ import {
   WriteMultiLayout,
 } from "../protocol/messages.js";
 import { type Capabilities, defaultCapabilities, MAX_VERSION_SIZE, type Version } from "../protocol/version.js";
-import { type Answer, Channel, checkFrame } from "./channel.js";
-import { LOG_PAGE_SIZE } from "./dirty-log.js";
-import { checkPresent, settledWithin } from "./work.js";
 
 const { EINVAL, ENOTSUP, EPROTO, ETIMEDOUT } = constants.errno;
 
@@ -163,8 +163,8 @@ export class Session {
   readonly #device: PciDevice;
   readonly #options: SessionOptions;
   readonly #owner: SessionOwner;
-  readonly #main: Channel;
-  #twin: Channel | undefined;
+  readonly #main: PeerConnection;
+  #twin: PeerConnection | undefined;
   /** What the client told of itself. */
   #client: Capabilities | undefined;
   /** The client as the device has it, once it is introduced. */
@@ -183,7 +183,7 @@ export class Session {
     this.#device = device;
     this.#options = options;
     this.#owner = owner;
-    this.#main = new Channel(
+    this.#main = new PeerConnection(
       socket,
       { messageSize: HEADER_SIZE + MAX_VERSION_SIZE, fds: options.maxFds },
       {
@@ -313,7 +313,7 @@ export class Session {
       clearTimeout(this.#introduction);
       if (client.twin_socket?.supported === true && client.max_msg_fds > 0) twin = this.#openTwin();
       this.#served = this.#device.connect({
-        channel: this.#twin ?? this.#main,
+        connection: this.#twin ?? this.#main,
         maxTransfer: Math.min(client.max_data_xfer_size, MOST_BY_MESSAGE),
         timeout: this.#options.timeout,
         unanswered: (error) => this.#unanswered(error),
@@ -388,7 +388,7 @@ export class Session {
       "the twin socket",
     );
     theirs.close();
-    this.#twin = new Channel(ours, this.#limits(), {
+    this.#twin = new PeerConnection(ours, this.#limits(), {
       answer: (frame) => {
         throw refuse(frame.header.command, "a client has nothing to ask on this socket");
       },

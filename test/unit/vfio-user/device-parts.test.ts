@@ -2,11 +2,11 @@
 import { describe, expect, test } from "vitest";
 import { walkPciExtendedCapabilities } from "../../../lib/device/pci-capabilities.js";
 import { DeviceBar } from "../../../lib/vfio-user/device/bar.js";
+import { DirtyLog } from "../../../lib/vfio-user/device/dirty-log.js";
 import { MigrationMachine, migrationPath } from "../../../lib/vfio-user/device/migration.js";
 import { powerManagement, vendorSpecific } from "../../../lib/vfio-user/device/pci-config.js";
 import { PciDevice, type PciDeviceOptions } from "../../../lib/vfio-user/device/pci-device.js";
 import { MigrationState } from "../../../lib/vfio-user/protocol/constants.js";
-import { DirtyLog } from "../../../lib/vfio-user/server/dirty-log.js";
 import { forSeeds } from "../prng.js";
 
 const identity = { vendorId: 0x1234, deviceId: 0x5678, classCode: 0xff0000 };

@@ -9,13 +9,13 @@ export interface Answer {
     /** Called when they were. */
     readonly sent?: () => void;
 }
-/** What a channel asks of whoever made it. */
-export interface ChannelOwner {
+/** The side that answers a connection's requests. */
+export interface ConnectionOwner {
     /**
      * Answers a small request where it lies, without descriptors, or leaves it to {@link answer}: then it has not touched anything.
      *
      * @param request a view of what was received: the message begins at `at`, with its header
-     * @param reply the reply's memory, {@link SMALL} bytes. Its header is written by the channel
+     * @param reply the reply's memory, {@link SMALL} bytes. Its header is written by the connection
      * @returns the reply's length with its header; 0 to leave it; a promise if it takes its time, for which the request is gone
      */
     answerAtOnce?(request: DataView, at: number, size: number, reply: DataView): number | Promise<Answer>;
@@ -27,10 +27,10 @@ export interface ChannelOwner {
     ended(error: Error | undefined): void;
 }
 /** A socket with requests in both directions. */
-export declare class Channel {
+export declare class PeerConnection {
     #private;
-    /** @param socket belongs to the channel from here on */
-    constructor(socket: UnixSocket, limits: FrameLimits, owner: ChannelOwner);
+    /** @param socket belongs to the connection from here on */
+    constructor(socket: UnixSocket, limits: FrameLimits, owner: ConnectionOwner);
     /** Begins to read. */
     start(): void;
     set limits(limits: FrameLimits);

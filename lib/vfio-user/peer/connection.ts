@@ -1,5 +1,5 @@
 /**
- * One socket of a server: requests come in and are answered in their order, and the server's own requests go out.
+ * One socket with requests in both directions: those that come in are answered in their order, and this side sends its own.
  *
  * @module
  */
@@ -35,13 +35,13 @@ export interface Answer {
   readonly sent?: () => void;
 }
 
-/** What a channel asks of whoever made it. */
-export interface ChannelOwner {
+/** The side that answers a connection's requests. */
+export interface ConnectionOwner {
   /**
    * Answers a small request where it lies, without descriptors, or leaves it to {@link answer}: then it has not touched anything.
    *
    * @param request a view of what was received: the message begins at `at`, with its header
-   * @param reply the reply's memory, {@link SMALL} bytes. Its header is written by the channel
+   * @param reply the reply's memory, {@link SMALL} bytes. Its header is written by the connection
    * @returns the reply's length with its header; 0 to leave it; a promise if it takes its time, for which the request is gone
    */
   answerAtOnce?(request: DataView, at: number, size: number, reply: DataView): number | Promise<Answer>;
@@ -77,9 +77,9 @@ interface Pending {
 }
 
 /** A socket with requests in both directions. */
-export class Channel {
+export class PeerConnection {
   readonly #socket: UnixSocket;
-  readonly #owner: ChannelOwner;
+  readonly #owner: ConnectionOwner;
   readonly #reader: FrameReader;
   readonly #writer: FrameWriter;
   readonly #reply = new Scratch(SMALL);
@@ -98,8 +98,8 @@ export class Channel {
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
 
-  /** @param socket belongs to the channel from here on */
-  constructor(socket: UnixSocket, limits: FrameLimits, owner: ChannelOwner) {
+  /** @param socket belongs to the connection from here on */
+  constructor(socket: UnixSocket, limits: FrameLimits, owner: ConnectionOwner) {
     this.#socket = socket;
     this.#owner = owner;
     this.#reader = new FrameReader(limits);
