@@ -4,9 +4,9 @@
  * @module
  */
 import { UnsupportedError } from "../base/errors.js";
-import { offerTracing } from "../trace/tracing.js";
 import type { Native } from "./contract.js";
 import { loadAddon, type Unsupported } from "./load-addon.js";
+import { offerTracing } from "./tracing.js";
 
 export type * from "./contract.js";
 

@@ -6,10 +6,10 @@
 
 import { type Channel, channel } from "node:diagnostics_channel";
 import { checkBoolean, checkFunction, checkOptions, knownOptions } from "../base/arguments.js";
-import { CALL_CHANNEL, isTracedCall, REGISTER_CHANNEL, type TracedCall } from "./message.js";
+import { CALL_CHANNEL, isTracedCall, REGISTER_CHANNEL, type TracedCall } from "../kernel/traced-call.js";
 
-export { formatCall } from "./format.js";
-export { CALL_CHANNEL, REGISTER_CHANNEL, type TracedArgument, type TracedCall } from "./message.js";
+export { formatCall } from "../kernel/call-format.js";
+export { CALL_CHANNEL, REGISTER_CHANNEL, type TracedArgument, type TracedCall } from "../kernel/traced-call.js";
 
 /** What {@link traceCalls} tells of. */
 export interface TraceOptions {

@@ -6,9 +6,9 @@
  */
 import { channel } from "node:diagnostics_channel";
 import { openSync } from "node:fs";
-import { formatCall, here } from "./format.js";
-import { writeLine } from "./line.js";
-import { CALL_CHANNEL, isTracedCall, REGISTER_CHANNEL } from "./message.js";
+import { formatCall, here } from "../kernel/call-format.js";
+import { writeLine } from "../kernel/line.js";
+import { CALL_CHANNEL, isTracedCall, REGISTER_CHANNEL } from "../kernel/traced-call.js";
 import { recordOf } from "./record.js";
 import { nameFilter, parseSettings, SETTINGS_VARIABLE, type TraceSettings } from "./settings.js";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { threadId } from "node:worker_threads";
-import type { TracedCall } from "./message.js";
+import type { TracedCall } from "../kernel/traced-call.js";
 
 /** A call, as docs/command.md describes it. */
 export interface TraceRecord {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { callName, type TracedCall } from "./message.js";
+import { callName, type TracedCall } from "../kernel/traced-call.js";
 
 /** The environment variable. */
 export const SETTINGS_VARIABLE = "VFIO_TRACE";

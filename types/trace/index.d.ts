@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { type TracedCall } from "./message.js";
-export { formatCall } from "./format.js";
-export { CALL_CHANNEL, REGISTER_CHANNEL, type TracedArgument, type TracedCall } from "./message.js";
+import { type TracedCall } from "../kernel/traced-call.js";
+export { formatCall } from "../kernel/call-format.js";
+export { CALL_CHANNEL, REGISTER_CHANNEL, type TracedArgument, type TracedCall } from "../kernel/traced-call.js";
 /** What {@link traceCalls} tells of. */
 export interface TraceOptions {
     /** Accesses to mapped registers, too. Each is a message, which takes a thousand times as long as the access. Default: false. */

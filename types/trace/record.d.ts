@@ -1,4 +1,4 @@
-import type { TracedCall } from "./message.js";
+import type { TracedCall } from "../kernel/traced-call.js";
 /** A call, as docs/command.md describes it. */
 export interface TraceRecord {
     readonly pid: number;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type TracedCall } from "./message.js";
+import { type TracedCall } from "../kernel/traced-call.js";
 /** The environment variable. */
 export declare const SETTINGS_VARIABLE = "VFIO_TRACE";
 /** What is to be told, how and where. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TracedCall } from "./message.js";
+import type { TracedCall } from "./traced-call.js";
 /**
  * One line for a call:
  *

@@ -6,7 +6,7 @@
 
 import { isMainThread, threadId } from "node:worker_threads";
 import { checkArray, checkObject } from "../base/arguments.js";
-import type { TracedCall } from "./message.js";
+import type { TracedCall } from "./traced-call.js";
 
 /** Arguments that speak for themselves where they are the first one. */
 const plain = new Set(["fd", "path", "address", "mapping"]);

@@ -7,12 +7,12 @@
 import { type Channel, channel } from "node:diagnostics_channel";
 import { debuglog } from "node:util";
 import { errnoName, errnoText } from "../base/errors.js";
-import { type ArgumentSpec, type BatchSpec, type CallSpec, nativeCalls } from "../kernel/calls.js";
-import type { Native } from "../kernel/contract.js";
-import type { Shown } from "../kernel/values.js";
-import { formatCall } from "./format.js";
+import { formatCall } from "./call-format.js";
+import { type ArgumentSpec, type BatchSpec, type CallSpec, nativeCalls } from "./calls.js";
+import type { Native } from "./contract.js";
 import { writeLine } from "./line.js";
-import { CALL_CHANNEL, isTracedCall, REGISTER_CHANNEL, type TracedArgument, type TracedCall } from "./message.js";
+import { CALL_CHANNEL, isTracedCall, REGISTER_CHANNEL, type TracedArgument, type TracedCall } from "./traced-call.js";
+import type { Shown } from "./values.js";
 
 // Held here, since Node forgets a channel that has no subscribers and that nobody holds.
 const calls = channel(CALL_CHANNEL);
