@@ -9,6 +9,7 @@ export * from "./container/index.js";
 export * from "./device/index.js";
 export * from "./doctor/index.js";
 export { Ioas, type IoasMapOptions, type IoasRanges, Iommufd } from "./iommufd/iommufd.js";
+export { EventFd } from "./kernel/event-fd.js";
 export { OwnedFd } from "./kernel/fd.js";
 export type { Unsupported } from "./kernel/load-addon.js";
 export { type LockedMemory, lockedMemory } from "./kernel/memlock.js";

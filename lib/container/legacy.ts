@@ -15,9 +15,11 @@ import type { AddDescriptor } from "../base/preserve.js";
 import type { Attachment } from "../device/attachment.js";
 import { KernelPort } from "../device/port.js";
 import { vfTokenBytes } from "../device/vf-token.js";
+import { growingInfo } from "../kernel/enough-room.js";
 import { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { openNode } from "../kernel/open-node.js";
+import { refusal } from "../kernel/refusal.js";
 import * as uapi from "../kernel/uapi.js";
 import { DmaBuffer } from "../memory/dma-buffer.js";
 import { groupViability, vfioGroupPath } from "../pci/index.js";
@@ -30,6 +32,9 @@ import type { LegacyMode } from "./modes.js";
 import type { AttachOptions, SpaceInfo } from "./options.js";
 import { mapFrom, packMaps } from "./type1-batch.js";
 import { parseType1Info } from "./type1-info.js";
+
+// Bytes that the first VFIO_IOMMU_GET_INFO has room for: the struct and some capabilities. The kernel says how much it needs.
+const INFO_ROOM = 256;
 
 const ONLY_TYPE1V2 = "only the mode type1v2 notes dirty pages";
 
@@ -259,23 +264,10 @@ export class LegacyContainer extends Container {
   }
 
   #getInfo() {
-    // The first answer says how much room the capabilities need; they can grow between two calls, but not for ever.
-    let argsz = 256;
-    for (let attempt = 0; attempt < 8; attempt++) {
-      const info = native.vfioIommuGetInfo(this.#fd.number, argsz);
-      if (typeof info === "number") {
-        throw new VfioError({ errno: info, syscall: "ioctl", request: "VFIO_IOMMU_GET_INFO", object: this.toString() });
-      }
-      if (info.argsz <= argsz) return info;
-      argsz = info.argsz;
-    }
-    throw new VfioError({
-      errno: EINVAL,
-      syscall: "ioctl",
-      request: "VFIO_IOMMU_GET_INFO",
-      object: this.toString(),
-      why: "the answer kept growing",
-    });
+    const about = { syscall: "ioctl", request: "VFIO_IOMMU_GET_INFO", object: this.toString() };
+    const info = growingInfo(INFO_ROOM, (argsz) => native.vfioIommuGetInfo(this.#fd.number, argsz), about);
+    if (typeof info === "number") throw refusal("vfioIommuGetInfo", info, { object: this.toString() });
+    return info;
   }
 
   protected kernelMap(mapping: DmaMapping): number {

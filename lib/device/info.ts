@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { constants } from "node:os";
-import { VfioError, type VfioErrorInit } from "../base/errors.js";
-import type { RawInfo } from "../kernel/native.js";
+import { VfioError } from "../base/errors.js";
+import { growingInfo } from "../kernel/enough-room.js";
 import { VFIO_DEVICE_FLAGS_PCI, VFIO_DEVICE_FLAGS_RESET } from "../kernel/uapi.js";
 import type { OpenDevice } from "./open-device.js";
 
@@ -23,38 +22,8 @@ export interface DeviceInfo {
   readonly irqCount: number;
 }
 
-const { EIO } = constants.errno;
 // linux/vfio.h: sizeof(struct vfio_device_info)
 const INFO_SIZE = 24;
-// An answer may grow between two calls, but not for ever: an answer that always wants more room is a broken driver's.
-const MOST_CALLS = 4;
-
-/**
- * Makes an info call whose answer carries a capability chain: again with more room, as long as the kernel says that its
- * answer needs more.
- *
- * @param ask makes the call with so many bytes of room
- * @returns the answer, or `-errno`
- * @throws VfioError EIO if no room is ever enough
- */
-export function growingInfo<Info extends RawInfo>(
-  size: number,
-  ask: (argsz: number) => Info | number,
-  about: Pick<VfioErrorInit, "syscall" | "request" | "object">,
-): Info | number {
-  let argsz = size;
-  for (let call = 0; call < MOST_CALLS; call++) {
-    const info = ask(argsz);
-    if (typeof info === "number" || info.argsz <= argsz) return info;
-    argsz = info.argsz;
-  }
-  throw new VfioError({
-    ...about,
-    errno: EIO,
-    args: { argsz },
-    why: `the answer needed more room ${MOST_CALLS} times over`,
-  });
-}
 
 /** @internal */
 export function readDeviceInfo(device: OpenDevice): DeviceInfo {

@@ -8,9 +8,10 @@ import { EventEmitter } from "node:events";
 import { constants } from "node:os";
 import { checkListener, checkOptions, checkSignal, checkString, knownOptions } from "../base/arguments.js";
 import type { ChangeKind } from "../base/change-lock.js";
-import { argTypeError, check, invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
+import { argTypeError, invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
 import { openOrClosed, showAs } from "../base/inspect.js";
-import { OwnedFd } from "../kernel/fd.js";
+import { EventFd } from "../kernel/event-fd.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import { native, type PollHandle } from "../kernel/native.js";
 
 const { EAGAIN, EINTR, ETIMEDOUT } = constants.errno;
@@ -81,12 +82,7 @@ export class Interrupt implements AsyncIterable<number>, Disposable {
     this.#owner = owner;
     this.index = index;
     this.label = label;
-    this.#eventfd =
-      eventfd ??
-      new OwnedFd(
-        check(native.eventfd(), () => ({ syscall: "eventfd2", object: label })),
-        `eventfd (${label})`,
-      );
+    this.#eventfd = eventfd ?? EventFd.make(label);
   }
 
   /** Whether it is switched off. */

@@ -5,9 +5,9 @@
  */
 import { checkBoolean, checkDescriptor, checkOptions, checkSignal, knownOptions } from "../base/arguments.js";
 import type { ChangeKind } from "../base/change-lock.js";
-import { check, invalidStateError } from "../base/errors.js";
-import { OwnedFd } from "../kernel/fd.js";
-import { native } from "../kernel/native.js";
+import { invalidStateError } from "../base/errors.js";
+import { EventFd } from "../kernel/event-fd.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import { Interrupt, type InterruptOwner, type WaitOptions } from "./interrupt.js";
 import { IrqIndex } from "./irq-index.js";
 import { type IrqState, stateOf } from "./state.js";
@@ -93,11 +93,8 @@ export class IntxLine extends Interrupt {
     this.#intx.refuseLocked();
     // -1 would take the eventfd back.
     if (eventfd !== undefined) checkDescriptor("eventfd", eventfd);
-    const [fd, syscall] = eventfd === undefined ? [native.eventfd(), "eventfd2"] : [native.dup(eventfd), "dup"];
-    const own = new OwnedFd(
-      check(fd, () => ({ syscall, object: this.label })),
-      `eventfd (unmask of ${this.label})`,
-    );
+    const object = `unmask of ${this.label}`;
+    const own = eventfd === undefined ? EventFd.make(object) : EventFd.duplicateOf(eventfd, object);
     try {
       this.#intx.setUnmaskEventfd(own.number);
     } catch (error) {

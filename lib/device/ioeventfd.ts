@@ -8,7 +8,8 @@ import { constants } from "node:os";
 import { checkDescriptor } from "../base/arguments.js";
 import { check, VfioError } from "../base/errors.js";
 import { showAs } from "../base/inspect.js";
-import { OwnedFd } from "../kernel/fd.js";
+import { EventFd } from "../kernel/event-fd.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import type { DevicePart, OpenDevice } from "./open-device.js";
 import { checkValue, type Width } from "./registers.js";
@@ -83,11 +84,7 @@ export class Ioeventfd implements DevicePart, Disposable {
     // -1 would take an order back.
     if (eventfd !== undefined) checkDescriptor("eventfd", eventfd);
     const label = labelOf(region, offset);
-    const [fd, syscall] = eventfd === undefined ? [native.eventfd(), "eventfd2"] : [native.dup(eventfd), "dup"];
-    const own = new OwnedFd(
-      check(fd, () => ({ syscall, object: label })),
-      `eventfd (${label})`,
-    );
+    const own = eventfd === undefined ? EventFd.make(label) : EventFd.duplicateOf(eventfd, label);
     let made: Ioeventfd | undefined;
     try {
       made = new Ioeventfd(device, region, { offset, width, value }, own);

@@ -6,6 +6,7 @@
 import { constants } from "node:os";
 import { VfioError } from "../base/errors.js";
 import { walkCapabilities } from "../kernel/caps.js";
+import { growingInfo } from "../kernel/enough-room.js";
 import type { RawRegionInfo } from "../kernel/native.js";
 import {
   VFIO_PCI_BAR0_REGION_INDEX,
@@ -21,7 +22,6 @@ import {
   VFIO_REGION_INFO_FLAG_READ,
   VFIO_REGION_INFO_FLAG_WRITE,
 } from "../kernel/uapi.js";
-import { growingInfo } from "./info.js";
 import type { OpenDevice } from "./open-device.js";
 
 /** The fixed regions of a PCI device. */

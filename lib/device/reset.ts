@@ -6,6 +6,7 @@
 import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { VfioError } from "../base/errors.js";
+import { type Attempt, withEnoughRoom } from "../kernel/enough-room.js";
 import { VFIO_PCI_HOT_RESET_FLAG_DEV_ID } from "../kernel/uapi.js";
 import type { OpenDevice } from "./open-device.js";
 
@@ -14,9 +15,6 @@ const { EAGAIN, EBUSY, EINVAL, ENODEV, ENOSPC, ENOTTY, EPERM } = constants.errno
 // The kernel's own self-test tries as often, and waits as long in between.
 const ATTEMPTS = 20;
 const PAUSE_MS = 10;
-
-// The list of affected devices may grow between two calls (a hot plug), but not for ever.
-const MOST_CALLS = 4;
 
 // linux/vfio.h: the values of a dependent device's devid that are not ids
 const DEVID_OWNED = 0;
@@ -116,30 +114,32 @@ function hex(value: number, digits: number): string {
  * @throws VfioError
  */
 export function hotResetInfo(device: OpenDevice): HotResetInfo | undefined {
-  let room = 0;
-  for (let call = 0; call < MOST_CALLS; call++) {
-    const info = device.port.hotResetInfo(room);
-    // Neither its slot nor its bus can be reset (it sits on the root complex), or it is no PCI device.
-    if (info === -ENODEV || info === -ENOTTY) return undefined;
-    // EAGAIN: a device came while the kernel counted.
-    if (info === -EAGAIN) continue;
-    if (typeof info === "number") {
-      const why = info === -EPERM ? { why: "one of the devices is in no IOMMU group" } : {};
-      throw new VfioError({ ...hotResetCall("VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", device), errno: info, ...why });
-    }
-    if (info.devices.length < info.count) {
-      // The first call is answered ENOSPC and the count.
-      room = info.count;
-      continue;
-    }
-    return describe(device, info.flags, info.devices);
+  // The first call is answered ENOSPC and the count.
+  return withEnoughRoom(
+    0,
+    (room) => readHotResetInfo(device, room),
+    () =>
+      new VfioError({
+        ...hotResetCall("VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", device),
+        errno: ENOSPC,
+        why: "the list kept growing while it was read",
+        fix: "try again when no device is being plugged in",
+      }),
+  );
+}
+
+function readHotResetInfo(device: OpenDevice, room: number): Attempt<HotResetInfo | undefined> {
+  const info = device.port.hotResetInfo(room);
+  // Neither its slot nor its bus can be reset (it sits on the root complex), or it is no PCI device.
+  if (info === -ENODEV || info === -ENOTTY) return { answer: undefined };
+  // EAGAIN: a device came while the kernel counted.
+  if (info === -EAGAIN) return { room };
+  if (typeof info === "number") {
+    const why = info === -EPERM ? { why: "one of the devices is in no IOMMU group" } : {};
+    throw new VfioError({ ...hotResetCall("VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", device), errno: info, ...why });
   }
-  throw new VfioError({
-    ...hotResetCall("VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", device),
-    errno: ENOSPC,
-    why: `the list grew ${MOST_CALLS} times while it was read`,
-    fix: "try again when no device is being plugged in",
-  });
+  if (info.devices.length < info.count) return { room: info.count };
+  return { answer: describe(device, info.flags, info.devices) };
 }
 
 function hotResetCall(request: string, device: OpenDevice) {

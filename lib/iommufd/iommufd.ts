@@ -25,6 +25,7 @@ import { type ChangeLock, refuseChange } from "../base/change-lock.js";
 import { outOfRangeError } from "../base/errors.js";
 import { showAs } from "../base/inspect.js";
 import type { CallName } from "../kernel/calls.js";
+import { type Attempt, withEnoughRoom } from "../kernel/enough-room.js";
 import type { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { openNode } from "../kernel/open-node.js";
@@ -41,6 +42,9 @@ export interface IoasMapOptions {
   /** Default true. */
   readonly write?: boolean;
 }
+
+// Ranges that the first call has room for. The kernel says how many there are.
+const RANGES_ROOM = 8;
 
 /** The usable addresses of an address space. */
 export interface IoasRanges {
@@ -246,23 +250,25 @@ export class Ioas implements Disposable {
 
   /** The usable addresses. They shrink when a device is attached. */
   ranges(): IoasRanges {
-    // The number of ranges can change between two calls, but not for ever.
-    let room = 8;
-    for (let attempt = 0; attempt < 8; attempt++) {
-      const words = new BigUint64Array(2 * room);
-      const { status, count, alignment } = native.iommufdIoasIovaRanges(this.iommufd.fd, this.id, words);
-      if (status !== -EMSGSIZE) {
-        if (status < 0) throw refusal("iommufdIoasIovaRanges", status, this.#about({}));
-        const ranges = Array.from({ length: count }, (_, i) => ({
-          start: words[2 * i] ?? 0n,
-          last: words[2 * i + 1] ?? 0n,
-        }));
-        return { ranges, alignment };
-      }
-      room = count;
-    }
-    const why = "the number of ranges kept growing";
-    throw refusal("iommufdIoasIovaRanges", EMSGSIZE, { ...this.#about({ room }), why });
+    return withEnoughRoom(
+      RANGES_ROOM,
+      (room) => this.#rangesIn(new BigUint64Array(2 * room)),
+      (room) => {
+        const why = "the number of ranges kept growing";
+        return refusal("iommufdIoasIovaRanges", EMSGSIZE, { ...this.#about({ room }), why });
+      },
+    );
+  }
+
+  #rangesIn(words: BigUint64Array): Attempt<IoasRanges> {
+    const { status, count, alignment } = native.iommufdIoasIovaRanges(this.iommufd.fd, this.id, words);
+    if (status === -EMSGSIZE) return { room: count };
+    if (status < 0) throw refusal("iommufdIoasIovaRanges", status, this.#about({}));
+    const ranges = Array.from({ length: count }, (_, i) => ({
+      start: words[2 * i] ?? 0n,
+      last: words[2 * i + 1] ?? 0n,
+    }));
+    return { answer: { ranges, alignment } };
   }
 
   /**

@@ -250,7 +250,7 @@ const table = {
   pollFd: call("poll", [fd, ["events", flags(names.pollEvents)], timeout], flags(names.pollEvents)),
   pollFds: call("poll", [["fds", polled], timeout]),
 
-  eventfd: call("eventfd", [], descriptor),
+  eventfd: call("eventfd2", [], descriptor),
   eventfdRead: call("read", [fd]),
   eventfdReadNow: call("preadv2", [fd]),
   eventfdPending: call("poll", [fd]),

@@ -11,12 +11,13 @@
  */
 
 import { checkFunction, checkRequired, instanceOf, knownOptions } from "../base/arguments.js";
-import { check, invalidStateError, VfioError } from "../base/errors.js";
+import { invalidStateError, VfioError } from "../base/errors.js";
 import { openOrClosed, showAs } from "../base/inspect.js";
 import type { Blocker, UpdateScope } from "../base/preserve.js";
 import { runAll } from "../base/run-all.js";
 import { IntxLine } from "../device/intx.js";
-import { OwnedFd } from "../kernel/fd.js";
+import { EventFd } from "../kernel/event-fd.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { claim, connectionBlockers } from "./claim.js";
 import type { IrqFd } from "./irqfd.js";
@@ -124,12 +125,8 @@ export class IntxConnection implements VmPart, GuestConnection, Disposable {
   /** The eventfd that KVM signals for the guest's EOI: a new one, or that of a former process. */
   #unmaskEventfd(inherited: boolean): OwnedFd {
     const { unmaskEventfd } = this.#line;
-    const [fd, syscall] =
-      inherited && unmaskEventfd !== undefined ? [native.dup(unmaskEventfd), "dup"] : [native.eventfd(), "eventfd2"];
-    return new OwnedFd(
-      check(fd, () => ({ syscall, object: this.label })),
-      `eventfd (unmask of ${this.label})`,
-    );
+    const object = `unmask of ${this.label}`;
+    return inherited && unmaskEventfd !== undefined ? EventFd.duplicateOf(unmaskEventfd, object) : EventFd.make(object);
   }
 
   /** The machine that it is, or was last, attached to. */

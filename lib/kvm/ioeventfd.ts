@@ -6,14 +6,15 @@
 
 import { constants } from "node:os";
 import { type Check, checkDescriptor, checkRequired, checkU64, knownOptions, oneOf } from "../base/arguments.js";
-import { argTypeError, check, outOfRangeError, VfioError } from "../base/errors.js";
+import { argTypeError, outOfRangeError, VfioError } from "../base/errors.js";
 import { showAs } from "../base/inspect.js";
-import { OwnedFd } from "../kernel/fd.js";
+import { EventFd } from "../kernel/event-fd.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { KVM_IOEVENTFD_FLAG_DATAMATCH, KVM_IOEVENTFD_FLAG_DEASSIGN, KVM_IOEVENTFD_FLAG_PIO } from "../kernel/uapi.js";
 import type { VmPart } from "./part.js";
 
-const { EBADF, EEXIST, EINVAL, ENOSPC } = constants.errno;
+const { EEXIST, EINVAL, ENOSPC } = constants.errno;
 
 const checkLength: Check = (name, value) => {
   if (typeof value !== "number") throw argTypeError(name, "a number", value);
@@ -66,15 +67,7 @@ export class KvmIoeventfd implements VmPart, Disposable {
     this.#order = { address, length, match: match ?? 0 };
     this.#flags =
       (match === undefined ? 0 : KVM_IOEVENTFD_FLAG_DATAMATCH) | (space === "pio" ? KVM_IOEVENTFD_FLAG_PIO : 0);
-    const [fd, syscall] = eventfd === undefined ? [native.eventfd(), "eventfd2"] : [native.dup(eventfd), "dup"];
-    this.#eventfd = new OwnedFd(
-      check(fd, (errno) => ({
-        syscall,
-        object: this.label,
-        ...(errno === EBADF ? { why: "the eventfd is closed" } : {}),
-      })),
-      `eventfd (${this.label})`,
-    );
+    this.#eventfd = eventfd === undefined ? EventFd.make(this.label) : EventFd.duplicateOf(eventfd, this.label);
     try {
       this.#set(0);
     } catch (error) {

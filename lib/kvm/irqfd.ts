@@ -4,18 +4,17 @@
  * @module
  */
 
-import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { checkDescriptor, checkRequired, checkString, knownOptions } from "../base/arguments.js";
 import { check, invalidStateError, VfioError } from "../base/errors.js";
 import { showAs } from "../base/inspect.js";
-import { OwnedFd } from "../kernel/fd.js";
+import { EventFd, eventFdId } from "../kernel/event-fd.js";
 import { native } from "../kernel/native.js";
 import { KVM_IRQFD_FLAG_DEASSIGN, KVM_IRQFD_FLAG_RESAMPLE } from "../kernel/uapi.js";
 import type { VmPart } from "./part.js";
 import { checkGsi } from "./routing.js";
 
-const { EAGAIN, EBADF, EBUSY, EINVAL, ENXIO, EOPNOTSUPP } = constants.errno;
+const { EAGAIN, EBADF, EBUSY, EINVAL, ENXIO } = constants.errno;
 
 const irqFdOptions = knownOptions<IrqFdOptions>({
   eventfd: checkDescriptor,
@@ -65,8 +64,8 @@ export class IrqFd implements VmPart, Disposable {
   /** For messages. */
   readonly label: string;
   readonly #vm: IrqFdVm;
-  readonly #eventfd: OwnedFd;
-  readonly #resample: OwnedFd | undefined;
+  readonly #eventfd: EventFd;
+  readonly #resample: EventFd | undefined;
   #entry: WeakRef<IrqFd> | undefined;
 
   /** @internal */
@@ -79,9 +78,10 @@ export class IrqFd implements VmPart, Disposable {
     // Both before either is duplicated: a duplicate could get the number of the one that is closed.
     refuseClosed(eventfd, this.label);
     if (resample !== undefined) refuseClosed(resample, `the resample eventfd of ${this.label}`);
-    this.#eventfd = duplicate(eventfd, this.label);
+    this.#eventfd = EventFd.duplicateOf(eventfd, `irqfd of ${this.label}`);
     try {
-      this.#resample = resample === undefined ? undefined : duplicate(resample, `resample eventfd of ${this.label}`);
+      this.#resample =
+        resample === undefined ? undefined : EventFd.duplicateOf(resample, `resampling of ${this.label}`);
       this.assign();
     } catch (error) {
       this.#resample?.close();
@@ -149,9 +149,7 @@ export class IrqFd implements VmPart, Disposable {
    * takes itself.
    */
   #forgetInjected(): void {
-    const count = native.eventfdReadNow(this.#eventfd.number);
-    if (count >= 0 || count === -EAGAIN || count === -EOPNOTSUPP) return;
-    throw new VfioError({ errno: Number(count), syscall: "read", object: this.label });
+    this.#eventfd.take();
   }
 
   // KVM answers EINVAL or EAGAIN to the first, as its version goes, and takes the second without a word.
@@ -202,12 +200,12 @@ export class IrqFd implements VmPart, Disposable {
 
   /** The irqfd of this thread that has the eventfd. @internal */
   static holderOf(eventfd: number): string | undefined {
-    const id = eventfdId(eventfd);
+    const id = eventFdId(eventfd);
     if (id === undefined) return undefined;
     for (const reference of assigned) {
       const each = reference.deref();
       if (each === undefined) assigned.delete(reference);
-      else if (eventfdId(each.#eventfd.number) === id) return `${each.label} on GSI ${each.gsi} of ${each.#vm.label}`;
+      else if (each.#eventfd.id === id) return `${each.label} on GSI ${each.gsi} of ${each.#vm.label}`;
     }
     return undefined;
   }
@@ -222,20 +220,10 @@ function refuseClosed(eventfd: number, object: string): void {
   }));
 }
 
-function duplicate(eventfd: number, label: string): OwnedFd {
-  const copy = check(native.dup(eventfd), () => ({ syscall: "dup", args: { eventfd }, object: label }));
-  return new OwnedFd(copy, `irqfd (${label})`);
-}
-
-/** The kernel's number of an eventfd, which all descriptors of it share; undefined if it is none. */
-function eventfdId(fd: number): string | undefined {
-  return /^eventfd-id:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1"))?.[1];
-}
-
 function explain(
   errno: number,
-  eventfd: OwnedFd,
-  resample: OwnedFd | undefined,
+  eventfd: EventFd,
+  resample: EventFd | undefined,
   vm: IrqFdVm,
 ): { why?: string; fix?: string } {
   if (errno === -EBUSY) {
@@ -252,7 +240,7 @@ function explain(
       fix: "assign it without resample, and signal the device's unmask eventfd when KVM_RUN reports the EOI",
     };
   }
-  const stranger = [eventfd, resample].find((each) => each !== undefined && eventfdId(each.number) === undefined);
+  const stranger = [eventfd, resample].find((each) => each !== undefined && each.id === undefined);
   return stranger === undefined ? {} : { why: `the descriptor of ${stranger.label} is no eventfd` };
 }
 

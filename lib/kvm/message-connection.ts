@@ -22,13 +22,14 @@ import {
   knownOptions,
   oneOf,
 } from "../base/arguments.js";
-import { check, invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
+import { invalidStateError, outOfRangeError, VfioError } from "../base/errors.js";
 import { openOrClosed, showAs } from "../base/inspect.js";
 import type { AddDescriptor, Blocker, UpdateScope } from "../base/preserve.js";
 import { runAll } from "../base/run-all.js";
 import type { Interrupt } from "../device/interrupt.js";
 import { MessageInterrupts } from "../device/msi.js";
-import { OwnedFd } from "../kernel/fd.js";
+import { EventFd } from "../kernel/event-fd.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import { native } from "../kernel/native.js";
 import { claim, connectionBlockers } from "./claim.js";
 import type { IrqFd } from "./irqfd.js";
@@ -107,8 +108,7 @@ class TwoEventfds implements Switch {
       if (inherited.toGuest) irq.inheritRedirection(vector.index, inherited.guest.number);
       return;
     }
-    const fd = check(native.eventfd(), () => ({ syscall: "eventfd2", object: vector.label }));
-    this.#guest = new OwnedFd(fd, `eventfd (guest's ${vector.label})`);
+    this.#guest = EventFd.make(`guest's ${vector.label}`);
   }
 
   get guestEventfd(): number {

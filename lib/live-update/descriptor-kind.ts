@@ -7,10 +7,11 @@
  *
  * @module
  */
-import { fstatSync, readFileSync, readlinkSync, statfsSync } from "node:fs";
+import { fstatSync, readlinkSync, statfsSync } from "node:fs";
 import { constants } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { VfioError } from "../base/errors.js";
+import { fdinfo } from "../kernel/fdinfo.js";
 import { deviceNumber, errnoOf, type HostPaths, type Roots, readText, realPath, rootsOf } from "../kernel/files.js";
 import { HUGETLBFS_MAGIC, TMPFS_MAGIC } from "../memory/memory-file.js";
 import { deviceSysfsPath } from "../pci/node.js";
@@ -49,11 +50,6 @@ const O_RDWR = 2;
 
 function statOf(fd: number) {
   return fstatSync(fd, { bigint: true });
-}
-
-function fdinfo(fd: number, field: string, roots: Roots): string | undefined {
-  const text = readFileSync(join(roots.proc, "self/fdinfo", String(fd)), "utf8");
-  return new RegExp(`^${field}:\\s*(.*)$`, "m").exec(text)?.[1];
 }
 
 function describe(fd: number, roots: Roots): Described {
@@ -133,7 +129,7 @@ function memoryFault(fd: number, found: Described, length: number, roots: Roots)
   // What is on a disk moves between memory and disk, and cannot be a device's memory for long.
   if (type !== TMPFS_MAGIC && type !== HUGETLBFS_MAGIC) return `it is ${show(found)}, which is not in memory`;
   if (found.stat.size < BigInt(length)) return `it is ${show(found)}`;
-  const flags = Number.parseInt(fdinfo(fd, "flags", roots) ?? "", 8);
+  const flags = Number.parseInt(fdinfo(fd, "flags", roots.proc) ?? "", 8);
   return (flags & ACCESS_MODE) === O_RDWR ? undefined : "it is not open for reading and writing";
 }
 
@@ -161,7 +157,7 @@ function deviceFault(
     if (actual !== devicePath) return `it is the VFIO device ${basename(actual)}`;
   }
   // Older kernels do not say which device it is. sysfs may be mounted elsewhere here; the kernel says /sys.
-  const actual = fdinfo(fd, "vfio-device-syspath", roots);
+  const actual = fdinfo(fd, "vfio-device-syspath", roots.proc);
   if (actual === undefined || actual === join("/sys", devicePath.slice(roots.sysfs.length))) return undefined;
   return `it is the VFIO device ${basename(actual)}`;
 }

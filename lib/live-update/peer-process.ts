@@ -5,6 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import type { OwnedFd } from "../kernel/fd.js";
+import { fdinfo } from "../kernel/fdinfo.js";
 import { native } from "../kernel/native.js";
 import { READABLE, Readiness } from "../kernel/readiness.js";
 import type { SocketWait } from "../kernel/unix-socket.js";
@@ -17,7 +18,7 @@ const PF_EXITING = 0x4;
  * undefined if the descriptor is no pidfd.
  */
 function pidOf(pidfd: number): number | undefined {
-  const pid = /^Pid:\s*(-?\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${pidfd}`, "latin1"))?.[1];
+  const pid = fdinfo(pidfd, "Pid");
   return pid === undefined ? undefined : Number(pid);
 }
 

@@ -6,6 +6,7 @@
 import { readFileSync, readlinkSync, statSync } from "node:fs";
 import { constants as os } from "node:os";
 import { dirname, join } from "node:path";
+import { fdinfoField } from "../kernel/fdinfo.js";
 import {
   deviceNumber,
   errnoOf,
@@ -54,7 +55,7 @@ function openedThrough(fdPath: string, fdinfoPath: string, nodes: Map<string, st
   const target = readlinkSync(fdPath);
   if (target === "anon_inode:[vfio-device]") {
     // A device that was opened through its group: a recent kernel says which one.
-    const path = /^vfio-device-syspath:\s*(\S+)$/m.exec(readFileSync(fdinfoPath, "utf8"))?.[1];
+    const path = fdinfoField(fdinfoPath, "vfio-device-syspath");
     return isBelow(path, ...kernelPaths) ? "the device itself" : undefined;
   }
   if (!target.startsWith("/")) return undefined;

@@ -69,6 +69,7 @@ let mapping: vfio.DmaMapping;
 let interrupt: vfio.Interrupt;
 let sockets: readonly [update.UnixSocket, update.UnixSocket];
 let fd: vfio.OwnedFd;
+const eventfd = vfio.EventFd.make("test");
 const pciDevice = new user.PciDevice({ vendorId: 1, deviceId: 2, classCode: 0xff0000, interrupts: { msi: 1 } });
 const allocator = new vfio.IovaAllocator([{ start: 0n, last: 0xffff_ffffn }]);
 const space = new vfio.AddressSpace<unknown>();
@@ -89,6 +90,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   fd.close();
+  eventfd.close();
   for (const socket of sockets) socket.close();
   container.close();
   buffer.close();
@@ -207,6 +209,16 @@ const wrong: Readonly<Record<string, readonly Row[]>> = {
     row("adopt('3')", type, "fd", () => call(vfio.OwnedFd.adopt, "3", "x")),
     row("adopt(-1)", range, "fd", () => call(vfio.OwnedFd.adopt, -1, "x")),
     row("no label", type, "label", () => call(vfio.OwnedFd.adopt, 0)),
+  ],
+  EventFd: [
+    row("make()", type, "object", () => call(vfio.EventFd.make)),
+    row("adopt('3')", type, "fd", () => call(vfio.EventFd.adopt, "3", "x")),
+    row("adopt without an object", type, "object", () => call(vfio.EventFd.adopt, 0)),
+    row("duplicateOf(-1)", range, "fd", () => call(vfio.EventFd.duplicateOf, -1, "x")),
+    row("signal('1')", type, "count", () => on(eventfd, "signal", "1")),
+    row("signal(-1)", range, "count", () => on(eventfd, "signal", -1)),
+    row("wait()", type, "timeout", () => on(eventfd, "wait")),
+    row("wait(-1)", range, "timeout", () => on(eventfd, "wait", -1)),
   ],
   UnixSocket: [
     row("connect()", type, "path", () => call(update.UnixSocket.connect)),

@@ -1,5 +1,3 @@
-import { type VfioErrorInit } from "../base/errors.js";
-import type { RawInfo } from "../kernel/native.js";
 /** What the kernel says of a device. */
 export interface DeviceInfo {
     /** The `VFIO_DEVICE_FLAGS_*` as they are. */
@@ -13,12 +11,3 @@ export interface DeviceInfo {
     /** How many kinds of interrupt (not: how many interrupts) there are, empty ones included. */
     readonly irqCount: number;
 }
-/**
- * Makes an info call whose answer carries a capability chain: again with more room, as long as the kernel says that its
- * answer needs more.
- *
- * @param ask makes the call with so many bytes of room
- * @returns the answer, or `-errno`
- * @throws VfioError EIO if no room is ever enough
- */
-export declare function growingInfo<Info extends RawInfo>(size: number, ask: (argsz: number) => Info | number, about: Pick<VfioErrorInit, "syscall" | "request" | "object">): Info | number;

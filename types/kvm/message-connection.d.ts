@@ -11,7 +11,7 @@
  */
 import type { Interrupt } from "../device/interrupt.js";
 import { MessageInterrupts } from "../device/msi.js";
-import { OwnedFd } from "../kernel/fd.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import type { FrozenVector, GuestConnection, VmPart } from "./part.js";
 import { type MsiMessage } from "./routing.js";
 import { Vm } from "./vm.js";

@@ -5,10 +5,10 @@
  */
 import { fstatSync } from "node:fs";
 import { constants } from "node:os";
-import { growingInfo } from "../../device/info.js";
 import type { DevicePort, PortRegion, RegionFile, WhyUnmappable } from "../../device/port.js";
 import { isBar, parseRegionInfo } from "../../device/region-info.js";
 import type { ProgramStep } from "../../device/registers.js";
+import { growingInfo } from "../../kernel/enough-room.js";
 import type { OwnedFd } from "../../kernel/fd.js";
 import type { RawDeviceInfo, RawIrqInfo, RawRegionInfo } from "../../kernel/native.js";
 import {

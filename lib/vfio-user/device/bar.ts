@@ -16,9 +16,10 @@ import {
   knownOptions,
   oneOf,
 } from "../../base/arguments.js";
-import { check, invalidStateError, outOfRangeError, VfioError } from "../../base/errors.js";
+import { invalidStateError, outOfRangeError, VfioError } from "../../base/errors.js";
 import { showAs } from "../../base/inspect.js";
-import { OwnedFd } from "../../kernel/fd.js";
+import { EventFd } from "../../kernel/event-fd.js";
+import type { OwnedFd } from "../../kernel/fd.js";
 import { native, PAGE_SIZE, type PollHandle } from "../../kernel/native.js";
 import type { BarRegister } from "./pci-config.js";
 import { SharedMemory } from "./shared-memory.js";
@@ -282,10 +283,9 @@ export class DeviceBar implements BarRegister {
   bellFds(inTurn: DoorbellTurn): readonly number[] {
     if (this.#bells.length === 0) {
       for (const bell of this.doorbells) {
-        const number = check(native.eventfd(), () => ({ syscall: "eventfd2", object: `BAR ${this.index}` }));
-        const eventfd = new OwnedFd(number, `eventfd (doorbell at ${bell.offset} of BAR ${this.index})`);
+        const eventfd = EventFd.make(`doorbell at ${bell.offset} of BAR ${this.index}`);
         const ring = this.#ringer(bell, inTurn);
-        const poll = native.pollStart(number, (count) => {
+        const poll = native.pollStart(eventfd.number, (count) => {
           if (count > 0) ring();
         });
         if (typeof poll === "number") {

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { checkInteger } from "../../base/arguments.js";
 import { outOfRangeError, VfioError } from "../../base/errors.js";
+import { isEventFd } from "../../kernel/event-fd.js";
 import type { OwnedFd } from "../../kernel/fd.js";
 import { native, type PollHandle } from "../../kernel/native.js";
 import { WRITABLE } from "../../kernel/readiness.js";
@@ -40,9 +40,7 @@ function refuse(why: string, errno = EINVAL): ProtocolError {
  * @returns a descriptor of our own
  */
 function adoptEventfd(fd: OwnedFd): OwnedFd {
-  if (!readFileSync(`/proc/self/fdinfo/${fd.number}`, "latin1").includes("eventfd-count:")) {
-    throw refuse("a descriptor that came with it is no eventfd");
-  }
+  if (!isEventFd(fd.number)) throw refuse("a descriptor that came with it is no eventfd");
   return fd.duplicate();
 }
 

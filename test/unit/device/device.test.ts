@@ -1,10 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Attachment } from "../../../lib/device/attachment.js";
 import { Device } from "../../../lib/device/device.js";
-import { growingInfo } from "../../../lib/device/info.js";
 import { KernelPort } from "../../../lib/device/port.js";
 import { vfTokenBytes } from "../../../lib/device/vf-token.js";
-import type { RawInfo } from "../../../lib/kernel/native.js";
 import { openNode } from "../../../lib/kernel/open-node.js";
 
 describe("a device made from something else", () => {
@@ -26,39 +24,6 @@ describe("a device made from something else", () => {
     expect(closed).toEqual([]);
     expect(fd.closed).toBe(false);
     fd.close();
-  });
-});
-
-describe("an info call", () => {
-  const about = { syscall: "ioctl", request: "VFIO_DEVICE_GET_INFO", object: "0000:01:00.0" };
-  const info = (argsz: number): RawInfo => ({ argsz, flags: 0, bytes: new Uint8Array(argsz) });
-
-  it("is made again with the room that the answer needs", () => {
-    const asked: number[] = [];
-    const answer = growingInfo(
-      24,
-      (argsz) => {
-        asked.push(argsz);
-        return info(Math.max(argsz, 40));
-      },
-      about,
-    );
-    expect(asked).toEqual([24, 40]);
-    expect(answer).toMatchObject({ argsz: 40 });
-  });
-
-  it("gives up when no room is enough", () => {
-    let calls = 0;
-    const endless = (argsz: number) => {
-      calls++;
-      return info(argsz + 8);
-    };
-    expect(() => growingInfo(24, endless, about)).toThrow(/EIO.*VFIO_DEVICE_GET_INFO.*0000:01:00.0/);
-    expect(calls).toBe(4);
-  });
-
-  it("hands on the kernel's refusal", () => {
-    expect(growingInfo(24, () => -22, about)).toBe(-22);
   });
 });
 

@@ -243,7 +243,10 @@ test("the channel by its name, as diagnostics tools use it", () => {
   makeEventfd().close();
   unsubscribe(CALL_CHANNEL, hear);
   makeEventfd().close();
-  expect(messages).toMatchObject([{ syscall: "eventfd" }, { syscall: "close", result: 0, error: undefined, batch: 1 }]);
+  expect(messages).toMatchObject([
+    { syscall: "eventfd2" },
+    { syscall: "close", result: 0, error: undefined, batch: 1 },
+  ]);
 });
 
 test("arguments of the wrong type are refused as ever, and not told", async () => {
