@@ -448,7 +448,7 @@ export abstract class Container implements Disposable {
    *
    * Ends when it is disposed of, which unmaps the sections, or with the last device.
    *
-   * In a successor (see {@link LiveUpdate}) a section that stands for exactly one mapping of the former process takes that one,
+   * In the successor of a live update a section that stands for exactly one mapping of the former process takes that one,
    * and nothing is mapped.
    *
    * @throws SectionError for a section that cannot be mapped; nothing of the address space is mapped then

@@ -3,6 +3,8 @@
  *
  * @module
  */
+
+export type { Blocker } from "../base/preserve.js";
 export {
   type PeerCredentials,
   type Received,

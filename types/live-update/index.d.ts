@@ -3,6 +3,7 @@
  *
  * @module
  */
+export type { Blocker } from "../base/preserve.js";
 export { type PeerCredentials, type Received, type SocketWait, UnixSocket, type UnixSocketType, } from "../kernel/unix-socket.js";
 export type { CarrierWait, IncomingCarrier, OutgoingCarrier, Parcel, ReceivedParcel } from "./carrier.js";
 export { type ExecCarrierOptions, execInPlace, type IncomingExecOptions, incomingExec } from "./exec-carrier.js";

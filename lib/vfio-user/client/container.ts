@@ -63,7 +63,7 @@ export interface UserContainerOptions {
    *
    * Without it, a region is mapped only if its file is a sealed memfd without huge pages (`F_SEAL_SHRINK`), and is reached by
    * messages otherwise. And the server gets the file of memory that is mapped for the device only if that is such a memfd, as
-   * that of a {@link DmaBuffer} without huge pages; it reaches other memory by messages.
+   * that of a `DmaBuffer` without huge pages; it reaches other memory by messages.
    */
   readonly trustServer?: boolean;
 }
