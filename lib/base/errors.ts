@@ -178,14 +178,14 @@ export function codeOf(error: unknown): string | undefined {
 export class UnsupportedError extends Error {
   readonly code = "ERR_VFIO_UNSUPPORTED";
   /** Why there is no addon. */
-  readonly reason: string;
+  readonly why: string;
   /** What to do about it. */
   readonly fix: string;
 
-  constructor(reason: string, fix: string) {
-    super(`vfio does not work here: ${reason}\n  fix: ${fix}`);
+  constructor(why: string, fix: string) {
+    super(`vfio does not work here: ${why}\n  fix: ${fix}`);
     this.name = "UnsupportedError";
-    this.reason = reason;
+    this.why = why;
     this.fix = fix;
   }
 }

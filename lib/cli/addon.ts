@@ -44,8 +44,8 @@ const isCheckout = !existsSync(join(root, "native/binding.gyp"));
 export async function ensureAddon({ install, onProgress }: EnsureAddonOptions): Promise<void> {
   if (support.supported) return;
   if (!isCheckout || !buildHelps) {
-    const { reason, fix } = support;
-    throw new RigError("ERR_RIG_MISSING", `This package does not work here: ${reason}`, { fix });
+    const { why, fix } = support;
+    throw new RigError("ERR_RIG_MISSING", `This package does not work here: ${why}`, { fix });
   }
   const missing = await missingTools();
   if (missing.length > 0) await provideTools(missing, install, onProgress);

@@ -80,8 +80,8 @@ export function failureOf(error: unknown): Failure {
     };
   }
   if (error instanceof UnsupportedError) {
-    const { reason, fix, code } = error;
-    return { message: `this package does not work here: ${reason}`, fix, code, exitCode: exitCodes.failed };
+    const { why, fix, code } = error;
+    return { message: `this package does not work here: ${why}`, fix, code, exitCode: exitCodes.failed };
   }
   if (!(error instanceof Error)) {
     return { message: String(error), fix: undefined, code: undefined, exitCode: exitCodes.failed };

@@ -132,7 +132,7 @@ function nodeCheck(id: string, title: string, node: Node, missing: string): Chec
 function addonCheck(): Check {
   const check = { id: "addon", title: "native addon" };
   if (support.supported) return { ...check, state: "ok", found: "loaded", fix: undefined };
-  return { ...check, state: "problem", found: support.reason, fix: support.fix };
+  return { ...check, state: "problem", found: support.why, fix: support.fix };
 }
 
 function kernelCheck(roots: Roots, features: KernelFeatures): Check {

@@ -15,7 +15,7 @@ import type { Native } from "./contract.js";
 export interface Unsupported {
   readonly supported: false;
   /** Why not: the system, the engine, or what became of the addon. */
-  readonly reason: string;
+  readonly why: string;
   /** What to do about it. */
   readonly fix: string;
 }
@@ -31,8 +31,8 @@ export type LoadedAddon =
 
 const prebuilt = "for Linux on x64 and arm64 there are prebuilt addons, with glibc and with musl";
 
-const no = (reason: string, fix: string, buildHelps = false): LoadedAddon => ({
-  unsupported: { supported: false, reason, fix },
+const no = (why: string, fix: string, buildHelps = false): LoadedAddon => ({
+  unsupported: { supported: false, why, fix },
   buildHelps,
 });
 
@@ -140,13 +140,13 @@ function permissions(): string {
 }
 
 function notLoaded(error: unknown): LoadedAddon {
-  const reason = `the native addon does not load: ${messageOf(error)}`;
+  const why = `the native addon does not load: ${messageOf(error)}`;
   if (codeOf(error) !== "ERR_DLOPEN_DISABLED") {
     return namedAddon() === undefined
-      ? no(reason, howToGetOne(), builder() !== undefined)
-      : no(reason, "set VFIO_ADDON to the path of an addon for this system, or unset it");
+      ? no(why, howToGetOne(), builder() !== undefined)
+      : no(why, "set VFIO_ADDON to the path of an addon for this system, or unset it");
   }
-  return no(reason, process.permission === undefined ? "start Node without --no-addons" : permissions());
+  return no(why, process.permission === undefined ? "start Node without --no-addons" : permissions());
 }
 
 function findAndLoad(): LoadedAddon {

@@ -14,10 +14,10 @@ export type * from "./contract.js";
 export type Support = { readonly supported: true } | Unsupported;
 
 /** Stands in for an addon that is not there, so that a program that may not need it can be loaded. */
-function absent({ reason, fix }: Unsupported): Native {
+function absent({ why, fix }: Unsupported): Native {
   return new Proxy(Object.create(null), {
     get() {
-      throw new UnsupportedError(reason, fix);
+      throw new UnsupportedError(why, fix);
     },
   });
 }
@@ -31,7 +31,7 @@ const loaded = loadAddon();
  *
  * ```ts
  * import { support } from "vfio";
- * if (!support.supported) console.error(`${support.reason}. To do: ${support.fix}`);
+ * if (!support.supported) console.error(`${support.why}. To do: ${support.fix}`);
  * ```
  */
 export const support: Support = "unsupported" in loaded ? loaded.unsupported : { supported: true };

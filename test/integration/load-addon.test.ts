@@ -47,7 +47,7 @@ describe("VFIO_ADDON", () => {
   test("takes no other one where it names none", async () => {
     expect(await support([], { VFIO_ADDON: "/nowhere/vfio.node" })).toEqual({
       supported: false,
-      reason: "VFIO_ADDON names /nowhere/vfio.node, which is not there",
+      why: "VFIO_ADDON names /nowhere/vfio.node, which is not there",
       fix: "set it to the path of an addon, or unset it",
     });
   });
@@ -100,7 +100,7 @@ describe("Node's permission model", () => {
   ])("without %s: the fix is the flags that let everything work", async (_, flags) => {
     const refused = await support([permission, ...flags]);
     if (refused.supported) throw new Error("the permission model refuses nothing");
-    expect(refused.reason).toMatch(/permission model does not let this process read|addons is disabled/);
+    expect(refused.why).toMatch(/permission model does not let this process read|addons is disabled/);
     const [, given] = /^start Node with (.+)$/.exec(refused.fix) ?? [];
     const answer = await node([
       permission,
@@ -142,7 +142,7 @@ test.each([
   const answer = await support(["--import", `data:text/javascript,${encodeURIComponent(engine)}`]);
   expect(answer).toEqual({
     supported: false,
-    reason: expect.stringContaining(reason),
+    why: expect.stringContaining(reason),
     fix: "run the program with Node",
   });
 });
@@ -176,7 +176,7 @@ describe("in a bundle", () => {
     expect(await node([file])).toEqual({
       support: {
         supported: false,
-        reason: expect.stringContaining("this module is not in its package"),
+        why: expect.stringContaining("this module is not in its package"),
         fix: expect.stringContaining("set VFIO_ADDON to the path of the addon"),
       },
       works: false,

@@ -73,10 +73,10 @@ export declare function codeOf(error: unknown): string | undefined;
 export declare class UnsupportedError extends Error {
     readonly code = "ERR_VFIO_UNSUPPORTED";
     /** Why there is no addon. */
-    readonly reason: string;
+    readonly why: string;
     /** What to do about it. */
     readonly fix: string;
-    constructor(reason: string, fix: string);
+    constructor(why: string, fix: string);
 }
 /** An argument of the wrong type, as Node's own `ERR_INVALID_ARG_TYPE`. */
 export declare function argTypeError(name: string, expected: string, actual: unknown): TypeError;

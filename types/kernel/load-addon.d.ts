@@ -3,7 +3,7 @@ import type { Native } from "./contract.js";
 export interface Unsupported {
     readonly supported: false;
     /** Why not: the system, the engine, or what became of the addon. */
-    readonly reason: string;
+    readonly why: string;
     /** What to do about it. */
     readonly fix: string;
 }

@@ -12,7 +12,7 @@ export type Support = {
  *
  * ```ts
  * import { support } from "vfio";
- * if (!support.supported) console.error(`${support.reason}. To do: ${support.fix}`);
+ * if (!support.supported) console.error(`${support.why}. To do: ${support.fix}`);
  * ```
  */
 export declare const support: Support;

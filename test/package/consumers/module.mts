@@ -4,7 +4,7 @@ import { listPciDevices, type PciDevice } from "vfio/pci";
 import { cacheDirectory } from "vfio/rig";
 import { eduDevice, VfioUserServer } from "vfio/user";
 
-const reason: string | undefined = support.supported ? undefined : support.reason;
+const why: string | undefined = support.supported ? undefined : support.why;
 const devices: readonly { readonly address: string }[] = listPciDevices();
 using container = openContainer();
 const device: Device = container.attach(devices[0]?.address ?? "0000:00:00.0");
@@ -13,4 +13,4 @@ const value: number = device.region("bar0").registers().read32(0);
 device.region("bar0").registers().read32("0");
 
 export type Found = PciDevice;
-export { cacheDirectory, eduDevice, reason, VfioError, VfioUserServer, value };
+export { cacheDirectory, eduDevice, VfioError, VfioUserServer, value, why };
