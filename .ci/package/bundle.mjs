@@ -21,9 +21,12 @@ import { rolldown } from "rolldown";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const dist = join(root, "dist");
-/** What programs import, and what they run. */
-// In the order of what needs what: a room's file takes in what its modules need and no file before it has.
+/**
+ * The rooms that are entries, in the order of their dependencies: the file of a room takes in what its modules need and no file before
+ * it has.
+ */
 const rooms = ["pci", "kvm", "vfio-user", "live-update", "rig"];
+/** The entries that programs import, and the programs. */
 const libraries = ["index.js", ...rooms.map((room) => `${room}/index.js`)];
 const programs = ["cli/main.js", "cli/start.js", "trace/preload.js"];
 

@@ -25,13 +25,13 @@ export interface AttachOptions {
   readonly vfToken?: string;
   /**
    * Called with the descriptor (borrowed) of the VFIO file, the device's group or its character device, before the device is
-   * opened through it: for whoever must know the file by then, as KVM's VFIO device must. A group's is told once, with the
+   * opened through it: for a program that needs the file by then, as KVM's VFIO device does. It is called once for a group, with the
    * first of its devices. If it throws, the device is not attached.
    */
   readonly beforeOpen?: (file: number) => void;
 }
 
-/** What is mapped, where, and what devices may do with it. */
+/** How memory is mapped: the part of it, its IOVA, and the accesses that devices may make. */
 export interface MapOptions {
   /** The IOVA. Left out, the container chooses one. */
   readonly iova?: number | bigint;

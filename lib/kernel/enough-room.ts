@@ -8,7 +8,7 @@ import { VfioError, type VfioErrorInit } from "../base/errors.js";
 import type { RawInfo } from "./contract.js";
 
 /**
- * What is asked for can grow between two calls, by a device that is plugged in or by a range that is reserved, but not for ever.
+ * The answer can grow between two calls, by a device that is plugged in or by a range that is reserved, but not for ever.
  * A peer that always asks for more room must not keep this process busy.
  */
 const MOST_CALLS = 8;

@@ -5,7 +5,6 @@
  */
 import { constants } from "node:os";
 import { checkDescriptor, checkInteger, checkString, checkU64 } from "../base/arguments.js";
-import { showAs } from "../base/inspect.js";
 import { OwnedFd } from "./fd.js";
 import { fdinfo } from "./fdinfo.js";
 import { native } from "./native.js";
@@ -141,5 +140,3 @@ export class EventFd extends OwnedFd {
     return Number(count);
   }
 }
-
-showAs(EventFd, (eventfd) => `${eventfd.label}, ${eventfd.closed ? "closed" : `descriptor ${eventfd.number}`}`);

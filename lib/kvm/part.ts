@@ -32,7 +32,7 @@ export type PreservedConnection =
     }
   | { readonly kind: "intx"; readonly gsi: number; readonly delivery: "resample" | "irqfd" | "user" };
 
-/** What the guest has programmed for a vector. */
+/** A vector as the guest has programmed it. */
 export interface FrozenVector {
   readonly index: number;
   readonly message: MsiMessage | undefined;
@@ -41,7 +41,7 @@ export interface FrozenVector {
   readonly toGuest: boolean;
 }
 
-/** What can change to the last moment. A line has no vectors. */
+/** The state of a connection that can change up to the last moment. A line has no vectors. */
 export interface FrozenConnection {
   readonly vectors: readonly FrozenVector[];
 }

@@ -229,7 +229,7 @@ class Attempt {
   /** Interrupts are counted from here on. KVM's hands first: what it has taken from an eventfd it has raised when it lets go. */
   #freeze(): readonly Frozen[] {
     for (const container of this.#containers) container.lock({ why: LOCKED, refuses: "signals" });
-    // What fails on the way is thawed with the rest.
+    // An object that fails to freeze is thawed with the rest.
     this.#frozenConnections = this.#plan.connections;
     const frozen = this.#frozenConnections.map((each) => ({ ...each, state: each.connection.freeze() }));
     this.#frozenDevices = this.#plan.devices.map(({ device }) => device);

@@ -118,7 +118,7 @@ export class Plan {
   }
 }
 
-/** What is handed over, by object: an object that depends on others asks for them here. */
+/** The objects that are handed over. An object that depends on others asks for them here. */
 export class Scope implements UpdateScope {
   readonly #objects = new Set<object>();
   readonly #devices = new Map<object, PlannedDevice>();

@@ -17,7 +17,7 @@ export interface DeviceUse {
    * - `process`: a process has one of its device nodes open, or its VFIO group
    */
   readonly kind: "mount" | "swap" | "holder" | "claim" | "network" | "console" | "vfs" | "process";
-  /** What is in use: a block device, a network interface, the path of a node. */
+  /** The name of the part in use: a block device, a network interface, the path of a node. */
   readonly name: string;
   /** Where it is used, in a sentence. */
   readonly why: string;

@@ -27,7 +27,7 @@ export type PreservedConnection = {
     readonly gsi: number;
     readonly delivery: "resample" | "irqfd" | "user";
 };
-/** What the guest has programmed for a vector. */
+/** A vector as the guest has programmed it. */
 export interface FrozenVector {
     readonly index: number;
     readonly message: MsiMessage | undefined;
@@ -35,7 +35,7 @@ export interface FrozenVector {
     /** Masking by eventfd: whether the kernel signals the guest's eventfd now. */
     readonly toGuest: boolean;
 }
-/** What can change to the last moment. A line has no vectors. */
+/** The state of a connection that can change up to the last moment. A line has no vectors. */
 export interface FrozenConnection {
     readonly vectors: readonly FrozenVector[];
 }

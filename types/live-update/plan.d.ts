@@ -59,7 +59,7 @@ export declare class Plan {
     /** All objects of the plan, as they are now. */
     get scope(): Scope;
 }
-/** What is handed over, by object: an object that depends on others asks for them here. */
+/** The objects that are handed over. An object that depends on others asks for them here. */
 export declare class Scope implements UpdateScope {
     #private;
     constructor({ containers, machines, devices }: Pick<Plan, "containers" | "machines" | "devices">);

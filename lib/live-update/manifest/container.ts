@@ -27,7 +27,7 @@ function expectedOf(mode: ContainerMode): DescriptorKind {
   return { kind: "legacy-container", compat: mode === "compat-type1" || mode === "compat-type1v2" };
 }
 
-/** What comes after the mode. */
+/** The fields after the mode. */
 const rest = (mode: ContainerMode) => {
   const isIommufd = mode === "iommufd";
   return item(

@@ -8,22 +8,13 @@
  */
 import { argTypeError } from "../../base/errors.js";
 import { struct, u32 as u32Field, u64 as u64Field } from "../../base/struct.js";
-import type { MsiMessage } from "../../kvm/routing.js";
+import type { FrozenConnection, FrozenVector } from "../../kvm/part.js";
 import type { ByteReader, ByteWriter } from "./bytes.js";
 import { nameConnection } from "./connection.js";
 import { checkValues, readDocument, record, writeDocument } from "./document.js";
 import { decodeRefusal, encodeRefusal } from "./faults.js";
 import type { Manifest } from "./manifest.js";
 import { item, list, type Part, type Place, type Refuse, remainder, text, u64, type ValueOf } from "./schema.js";
-
-/** What the guest has programmed for a vector. */
-export interface FrozenVector {
-  readonly index: number;
-  readonly message: MsiMessage | undefined;
-  readonly masked: boolean;
-  /** Masking by eventfd: whether signals go to the guest's eventfd now. */
-  readonly toGuest: boolean;
-}
 
 const layout = struct({ index: u32Field, bits: u32Field, address: u64Field, data: u32Field, deviceId: u32Field });
 const { offsets } = layout;
@@ -78,7 +69,7 @@ function readVector(reader: ByteReader, view: DataView, at: number, place: numbe
     );
   }
   const [hasMessage, hasDeviceId] = [(bits & HAS_MESSAGE) !== 0, (bits & HAS_DEVICE_ID) !== 0];
-  // What is not there is zero, so that there is one way to write it.
+  // Absent values are zero, so that there is one way to write them.
   if ((!hasMessage && (hasDeviceId || address !== 0n || data !== 0)) || (!hasDeviceId && deviceId !== 0)) {
     throw reader.refusal(`vector ${index} in ${reader.where} has the numbers of a message, and no message`, place);
   }
@@ -99,11 +90,6 @@ function isSound({ index, message }: FrozenVector): boolean {
   if (message === undefined) return true;
   const { address, data, deviceId } = message;
   return isAddress(address) && isU32(data) && (deviceId === undefined || isU32(deviceId));
-}
-
-/** For each of the manifest's connections, in order, its vectors. INTx has none. */
-interface FrozenConnection {
-  readonly vectors: readonly FrozenVector[];
 }
 
 /**

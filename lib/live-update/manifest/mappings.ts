@@ -1,5 +1,5 @@
 /**
- * What is mapped where in a container.
+ * The mappings of a container.
  *
  * There are thousands of mappings, and each process reads or writes them once, with code that is not compiled yet. So this part is
  * one loop over the bytes, with the offsets of a `struct`.

@@ -1,6 +1,6 @@
 /**
- * What must hold between the parts of a manifest: what one names is there, and nothing is there twice. What must hold for one
- * item alone stands beside its fields.
+ * The rules between the parts of a manifest: an object that one part names exists in another, and nothing exists twice. The rules of
+ * a single item stand beside its fields.
  *
  * The writer checks it before anything is touched, the reader before any descriptor is used.
  *

@@ -64,7 +64,7 @@ export interface About<F extends Fields, T> {
       name: string,
     ) => Omit<DescriptorUse, "index">;
   };
-  /** What must hold for its values together. */
+  /** The rule that its values must keep together. */
   readonly rule?: (value: T, name: () => string, refuse: Refuse) => void;
 }
 

@@ -74,7 +74,7 @@ describe("an eventfd from elsewhere", () => {
     expect(refusal(() => EventFd.duplicateOf(fd, "test"))).toMatchObject(closed);
   });
 
-  test("that is none is refused, and stays its owner's", () => {
+  test("that is another kind of file is refused, and stays its owner's", () => {
     const fd = openSync("/dev/null", "r");
     expect(refusal(() => EventFd.adopt(fd, "test"))).toMatchObject({
       errno: -constants.errno.EINVAL,

@@ -510,7 +510,7 @@ describe("a writer is refused", () => {
       (m) => disk(m).device.ioeventfds.push({ ...at(igb(m).ioeventfds, 0) }),
     ],
     ["a fraction of a millisecond", 'field "timeout" of .* is 0.5', (m) => (disk(m).timeout = 0.5)],
-    ["a version that is none", 'field "minor" of .* is -1', (m) => (disk(m).agreement.minor = -1)],
+    ["a version below 0", 'field "minor" of .* is -1', (m) => (disk(m).agreement.minor = -1)],
     ["fewer ranges than none", 'field "maxMaps" of container "disk" is -1', (m) => (disk(m).agreement.maxMaps = -1)],
     [
       "page sizes above 64 bits",

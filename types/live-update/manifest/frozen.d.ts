@@ -1,20 +1,8 @@
-import type { MsiMessage } from "../../kvm/routing.js";
+import type { FrozenConnection } from "../../kvm/part.js";
 import type { Manifest } from "./manifest.js";
 import { type Part, type ValueOf } from "./schema.js";
-/** What the guest has programmed for a vector. */
-export interface FrozenVector {
-    readonly index: number;
-    readonly message: MsiMessage | undefined;
-    readonly masked: boolean;
-    /** Masking by eventfd: whether signals go to the guest's eventfd now. */
-    readonly toGuest: boolean;
-}
 /** A bound: a hand-over has six. */
 export declare const MAX_PHASES = 64;
-/** For each of the manifest's connections, in order, its vectors. INTx has none. */
-interface FrozenConnection {
-    readonly vectors: readonly FrozenVector[];
-}
 declare const writerKind: {
     number: number;
     name: string;

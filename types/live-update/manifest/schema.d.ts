@@ -43,7 +43,7 @@ export interface About<F extends Fields, T> {
     readonly descriptors?: {
         readonly [K in keyof F as F[K] extends DescriptorPart<never> ? K : never]: (value: T, name: string) => Omit<DescriptorUse, "index">;
     };
-    /** What must hold for its values together. */
+    /** The rule that its values must keep together. */
     readonly rule?: (value: T, name: () => string, refuse: Refuse) => void;
 }
 /** A part that knows its place in a list. */
